@@ -1,0 +1,8 @@
+# reco_warnings(target): the warnings every C file of the project is compiled with.
+function(reco_warnings target)
+    target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual
+        -Wwrite-strings -Wvla)
+    if(RECO_WERROR)
+        target_compile_options(${target} PRIVATE -Werror)
+    endif()
+endfunction()
