@@ -1,0 +1,281 @@
+/* model/item.c - items: what is accepted, how JSON becomes an item, and the document under which records keep it.
+ *
+ * The document is the same JSON that an application may send, reduced to what is set and written in one order without blanks:
+ *
+ *   {"title":"Alien","categories":["Horror","Sci-Fi"],"available_from":0,"available_until":0,"hidden":true,"attributes":{...}}
+ *
+ * Each member is left out when it has its default; times are integer milliseconds. The id is not repeated: the key of the record has it. `attributes` stands as it was
+ * given. Whatever else a document holds was put there by somebody who knows more than this release and is gathered into attributes, not refused. */
+#include "model/item.h"
+
+#include "model/elements.h"
+#include "model/event.h"
+
+static const char *const FIELDS[] = {"item_id", "title", "categories", "available_from", "available_until", "hidden", "attributes", NULL};
+
+/* --- checks ------------------------------------------------------------------------------------------------------------------------------ */
+
+static reco_status check_categories(const reco_item *item, int32_t index, reco_error *err) {
+    if (item->category_count > RECO__CATEGORIES_MAX)
+        return reco__fail_at(err, RECO_TOO_LARGE, index, "categories", "%zu categories, at most %u are allowed", item->category_count, RECO__CATEGORIES_MAX);
+    if (item->category_count > 0 && !item->categories)
+        return reco__fail_at(err, RECO_INVALID, index, "categories", "is NULL, but category_count is %zu", item->category_count);
+    for (size_t i = 0; i < item->category_count; i++) {
+        reco_status status = reco__check_id(item->categories[i], index, "categories", err);
+        if (status != RECO_OK)
+            return status;
+        for (size_t j = 0; j < i; j++)
+            if (reco__str_equal(item->categories[i], item->categories[j]))
+                return reco__fail_at(err, RECO_INVALID, index, "categories", "\"%.*s\" is given twice", reco__shown(item->categories[i], 64),
+                                     item->categories[i].data);
+    }
+    return RECO_OK;
+}
+
+static reco_status check_times(const reco_item *item, int32_t index, reco_error *err) {
+    const struct { int64_t ms; const char *field; } times[] = {{item->available_from, "available_from"}, {item->available_until, "available_until"}};
+    for (size_t i = 0; i < 2; i++)
+        if (times[i].ms < 0 || times[i].ms > RECO__TIME_MAX)
+            return reco__fail_at(err, RECO_INVALID, index, times[i].field, "milliseconds must be within 0 and %lld (years 1970 to 9999)", (long long)RECO__TIME_MAX);
+    if (item->available_until != 0 && item->available_until <= item->available_from)
+        return reco__fail_at(err, RECO_INVALID, index, "available_until", "must be later than available_from");
+    return RECO_OK;
+}
+
+/* All but the syntax of attributes. */
+static reco_status check(const reco_item *item, int32_t index, reco_error *err) {
+    if (item->item_id.size == 0)
+        return reco__fail_at(err, RECO_INVALID, index, "item_id", "is required");
+    reco_status status = reco__check_id(item->item_id, index, "item_id", err);
+    if (status != RECO_OK)
+        return status;
+    if (item->title.size > RECO__TITLE_MAX)
+        return reco__fail_at(err, RECO_TOO_LARGE, index, "title", "%zu bytes, at most %u are allowed", item->title.size, RECO__TITLE_MAX);
+    if (item->title.size > 0 && (!item->title.data || !reco__utf8_valid(item->title.data, item->title.size)))
+        return reco__fail_at(err, RECO_INVALID, index, "title", "must be valid UTF-8 without U+0000");
+    if ((item->flags & ~RECO_ITEM_HIDDEN) || item->reserved != 0)
+        return reco__fail_at(err, RECO_INVALID, index, "flags", "unknown flags 0x%x", item->flags);
+    status = check_times(item, index, err);
+    return status == RECO_OK ? check_categories(item, index, err) : status;
+}
+
+reco_status reco__item_check(const reco_item *item, int32_t index, reco_error *err) {
+    reco_status status = check(item, index, err);
+    if (status != RECO_OK || item->attributes.size == 0)
+        return status;
+    if (!item->attributes.data || !reco__utf8_valid(item->attributes.data, item->attributes.size))
+        return reco__fail_at(err, RECO_INVALID, index, "attributes", "must be valid UTF-8 without U+0000");
+    return reco__json_check_object(item->attributes, RECO__ATTRIBUTES_MAX, index, "attributes", err);
+}
+
+/* --- JSON -------------------------------------------------------------------------------------------------------------------------------- */
+
+static reco_status set_categories(reco_item *item, reco__arena *arena, const json_t *value, int32_t index, reco_error *err) {
+    if (!json_is_array(value))
+        return reco__fail_at(err, RECO_INVALID, index, "categories", "must be an array of strings");
+    size_t count = json_array_size(value);
+    if (count > RECO__CATEGORIES_MAX)
+        return reco__fail_at(err, RECO_TOO_LARGE, index, "categories", "%zu categories, at most %u are allowed", count, RECO__CATEGORIES_MAX);
+    if (count == 0)
+        return RECO_OK;
+    reco_str *categories = reco__arena_zalloc(arena, count * sizeof *categories);
+    if (!categories)
+        return reco__no_memory(err);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *category = json_array_get(value, i);
+        if (!json_is_string(category))
+            return reco__fail_at(err, RECO_INVALID, index, "categories", "must be an array of strings");
+        reco_status status = reco__json_text(&categories[i], arena, category, index, "categories", err);
+        if (status != RECO_OK)
+            return status;
+    }
+    item->categories = categories;
+    item->category_count = count;
+    return RECO_OK;
+}
+
+/* One member; null is the same as absent. */
+static reco_status set_field(reco_item *item, json_t **attributes, reco__arena *arena, const char *name, json_t *value, int32_t index, reco_error *err) {
+    if (json_is_null(value))
+        return RECO_OK;
+    if (strcmp(name, "item_id") == 0)
+        return reco__json_text(&item->item_id, arena, value, index, name, err);
+    if (strcmp(name, "title") == 0)
+        return reco__json_text(&item->title, arena, value, index, name, err);
+    if (strcmp(name, "available_from") == 0)
+        return reco__json_time(&item->available_from, value, index, name, err);
+    if (strcmp(name, "available_until") == 0)
+        return reco__json_time(&item->available_until, value, index, name, err);
+    if (strcmp(name, "categories") == 0)
+        return set_categories(item, arena, value, index, err);
+    if (strcmp(name, "hidden") == 0) {
+        if (!json_is_boolean(value))
+            return reco__fail_at(err, RECO_INVALID, index, name, "must be true or false");
+        item->flags |= json_is_true(value) ? RECO_ITEM_HIDDEN : 0;
+        return RECO_OK;
+    }
+    if (strcmp(name, "attributes") != 0)
+        return RECO_OK;
+    if (!json_is_object(value))
+        return reco__fail_at(err, RECO_INVALID, index, name, "must be a JSON object");
+    *attributes = value;
+    return RECO_OK;
+}
+
+static reco_status set_attributes(reco_item *item, reco__arena *arena, const reco__element *element, json_t *attributes, reco_error *err) {
+    reco__buf buf = {0};
+    reco_status status = reco__element_gather(&buf, element, "attributes", attributes, FIELDS, err);
+    if (status == RECO_OK && buf.size > RECO__ATTRIBUTES_MAX)
+        status = reco__fail_at(err, RECO_TOO_LARGE, element->index, "attributes", "%zu bytes together with unknown fields, at most %u are allowed", buf.size,
+                               RECO__ATTRIBUTES_MAX);
+    if (status == RECO_OK && buf.size > 0) {
+        item->attributes = (reco_str){reco__arena_copy(arena, buf.data, buf.size), buf.size};
+        if (!item->attributes.data)
+            status = reco__no_memory(err);
+    }
+    reco__buf_dispose(&buf);
+    return status;
+}
+
+static reco_status item_of(reco_item *out, reco__arena *arena, const reco__element *element, reco_error *err) {
+    json_t *attributes = NULL;
+    const char *name;
+    json_t *value;
+    memset(out, 0, sizeof *out);
+    json_object_foreach(element->object, name, value) {
+        reco_status status = set_field(out, &attributes, arena, name, value, element->index, err);
+        if (status != RECO_OK)
+            return status;
+    }
+    return set_attributes(out, arena, element, attributes, err);
+}
+
+typedef struct parsing {
+    reco__item_batch *batch;
+    reco__arena *arena;
+    size_t capacity;
+} parsing;
+
+static bool make_room(parsing *state) {
+    reco__item_batch *batch = state->batch;
+    if (batch->count < state->capacity)
+        return true;
+    size_t capacity = state->capacity ? state->capacity * 2 : 16;
+    reco_item *items = reco__arena_alloc(state->arena, capacity * sizeof *items);
+    int32_t *index = reco__arena_alloc(state->arena, capacity * sizeof *index);
+    if (!items || !index)
+        return false;
+    if (batch->count > 0) {
+        memcpy(items, batch->items, batch->count * sizeof *items);
+        memcpy(index, batch->index, batch->count * sizeof *index);
+    }
+    batch->items = items;
+    batch->index = index;
+    state->capacity = capacity;
+    return true;
+}
+
+static reco_status accept(void *context, const reco__element *element, reco_error *err) {
+    parsing *state = context;
+    reco_item item;
+    reco_status status = item_of(&item, state->arena, element, err);
+    if (status == RECO_OK)
+        status = check(&item, element->index, err);
+    if (status != RECO_OK)
+        return status;
+    if (!make_room(state))
+        return reco__no_memory(err);
+    state->batch->index[state->batch->count] = element->index;
+    state->batch->items[state->batch->count++] = item;
+    return RECO_OK;
+}
+
+reco_status reco__items_parse(reco__item_batch *out, reco__arena *arena, const char *text, size_t size, int form, size_t max_items, reco_error *err) {
+    memset(out, 0, sizeof *out);
+    parsing state = {.batch = out, .arena = arena};
+    reco__rejects rejects = {.arena = arena};
+    reco_status status = reco__elements_read(&out->total, &rejects, text, size, form, max_items, accept, &state, err);
+    if (status != RECO_OK) {
+        memset(out, 0, sizeof *out);
+        return status;
+    }
+    out->errors = rejects.errors;
+    out->error_count = rejects.count;
+    return RECO_OK;
+}
+
+/* --- documents --------------------------------------------------------------------------------------------------------------------------- */
+
+static void add_name(reco__buf *out, const char *name) {
+    if (out->size > 0 && out->data[out->size - 1] != '{')
+        reco__buf_byte(out, ',');
+    reco__buf_byte(out, '"');
+    reco__buf_text(out, name);
+    reco__buf_text(out, "\":");
+}
+
+static void add_time(reco__buf *out, const char *name, int64_t ms) {
+    if (ms == 0)
+        return;
+    add_name(out, name);
+    reco__json_int(out, ms);
+}
+
+void reco__item_document(reco__buf *out, const reco_item *item) {
+    reco__buf_byte(out, '{');
+    if (item->title.size > 0) {
+        add_name(out, "title");
+        reco__json_string(out, item->title.data, item->title.size);
+    }
+    for (size_t i = 0; i < item->category_count; i++) {
+        if (i == 0) {
+            add_name(out, "categories");
+            reco__buf_byte(out, '[');
+        } else {
+            reco__buf_byte(out, ',');
+        }
+        reco__json_string(out, item->categories[i].data, item->categories[i].size);
+    }
+    if (item->category_count > 0)
+        reco__buf_byte(out, ']');
+    add_time(out, "available_from", item->available_from);
+    add_time(out, "available_until", item->available_until);
+    if (item->flags & RECO_ITEM_HIDDEN) {
+        add_name(out, "hidden");
+        reco__buf_text(out, "true");
+    }
+    if (item->attributes.size > 0) {
+        add_name(out, "attributes");
+        reco__buf_add(out, item->attributes.data, item->attributes.size);
+    }
+    reco__buf_byte(out, '}');
+}
+
+typedef struct reading {
+    reco_item *item;
+    reco__arena *arena;
+    bool done;
+} reading;
+
+static reco_status read_one(void *context, const reco__element *element, reco_error *err) {
+    reading *state = context;
+    state->done = true;
+    return item_of(state->item, state->arena, element, err);
+}
+
+reco_status reco__item_read(reco_item *out, reco__arena *arena, reco_str item_id, reco_str document, reco_error *err) {
+    reading state = {out, arena, false};
+    reco__rejects rejects = {.arena = arena};
+    reco_error error = RECO_ERROR_INIT;
+    size_t total;
+    memset(out, 0, sizeof *out);
+    reco_status status = reco__elements_read(&total, &rejects, document.data, document.size, RECO__JSON_AUTO, 1, read_one, &state, &error);
+    if (status == RECO_NO_MEMORY)
+        return reco__no_memory(err);
+    if (status != RECO_OK || rejects.count > 0 || !state.done)
+        return reco__fail(err, RECO_CORRUPT, rejects.count > 0 ? rejects.errors[0].field : NULL, "stored item \"%.*s\" cannot be read: %s",
+                          reco__shown(item_id, 64), item_id.data, rejects.count > 0 ? rejects.errors[0].text : error.text);
+    out->item_id.data = reco__arena_copy(arena, item_id.data, item_id.size);
+    out->item_id.size = item_id.size;
+    return out->item_id.data ? RECO_OK : reco__no_memory(err);
+}
