@@ -27,11 +27,14 @@ function(reco_test_command name)
     reco_test_properties(${name} "${TEST_LABELS}" "${TEST_TIMEOUT}")
 endfunction()
 
+set(RECO_TIMEOUT_FACTOR 1 CACHE STRING "Factor on the time limits of tests, for sanitizers and long runs")
+
 # What all tests share. Check's own limit of 4 seconds a test is raised to ctest's: sanitizers are slow.
 function(reco_test_properties name labels timeout)
     if(NOT timeout)
         set(timeout 180)
     endif()
+    math(EXPR timeout "${timeout} * ${RECO_TIMEOUT_FACTOR}")
     set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${timeout} SKIP_RETURN_CODE 77 ENVIRONMENT
         "CK_DEFAULT_TIMEOUT=${timeout};RECO_BUILD_DIR=${PROJECT_BINARY_DIR};RECO_SOURCE_DIR=${PROJECT_SOURCE_DIR};UBSAN_OPTIONS=print_stacktrace=1")
 endfunction()

@@ -85,7 +85,8 @@ static void counting_release(void *context, void *block) {
 }
 
 void test_memory_install(void) {
-    reco_allocator allocator = {.struct_size = sizeof(allocator), .allocate = counting_allocate, .resize = counting_resize, .release = counting_release};
+    reco_allocator allocator = {
+        .struct_size = sizeof(allocator), .allocate = counting_allocate, .resize = counting_resize, .release = counting_release};
     reco_error err = RECO_ERROR_INIT;
 
     atomic_store(&live, 0);

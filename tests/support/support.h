@@ -34,7 +34,7 @@ bool test_wait(bool (*ready)(void *context), void *context, int timeout_ms);
 /* An allocator for reco_set_allocator that counts, and fails when told. One per process, safe from any thread. */
 void test_memory_install(void); /* install before anything is open */
 void test_memory_restore(void); /* back to malloc */
-void test_memory_fail(uint64_t nth, bool for_ever); /* the nth allocation from now (from 1) fails, and for ever also all later ones; 0: none */
+void test_memory_fail(uint64_t nth, bool for_ever); /* the nth allocation from now (from 1) fails, for_ever also all later; 0: none */
 uint64_t test_memory_fired(void);                   /* how many were refused since test_memory_fail */
 int64_t test_memory_live(void);                     /* blocks handed out and not returned since test_memory_install */
 

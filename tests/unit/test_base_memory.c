@@ -194,7 +194,8 @@ START_TEST(a_map_numbers_its_keys) {
         ck_assert_uint_eq(map.count, COUNT + 2);
         for (uint32_t i = 0; i < COUNT; i++) {
             int size = snprintf(key, sizeof(key), "item-%u", i * 7);
-            if (reco__map_find(&map, key, (size_t)size) != i || map.entries[i].size != (uint32_t)size || memcmp(map.entries[i].key, key, (size_t)size) != 0) {
+            const struct reco__map_entry *entry = &map.entries[i];
+            if (reco__map_find(&map, key, (size_t)size) != i || entry->size != (uint32_t)size || memcmp(entry->key, key, (size_t)size) != 0) {
                 ck_abort_msg("find %s", key);
             }
         }

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Installs a built tree into a temporary folder and builds install.c against it by pkg-config: install.sh BUILD SOURCE
+set -euo pipefail
+build=$1 source=$2
+prefix=$(mktemp -d)
+trap 'rm -rf "$prefix"' EXIT
+
+cmake --install "$build" --prefix "$prefix" >"$prefix/log" 2>&1 || {
+    tail -n 20 "$prefix/log"
+    exit 1
+}
+pc=$(find "$prefix" -name libreco.pc)
+export PKG_CONFIG_PATH=${pc%/*}
+about() { pkg-config --define-variable=prefix="$prefix" "$@" libreco; }
+libdir=$(about --variable=libdir)
+version=$(about --modversion)
+
+# shellcheck disable=SC2046 # the flags are words
+gcc -std=c99 -Wall -Wextra -pedantic -Werror "$source" -o "$prefix/shared" $(about --cflags --libs) -Wl,-rpath,"$libdir"
+# shellcheck disable=SC2046
+gcc -std=c99 "$source" -o "$prefix/static" $(about --cflags) "$libdir/libreco.a" $(about --static --libs | sed 's/-lreco//')
+for program in shared static; do
+    told=$("$prefix/$program")
+    [ "$told" = "$version" ] || {
+        echo "$program tells version '$told', libreco.pc $version"
+        exit 1
+    }
+done
+ldd "$prefix/shared" | grep -q "libreco.so.0 => $libdir" || {
+    echo "the program does not use the installed libreco.so.0"
+    exit 1
+}
+echo "installed libreco $version serves a shared and a static program"
