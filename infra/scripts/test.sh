@@ -53,10 +53,10 @@ finish() {
     exit $((failed > 0))
 }
 
-# stage_failed NAME LOG: says so loudly and ends the run.
+# stage_failed NAME LOG [LINES]: says so loudly and ends the run.
 stage_failed() {
     echo "----- the end of $2"
-    tail -n 80 "$2"
+    tail -n "${3:-80}" "$2"
     echo "----- stage $1 FAILED"
     finish
 }
@@ -93,7 +93,7 @@ run() {
     shift
     rm -f "$folder/result.xml"
     ctest --test-dir "$folder" -j "$jobs" --no-tests=error --output-on-failure --output-junit "$folder/result.xml" "$@" >"$log" 2>&1 || status=$?
-    # Prints why tests were skipped, then the three counts as the last line.
+    # Prints why tests were skipped and what the failed ones said, then the three counts as the last line.
     counts=$(python3 - "$folder/result.xml" <<'PYTHON'
 import sys
 import xml.etree.ElementTree as ET
@@ -106,6 +106,9 @@ for case in skipped:
     lines = (case.findtext("system-out") or "").strip().splitlines()
     reason = [line for line in lines if line.startswith("skipped")] or lines[-1:] or [case.find("skipped").get("message", "")]
     print(f"  {case.get('name')} {reason[0]}")
+for case in failed:
+    lines = (case.findtext("system-out") or "").strip().splitlines()
+    print(f"----- {case.get('name')} failed", *lines[-60:], sep="\n")
 print(len(cases) - len(skipped) - len(failed), len(failed), len(skipped))
 PYTHON
     ) || counts="0 1 0"
@@ -114,10 +117,13 @@ PYTHON
     [ "$status" -eq 0 ] || [ "$f" -gt 0 ] || f=1 # ctest failed for another reason than a test
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     echo "$name: $p passed, $f failed, $s skipped, $((SECONDS - start)) s"
-    [ "$f" -eq 0 ] || stage_failed "$name" "$log"
+    [ "$f" -eq 0 ] || stage_failed "$name" "$log" 12
 }
 
-one deps bash infra/scripts/deps.sh all
+if ! bash infra/scripts/deps.sh all >"$work/test-deps.log" 2>&1; then
+    failed=1
+    stage_failed deps "$work/test-deps.log"
+fi
 for stage in "${stages[@]}"; do
     case "$stage" in
     checks)

@@ -38,9 +38,9 @@ void test_memory_fail(uint64_t nth, bool for_ever); /* the nth allocation from n
 uint64_t test_memory_fired(void);                   /* how many were refused since test_memory_fail */
 int64_t test_memory_live(void);                     /* blocks handed out and not returned since test_memory_install */
 
-/* Runs body(context) with its first allocation failing, then its second, and so on until a run in which none failed, first each once, then for ever.
- * Asserts that a run in which one failed does not answer OK unless `tolerates`, that a run without answers OK, that an answer that is not OK has a text,
- * and that each run leaves as many live blocks as it found. The allocator must be installed. Answers the number of runs. */
+/* Runs body(context) with its first allocation failing, then its second, and so on until a run in which none failed; first each once, then for ever.
+ * Asserts that a run in which one failed does not answer OK unless `tolerates`, that a run without answers OK, that an answer that is not OK has a
+ * text, and that each run leaves as many live blocks as it found. The allocator must be installed. Answers the number of runs. */
 typedef reco_status (*test_body)(void *context, reco_error *err);
 uint64_t test_every_allocation(test_body body, void *context, bool tolerates);
 
