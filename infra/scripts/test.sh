@@ -128,6 +128,7 @@ for stage in "${stages[@]}"; do
     case "$stage" in
     checks)
         one layering python3 infra/check/layering.py
+        one rooms python3 infra/check/rooms.py
         one hygiene python3 infra/check/hygiene.py
         one selftest python3 infra/check/selftest.py
         ;;
