@@ -2,8 +2,8 @@
  *
  * An arena is a list of blocks. A request is served from the current block; when it does not fit there, from the next block that is large enough, and
  * when there is none, from a new one put behind the current. Reset goes back to the first block and keeps them all, so that an arena that serves the
- * same kind of request again and again stops allocating. Sizes of blocks are powers of two: an arena that is asked for slowly growing pieces then holds
- * at most twice what it needs, instead of a block for each size ever seen.
+ * same kind of request again and again stops allocating. Sizes of blocks are powers of two: an arena that is asked for slowly growing pieces then
+ * holds at most twice what it needs, instead of a block for each size ever seen.
  *
  * Under AddressSanitizer memory that is not handed out is poisoned: a pointer used after reset is found.
  */

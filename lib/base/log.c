@@ -1,5 +1,6 @@
-/* base/log.c - log lines go to one function of the application. The lock guards only the three words that say where; it is not held during the call, so
- * the application's function may do as it likes, even set another one. A line begun before reco_set_log returns may still arrive at the old function. */
+/* base/log.c - log lines go to one function of the application. The lock guards only the three words that say where; it is not held during the call,
+ * so the application's function may do as it likes, even set another one. A line begun before reco_set_log returns may still arrive at the old
+ * function. */
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>

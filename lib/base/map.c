@@ -1,8 +1,8 @@
 /* base/map.c - bytes to dense numbers.
  *
- * `entries` are in order of insertion and hold the hash and the key; `slots` are a table of index + 1 with linear probing, at most half full. Keys come
- * from outside, so the hash is seeded by where the map's first block of keys happens to lie: input made to collide in one process does not in another.
- * Nothing that is stored or answered depends on the hash. The map does not delete.
+ * `entries` are in order of insertion and hold the hash and the key; `slots` are a table of index + 1 with linear probing, at most half full. Keys
+ * come from outside, so the hash is seeded by where the map's first block of keys happens to lie: input made to collide in one process does not in
+ * another. Nothing that is stored or answered depends on the hash. The map does not delete.
  */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
