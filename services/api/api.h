@@ -1,0 +1,10 @@
+/* api/api.h - GET /recommendations, GET /popular, GET /items/{item_id}. */
+#ifndef API_API_H
+#define API_API_H
+
+#include "http/http.h"
+
+/* Appends the routes; the engine must outlive the server. */
+void api_routes(http_route *routes, size_t *count, reco_engine *engine);
+
+#endif

@@ -1,0 +1,53 @@
+/* http/internal.h - what the files of the kit share. */
+#ifndef HTTP_INTERNAL_H
+#define HTTP_INTERNAL_H
+
+#include <civetweb.h>
+
+#include "http/http.h"
+#include "http/metrics.h"
+
+struct http_server {
+    struct mg_context *context;
+    http_metrics metrics;
+    const http_route *routes;
+    size_t route_count;
+    uint32_t threads;
+    uint64_t body_max;
+    uint32_t request_ms;
+    uint64_t span_seed;          /* of the span ids this server makes up */
+    _Atomic uint64_t spans;
+    _Atomic int draining;
+    char name[32];
+    char address[96];
+};
+
+struct http_request {
+    http_server *server;
+    struct mg_connection *connection;
+    const struct mg_request_info *info;
+    uint32_t route;              /* index, or HTTP_NO_ROUTE */
+    int status;                  /* sent; 0: nothing yet */
+    bool unread;                 /* a body is still on its way in */
+    bool close;                  /* the connection ends with this answer */
+    char *body, *decoded, *segment; /* freed at the end */
+    char allow[64];              /* methods of the path, for 405 */
+    char traceparent[56];
+    reco_call call;
+};
+
+/* route.c: finds the route and fills request->route; 404 or 405 (then `allow` is filled) or 200. */
+int http_route_find(http_request *request, const char *method, const char *path);
+/* The part of `path` that stands for the template's {parameter}; absent when it has none. */
+reco_str http_route_param(const char *pattern, const char *path);
+/* Decodes %XX, and '+' to a space when `plus`, in place; false for bad escapes and for NUL. */
+bool http_decode(char *text, size_t *size, bool plus);
+
+/* trace.c: takes over a valid traceparent with a span of our own. */
+void http_trace_accept(http_request *request);
+
+/* server.c: the metrics of the server itself. */
+void http_server_metrics(http_text *out, http_server *server);
+uint64_t http_now_ns(void);
+
+#endif

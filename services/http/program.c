@@ -1,0 +1,252 @@
+#include "http/program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "http/log.h"
+
+/* How long requests under way may take once the service is to end. */
+#define DRAIN_MS 10000
+
+const option_spec program_global_options[] = {
+    {"config", 'c', OPTION_TEXT, offsetof(program_globals, config), "FILE", "YAML file of settings (default: $RECO_CONFIG, else none)"},
+    {"data", 'd', OPTION_TEXT, offsetof(program_globals, data), "DIR", "directory of the data, or memory: for none"},
+    {"set", 's', OPTION_LIST, offsetof(program_globals, set), "NAME=VALUE", "a setting; may be repeated"},
+    {"help", 'h', OPTION_FLAG, offsetof(program_globals, help), NULL, "what can be said here"},
+    {"version", 'V', OPTION_FLAG, offsetof(program_globals, version), NULL, "version and build"},
+};
+const size_t program_global_count = sizeof program_global_options / sizeof *program_global_options;
+
+int program_fail(const reco_error *err) {
+    if (err->field[0])
+        fprintf(stderr, "reco: %s (%s)\n", err->text, err->field);
+    else
+        fprintf(stderr, "reco: %s\n", err->text);
+    return err->status == RECO_INVALID ? PROGRAM_USAGE : PROGRAM_FAILED;
+}
+
+/* --- settings and engine -------------------------------------------------------------------------------------------------------------------- */
+
+static reco_status set_one(reco_settings *settings, const char *pair, reco_error *err) {
+    char name[128];
+    const char *equals = strchr(pair, '=');
+    if (!equals || equals == pair || (size_t)(equals - pair) >= sizeof name)
+        return options_fail(err, RECO_INVALID, "set", "must be NAME=VALUE, not \"%.100s\"", pair);
+    snprintf(name, sizeof name, "%.*s", (int)(equals - pair), pair);
+    return reco_settings_set(settings, name, equals + 1, err);
+}
+
+static reco_status layer(reco_settings *settings, const program_globals *globals, reco_error *err) {
+    const char *file = globals->config ? globals->config : getenv("RECO_CONFIG");
+    reco_status status = file && *file ? reco_settings_load_file(settings, file, err) : RECO_OK;
+    if (status == RECO_OK)
+        status = reco_settings_load_environment(settings, NULL, err);
+    for (size_t i = 0; status == RECO_OK && i < globals->set.count; i++)
+        status = set_one(settings, globals->set.items[i], err);
+    if (status == RECO_OK && globals->data)
+        status = reco_settings_set(settings, "data", globals->data, err);
+    return status == RECO_OK ? reco_settings_check(settings, err) : status;
+}
+
+reco_status program_settings(reco_settings **out, const program_globals *globals, reco_error *err) {
+    reco_settings *settings = NULL;
+    reco_status status = reco_settings_create(&settings, err);
+    if (status == RECO_OK)
+        status = layer(settings, globals, err);
+    if (status != RECO_OK) {
+        reco_settings_free(settings);
+        return status;
+    }
+    *out = settings;
+    return RECO_OK;
+}
+
+reco_status program_open(reco_engine **engine, reco_settings **settings, const program_globals *globals, uint32_t flags, reco_error *err) {
+    reco_status status = program_settings(settings, globals, err);
+    if (status != RECO_OK)
+        return status;
+    reco_open_options options = {.struct_size = sizeof options, .flags = flags, .settings = *settings};
+    return reco_open(engine, &options, NULL, err);
+}
+
+reco_status program_setting_u32(uint32_t *out, const reco_settings *settings, const char *name, reco_error *err) {
+    char text[64];
+    uint64_t value;
+    reco_status status = reco_settings_get(text, sizeof text, settings, name, err);
+    if (status != RECO_OK)
+        return status;
+    if (!options_bytes(text, &value) || value > UINT32_MAX)
+        return options_fail(err, RECO_INVALID, name, "\"%s\" is no number this program can use", text);
+    *out = (uint32_t)value;
+    return RECO_OK;
+}
+
+/* --- server --------------------------------------------------------------------------------------------------------------------------------- */
+
+static reco_status write_port(const char *path, const char *address, reco_error *err) {
+    char temporary[1024];
+    if (snprintf(temporary, sizeof temporary, "%s.%ld", path, (long)getpid()) >= (int)sizeof temporary)
+        return options_fail(err, RECO_INVALID, "port-file", "the path is too long");
+    FILE *file = fopen(temporary, "we");
+    bool fine = file && fprintf(file, "%s\n", strrchr(address, ':') + 1) > 0;
+    fine = file && fclose(file) == 0 && fine;
+    if (fine && rename(temporary, path) == 0)
+        return RECO_OK;
+    options_fail(err, RECO_IO, "port-file", "cannot write %.100s: %s", path, strerror(errno));
+    unlink(temporary);
+    return RECO_IO;
+}
+
+reco_status program_serve(http_server **out, const program_server *options, const reco_settings *settings, reco_error *err) {
+    char listen[128], fields[160];
+    uint32_t body_max = 0;
+    http_options http = {.name = options->name, .listen = options->listen, .routes = options->routes, .route_count = options->route_count};
+    reco_status status = RECO_OK;
+    if (!http.listen) {
+        status = reco_settings_get(listen, sizeof listen, settings, options->listen_setting, err);
+        http.listen = listen;
+    }
+    if (status == RECO_OK)
+        status = program_setting_u32(&http.threads, settings, "services.http_threads", err);
+    if (status == RECO_OK)
+        status = program_setting_u32(&body_max, settings, "services.body_max", err);
+    http.body_max = body_max;
+    if (status == RECO_OK)
+        status = http_server_open(out, &http, err);
+    if (status != RECO_OK)
+        return status;
+    snprintf(fields, sizeof fields, "\"service\":\"%s\",\"listening\":\"%s\"", options->name, http_server_address(*out));
+    http_log(RECO_LOG_INFO, "http", fields, "listening");
+    return options->port_file ? write_port(options->port_file, http_server_address(*out), err) : RECO_OK;
+}
+
+static void both_signals(sigset_t *set) {
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+}
+
+void program_hold_signals(void) {
+    sigset_t set;
+    both_signals(&set);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+void program_wait_signal(void) {
+    sigset_t set;
+    int got;
+    both_signals(&set);
+    sigwait(&set, &got);
+}
+
+void program_stop(http_server **servers, size_t count) {
+    http_log(RECO_LOG_INFO, "http", NULL, "shutting down");
+    for (size_t i = 0; i < count; i++)
+        if (servers[i])
+            http_server_drain(servers[i], DRAIN_MS);
+    for (size_t i = 0; i < count; i++)
+        http_server_close(servers[i]);
+}
+
+void program_log_start(const reco_settings *settings) {
+    static const struct { const char *name; int level; } levels[] = {{"error", RECO_LOG_ERROR}, {"warn", RECO_LOG_WARN}, {"debug", RECO_LOG_DEBUG}};
+    char text[32] = "";
+    int level = RECO_LOG_INFO;
+    reco_error err = RECO_ERROR_INIT;
+    if (reco_settings_get(text, sizeof text, settings, "log.level", &err) == RECO_OK)
+        for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+            if (strcmp(levels[i].name, text) == 0)
+                level = levels[i].level;
+    http_log_start(level);
+}
+
+/* --- a service of its own ------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct service_options {
+    program_globals globals;
+    const char *listen, *port_file;
+} service_options;
+
+static const option_spec service_own[] = {
+    {"listen", 'l', OPTION_TEXT, offsetof(service_options, listen), "ADDRESS:PORT", "where to listen; port 0 is any free one"},
+    {"port-file", 0, OPTION_TEXT, offsetof(service_options, port_file), "FILE", "write the port to this file once it answers"},
+};
+
+static int help(const program_service *service) {
+    char *settings = NULL;
+    printf("%s - %s\n\nusage: %s [options]\n\n", service->name, service->summary, service->name);
+    printf("answers %s,\nGET /health (the process is alive), GET /ready (its stores answer; ?verbose), GET /metrics (Prometheus)\non %s unless told otherwise.\n\n",
+           service->paths, service->listen_default);
+    options_print(stdout, program_global_options, program_global_count);
+    options_print(stdout, service_own, sizeof service_own / sizeof *service_own);
+    options_print(stdout, service->options, service->option_count);
+    printf("\nFlags go before RECO_* of the environment, which goes before the file. Unknown settings are errors.\n"
+           "SIGTERM and SIGINT end it in order. TLS is not spoken: put a proxy in front.\nExit codes: 0 ended in order, 1 failed, 2 a wrong option or setting.\n");
+    if (reco_settings_help(&settings, 0, NULL) == RECO_OK)
+        printf("\nsettings:\n%s", settings);
+    reco_free(settings);
+    return PROGRAM_OK;
+}
+
+/* Everything between the open engine and the signal that ends it. */
+static reco_status run_server(const program_service *service, const service_options *options, const reco_settings *settings, reco_engine *engine, reco_error *err) {
+    http_route routes[HTTP_ROUTES_MAX];
+    size_t count = 0;
+    http_standard standard = {.engine = engine};
+    http_server *server = NULL;
+    reco_status status = service->start(service->context, routes, &count, &standard, err);
+    if (status == RECO_OK) {
+        http_standard_routes(routes, &count, &standard);
+        program_server how = {service->name, options->listen, service->listen_setting, options->port_file, routes, count};
+        status = program_serve(&server, &how, settings, err);
+    }
+    if (status == RECO_OK)
+        program_wait_signal();
+    if (server)
+        program_stop(&server, 1);
+    if (service->stop)
+        service->stop(service->context);
+    return status;
+}
+
+static int run(const program_service *service, const service_options *options) {
+    reco_error err = RECO_ERROR_INIT;
+    reco_settings *settings = NULL;
+    reco_engine *engine = NULL;
+    program_hold_signals();
+    reco_status status = program_settings(&settings, &options->globals, &err);
+    if (status == RECO_OK) {
+        program_log_start(settings);
+        reco_open_options open = {.struct_size = sizeof open, .flags = service->open_flags, .settings = settings};
+        status = reco_open(&engine, &open, NULL, &err);
+    }
+    if (status == RECO_OK)
+        status = run_server(service, options, settings, engine, &err);
+    reco_close(engine);
+    reco_settings_free(settings);
+    return status == RECO_OK ? PROGRAM_OK : program_fail(&err);
+}
+
+int program_main(const program_service *service, int argc, char **argv) {
+    service_options options = {0};
+    char *arguments[1];
+    size_t argument_count = 0;
+    reco_error err = RECO_ERROR_INIT;
+    const option_set sets[] = {{program_global_options, program_global_count, &options.globals},
+                               {service_own, sizeof service_own / sizeof *service_own, &options},
+                               {service->options, service->option_count, service->option_target}};
+    if (options_parse(sets, 3, argc, argv, arguments, 0, &argument_count, false, &err) != RECO_OK)
+        return program_fail(&err);
+    if (options.globals.help)
+        return help(service);
+    if (options.globals.version) {
+        printf("%s %s\n", service->name, reco_build_info());
+        return PROGRAM_OK;
+    }
+    return run(service, &options);
+}

@@ -1,0 +1,181 @@
+/* http/request.c - what a handler may ask of its request: headers, parameters, the body within its limit. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "http/internal.h"
+
+http_server *http_request_server(http_request *request) { return request->server; }
+
+const char *http_query(const http_request *request) { return request->info->query_string ? request->info->query_string : ""; }
+
+const char *http_header(const http_request *request, const char *name) { return mg_get_header(request->connection, name); }
+
+const reco_call *http_call(http_request *request) { return &request->call; }
+
+bool http_path_param(http_request *request, const char *field, reco_str *out) {
+    reco_str raw = http_route_param(request->server->routes[request->route].path, request->info->local_uri_raw);
+    size_t size = raw.size;
+    free(request->segment);
+    request->segment = malloc(size + 1);
+    if (!request->segment) {
+        http_send_problem(request, 503, NULL, "out of memory");
+        return false;
+    }
+    if (size)
+        memcpy(request->segment, raw.data, size);
+    if (!http_decode(request->segment, &size, false)) {
+        http_send_problem(request, 400, field, "not a valid percent-encoding");
+        return false;
+    }
+    request->segment[size] = 0;
+    *out = (reco_str){request->segment, size};
+    return true;
+}
+
+/* Takes one "name=value" of `size` bytes, decoding in place. */
+static bool take_param(http_request *request, char *text, size_t size, http_param *params, size_t count) {
+    char *equals = memchr(text, '=', size);
+    size_t name_size = equals ? (size_t)(equals - text) : size;
+    char *value = equals ? equals + 1 : text + size;
+    size_t value_size = (size_t)(text + size - value);
+    if (!http_decode(text, &name_size, true) || !http_decode(value, &value_size, true)) {
+        http_send_problem(request, 400, NULL, "the query string is not valid percent-encoding");
+        return false;
+    }
+    text[name_size] = 0;
+    value[value_size] = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(params[i].name, text) != 0)
+            continue;
+        if (params[i].value) {
+            http_send_problem(request, 400, params[i].name, "parameter is given twice");
+            return false;
+        }
+        params[i].value = value;
+        return true;
+    }
+    http_send_problem(request, 400, text, "unknown query parameter");
+    return false;
+}
+
+bool http_params(http_request *request, http_param *params, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        params[i].value = NULL;
+    if (!*http_query(request))
+        return true;
+    free(request->decoded);
+    request->decoded = strdup(http_query(request));
+    if (!request->decoded) {
+        http_send_problem(request, 503, NULL, "out of memory");
+        return false;
+    }
+    char *at = request->decoded;
+    while (at) {
+        char *next = strchr(at, '&');
+        size_t size = next ? (size_t)(next - at) : strlen(at);
+        if (next)
+            *next++ = 0;
+        if (size && !take_param(request, at, size, params, count))
+            return false;
+        at = next;
+    }
+    return true;
+}
+
+/* --- the body ------------------------------------------------------------------------------------------------------------------------------- */
+
+/* Reads up to `room` bytes, which may come in pieces; -1: broken off. */
+static long long read_some(http_request *request, char *out, size_t room) {
+    size_t size = 0;
+    while (size < room) {
+        size_t part = room - size < (1u << 20) ? room - size : 1u << 20;
+        int got = mg_read(request->connection, out + size, part);
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            break;
+        size += (size_t)got;
+    }
+    return (long long)size;
+}
+
+static bool read_sized(http_request *request, uint64_t length, size_t *size) {
+    request->body = malloc((size_t)length + 1);
+    if (!request->body) {
+        http_send_problem(request, 503, NULL, "out of memory");
+        return false;
+    }
+    long long got = read_some(request, request->body, (size_t)length);
+    if (got < 0 || (uint64_t)got < length) {
+        request->close = true;
+        http_send_problem(request, 400, NULL, "the body ended before its Content-Length");
+        return false;
+    }
+    *size = (size_t)length;
+    return true;
+}
+
+static bool too_large(http_request *request) {
+    http_send_problem(request, 413, NULL, "the body is larger than %llu bytes", (unsigned long long)request->server->body_max);
+    return false;
+}
+
+/* Chunks: doubles a buffer until the end or one byte past the limit. */
+static bool read_chunks(http_request *request, size_t *size) {
+    size_t room = 0, used = 0, most = (size_t)request->server->body_max + 1;
+    for (;;) {
+        size_t next = room ? room * 2 : 16384;
+        room = next < most ? next : most;
+        char *grown = realloc(request->body, room + 1);
+        if (!grown) {
+            http_send_problem(request, 503, NULL, "out of memory");
+            return false;
+        }
+        request->body = grown;
+        long long got = read_some(request, request->body + used, room - used);
+        if (got < 0) {
+            request->close = true;
+            http_send_problem(request, 400, NULL, "the chunked body is malformed or broken off");
+            return false;
+        }
+        used += (size_t)got;
+        if (used < room) {
+            *size = used;
+            return true;
+        }
+        if (used == most)
+            return too_large(request);
+    }
+}
+
+bool http_body(http_request *request, const char **text, size_t *size) {
+    const char *length = http_header(request, "Content-Length");
+    const char *expect = http_header(request, "Expect");
+    bool chunked = http_header(request, "Transfer-Encoding") != NULL;
+    if (!length && !chunked) {
+        http_send_problem(request, 411, NULL, "a body with Content-Length or Transfer-Encoding: chunked is needed");
+        return false;
+    }
+    if (expect && strcasecmp(expect, "100-continue") != 0) {
+        http_send_problem(request, 417, NULL, "only Expect: 100-continue is understood");
+        return false;
+    }
+    uint64_t bytes = length ? strtoull(length, NULL, 10) : 0;
+    if (bytes > request->server->body_max)
+        return too_large(request);
+    if (expect && mg_write(request->connection, "HTTP/1.1 100 Continue\r\n\r\n", 25) != 25) {
+        request->close = true;
+        http_send_problem(request, 400, NULL, "broken off");
+        return false;
+    }
+    size_t got = 0;
+    if (!(chunked ? read_chunks(request, &got) : read_sized(request, bytes, &got)))
+        return false;
+    request->body[got] = 0;
+    request->unread = false;
+    *text = request->body;
+    *size = got;
+    return true;
+}

@@ -1,0 +1,327 @@
+/* http/server.c - civetweb behind the kit: start and end, the way of one request, what civetweb itself refuses.
+ *
+ * civetweb keeps to itself the answer to a request it cannot parse; its http_error callback hands it to us, so that those too are problem+json and
+ * counted. It knows no TRACE and refuses unknown methods as malformed: they are recognised here and answered 405.
+ * A connection is ended by mg_close_connection from within the request; the socket is then closed at once, so a body still on its way is read and
+ * thrown away first (up to a limit): otherwise the kernel answers it with a reset that may overtake our answer. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "http/internal.h"
+#include "http/log.h"
+
+#define DISCARD_MAX (4u << 20)
+
+uint64_t http_now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static const char *route_path(void *context, uint32_t route) {
+    const http_server *server = context;
+    return route < server->route_count ? server->routes[route].path : "";
+}
+
+void http_server_metrics(http_text *out, http_server *server) { http_metrics_write(out, &server->metrics, route_path, server); }
+
+/* --- one request ---------------------------------------------------------------------------------------------------------------------------- */
+
+/* Length headers must be beyond doubt: where two readers may see different ends, requests can be smuggled. */
+static bool check_framing(http_request *request) {
+    const struct mg_request_info *info = request->info;
+    int lengths = 0, encodings = 0;
+    for (int i = 0; i < info->num_headers; i++) {
+        const struct mg_header *header = &info->http_headers[i];
+        encodings += strcasecmp(header->name, "Transfer-Encoding") == 0;
+        if (strcasecmp(header->name, "Content-Length") != 0)
+            continue;
+        lengths++;
+        size_t digits = strspn(header->value, "0123456789");
+        if (digits == 0 || digits > 18 || header->value[digits])
+            lengths = 2;
+    }
+    request->unread = encodings > 0 || info->content_length > 0;
+    if (lengths + encodings <= 1)
+        return true;
+    request->close = true;
+    request->unread = false;
+    http_send_problem(request, 400, NULL, "the length of the body is not stated clearly, once");
+    return false;
+}
+
+static void dispatch(http_request *request) {
+    http_server *server = request->server;
+    const char *method = request->info->request_method, *path = request->info->local_uri_raw;
+    if (!check_framing(request))
+        return;
+    int found = http_route_find(request, method, path);
+    if (found == 404) {
+        http_send_problem(request, 404, NULL, "there is nothing at this path");
+        return;
+    }
+    if (found == 405) {
+        http_send_problem(request, 405, NULL, "this path knows %s", request->allow);
+        return;
+    }
+    const http_route *route = &server->routes[request->route];
+    if (!(route->flags & HTTP_ROUTE_ALWAYS)) {
+        if (http_server_draining(server)) {
+            http_send_problem(request, 503, NULL, "the service is shutting down");
+            return;
+        }
+        if (atomic_load_explicit(&server->metrics.in_flight, memory_order_relaxed) > (int64_t)server->threads) {
+            http_send_problem(request, 503, NULL, "too many requests at once");
+            return;
+        }
+    }
+    route->handler(request, route->context);
+    if (!request->status)
+        http_send_problem(request, 500, NULL, "the request was not answered");
+}
+
+/* Reads away what is left of a body; a bounded amount of it. */
+static void discard(http_request *request) {
+    char waste[4096];
+    size_t left = DISCARD_MAX;
+    while (left > 0) {
+        int got = mg_read(request->connection, waste, sizeof waste);
+        if (got <= 0)
+            break;
+        left -= (size_t)got < left ? (size_t)got : left;
+    }
+}
+
+static void finish(http_request *request) {
+    free(request->body);
+    free(request->decoded);
+    free(request->segment);
+    if (request->unread)
+        discard(request);
+    if (request->close)
+        mg_close_connection(request->connection);
+}
+
+static void note_request(const http_request *request, uint64_t nanoseconds) {
+    http_text fields = {0};
+    const char *method = request->info->request_method ? request->info->request_method : "";
+    http_text_printf(&fields, "\"service\":\"%s\",\"method\":", request->server->name);
+    http_text_json(&fields, method, strlen(method));
+    http_text_printf(&fields, ",\"route\":\"%s\",\"status\":%d,\"us\":%llu", request->route == HTTP_NO_ROUTE ? "" : route_path(request->server, request->route),
+                     request->status, (unsigned long long)(nanoseconds / 1000));
+    http_log(RECO_LOG_DEBUG, "http", fields.data, "request");
+    http_text_dispose(&fields);
+}
+
+static http_request new_request(struct mg_connection *connection) {
+    return (http_request){
+        .server = mg_get_user_data(mg_get_context(connection)), .connection = connection, .info = mg_get_request_info(connection), .route = HTTP_NO_ROUTE};
+}
+
+static void account(http_request *request, uint64_t started) {
+    uint64_t took = http_now_ns() - started;
+    const char *method = request->info->request_method ? request->info->request_method : "other";
+    http_metrics_count(&request->server->metrics, method, request->route, request->status, took);
+    if (http_log_wants(RECO_LOG_DEBUG))
+        note_request(request, took);
+}
+
+static int on_request(struct mg_connection *connection) {
+    uint64_t started = http_now_ns();
+    http_request request = new_request(connection);
+    http_server *server = request.server;
+    request.call.struct_size = sizeof request.call;
+    request.call.deadline_ns = (int64_t)(started + (uint64_t)server->request_ms * 1000000u);
+    atomic_fetch_add_explicit(&server->metrics.in_flight, 1, memory_order_seq_cst);
+    http_trace_accept(&request);
+    dispatch(&request);
+    int status = request.status;
+    account(&request, started);
+    atomic_fetch_sub_explicit(&server->metrics.in_flight, 1, memory_order_seq_cst);
+    finish(&request);
+    return status;
+}
+
+/* Whether civetweb choked on the method alone: the line is otherwise complete and the version ours. */
+static bool foreign_method(const struct mg_request_info *info) {
+    static const char *const known[] = {"GET",   "POST",     "PUT",   "DELETE", "HEAD",   "OPTIONS",   "CONNECT",
+                                        "PATCH", "PROPFIND", "MKCOL", "LOCK",   "UNLOCK", "PROPPATCH", "REPORT"};
+    if (!info->request_method || !info->request_uri || !info->http_version || strncmp(info->http_version, "1.", 2) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i], info->request_method) == 0)
+            return false;
+    return true;
+}
+
+/* Requests civetweb cannot make sense of. It closes the connection afterwards. */
+static int on_error(struct mg_connection *connection, int status, const char *message) {
+    uint64_t started = http_now_ns();
+    http_request request = new_request(connection);
+    char path[1024];
+    request.close = true;
+    if (status == 400 && foreign_method(request.info)) {
+        snprintf(path, sizeof path, "%.*s", (int)strcspn(request.info->request_uri, "?"), request.info->request_uri);
+        if (http_route_find(&request, request.info->request_method, path) == 405)
+            http_send_problem(&request, 405, NULL, "this path knows %s", request.allow);
+        else
+            http_send_problem(&request, 404, NULL, "there is nothing at this path");
+    } else if (status == 413) {
+        http_send_problem(&request, 431, NULL, "the head of the request is too long");
+    } else {
+        http_send_problem(&request, status, NULL, "%s", message);
+    }
+    account(&request, started);
+    return 0;
+}
+
+static int on_open(const struct mg_connection *connection, void **data) {
+    http_server *server = mg_get_user_data(mg_get_context(connection));
+    atomic_fetch_add_explicit(&server->metrics.connections, 1, memory_order_relaxed);
+    *data = server;
+    return 0;
+}
+
+/* Called twice when we closed the connection ourselves; its data are gone the second time. */
+static void on_close(const struct mg_connection *connection) {
+    http_server *server = mg_get_user_connection_data(connection);
+    if (server)
+        atomic_fetch_sub_explicit(&server->metrics.connections, 1, memory_order_relaxed);
+}
+
+static int on_log(const struct mg_connection *connection, const char *message) {
+    (void)connection;
+    http_log(RECO_LOG_WARN, "civetweb", NULL, "%s", message);
+    return 1;
+}
+
+/* --- start and end -------------------------------------------------------------------------------------------------------------------------- */
+
+static reco_status fail(reco_error *err, reco_status status, const char *field, const char *text) {
+    if (err) {
+        memset(err, 0, sizeof *err);
+        err->status = status;
+        err->index = -1;
+        snprintf(err->field, sizeof err->field, "%s", field);
+        snprintf(err->text, sizeof err->text, "%s", text);
+    }
+    return status;
+}
+
+/* "ADDRESS:PORT" into its parts. */
+static reco_status parse_listen(const char *listen, char address[64], unsigned *port, reco_error *err) {
+    const char *colon = strrchr(listen, ':');
+    struct in_addr parsed;
+    char *end = NULL;
+    if (!colon || colon == listen || (size_t)(colon - listen) >= 64)
+        return fail(err, RECO_INVALID, "listen", "must be ADDRESS:PORT, such as 127.0.0.1:8080");
+    snprintf(address, 64, "%.*s", (int)(colon - listen), listen);
+    if (strcmp(address, "localhost") == 0)
+        snprintf(address, 64, "127.0.0.1");
+    if (inet_pton(AF_INET, address, &parsed) != 1)
+        return fail(err, RECO_INVALID, "listen", "the address must be an IPv4 address");
+    unsigned long value = strtoul(colon + 1, &end, 10);
+    if (end != colon + 1 && (*end == 's' || *end == 'r') && end[1] == 0)
+        return fail(err, RECO_INVALID, "listen", "TLS is not spoken here: listen without it and put a TLS proxy in front");
+    if (end == colon + 1 || *end || value > 65535 || colon[1] < '0' || colon[1] > '9')
+        return fail(err, RECO_INVALID, "listen", "the port must be a number from 0 (any free one) to 65535");
+    *port = (unsigned)value;
+    return RECO_OK;
+}
+
+/* Tries the address: civetweb only says that it did not start. */
+static reco_status try_bind(const char *address, unsigned port, reco_error *err) {
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    int on = 1, result = 0, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char text[160];
+    if (fd < 0)
+        return fail(err, RECO_IO, "listen", strerror(errno));
+    inet_pton(AF_INET, address, &name.sin_addr);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd, (const struct sockaddr *)&name, sizeof name) != 0 || listen(fd, 1) != 0)
+        result = errno;
+    close(fd);
+    if (result == 0)
+        return RECO_OK;
+    snprintf(text, sizeof text, "cannot listen on %s:%u: %s", address, port, strerror(result));
+    return fail(err, result == EADDRINUSE ? RECO_BUSY : RECO_IO, "listen", text);
+}
+
+static void fill(http_server *server, const http_options *options) {
+    server->routes = options->routes;
+    server->route_count = options->route_count;
+    server->threads = options->threads ? options->threads : 64;
+    server->body_max = options->body_max ? options->body_max : 2u << 20;
+    server->request_ms = options->request_ms ? options->request_ms : 10000;
+    snprintf(server->name, sizeof server->name, "%s", options->name);
+    if (getrandom(&server->span_seed, sizeof server->span_seed, GRND_NONBLOCK) != (ssize_t)sizeof server->span_seed)
+        server->span_seed = http_now_ns();
+}
+
+static struct mg_context *start(http_server *server, const http_options *options, const char *address, unsigned port) {
+    char listen[80], threads[16], keep[16], request[16];
+    snprintf(listen, sizeof listen, "%s:%u", address, port);
+    snprintf(threads, sizeof threads, "%u", server->threads + HTTP_SPARE_THREADS);
+    snprintf(keep, sizeof keep, "%u", options->keep_alive_ms ? options->keep_alive_ms : 60000);
+    snprintf(request, sizeof request, "%u", server->request_ms);
+    const char *settings[] = {"listening_ports", listen, "num_threads", threads, "connection_queue", "1024", "listen_backlog", "2048", "tcp_nodelay", "1",
+                              "enable_keep_alive", "yes", "keep_alive_timeout_ms", keep, "request_timeout_ms", request, "decode_url", "no",
+                              "max_request_size", "16384", NULL};
+    const struct mg_callbacks callbacks = {.begin_request = on_request, .http_error = on_error, .init_connection = on_open, .connection_close = on_close,
+                                           .log_message = on_log};
+    return mg_start(&callbacks, server, settings);
+}
+
+reco_status http_server_open(http_server **out, const http_options *options, reco_error *err) {
+    char address[64];
+    unsigned port = 0;
+    struct mg_server_port bound = {0};
+    if (options->route_count > HTTP_ROUTES_MAX)
+        return fail(err, RECO_FULL, "routes", "too many routes");
+    reco_status status = parse_listen(options->listen, address, &port, err);
+    if (status == RECO_OK)
+        status = try_bind(address, port, err);
+    if (status != RECO_OK)
+        return status;
+    http_server *server = calloc(1, sizeof *server);
+    if (!server)
+        return fail(err, RECO_NO_MEMORY, "", reco_status_text(RECO_NO_MEMORY));
+    fill(server, options);
+    mg_init_library(MG_FEATURES_DEFAULT);
+    server->context = start(server, options, address, port);
+    if (!server->context || mg_get_server_ports(server->context, 1, &bound) != 1) {
+        http_server_close(server);
+        return fail(err, RECO_IO, "listen", "the server did not start: see the log");
+    }
+    snprintf(server->address, sizeof server->address, "%s:%d", address, bound.port);
+    *out = server;
+    return RECO_OK;
+}
+
+const char *http_server_address(const http_server *server) { return server->address; }
+
+bool http_server_draining(const http_server *server) { return atomic_load_explicit(&server->draining, memory_order_seq_cst) != 0; }
+
+void http_server_drain(http_server *server, int64_t timeout_ms) {
+    uint64_t end = http_now_ns() + (uint64_t)timeout_ms * 1000000u;
+    atomic_store(&server->draining, 1);
+    while (atomic_load(&server->metrics.in_flight) > 0 && http_now_ns() < end)
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+}
+
+void http_server_close(http_server *server) {
+    if (!server)
+        return;
+    if (server->context)
+        mg_stop(server->context);
+    mg_exit_library();
+    free(server);
+}

@@ -1,0 +1,90 @@
+#include "http/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool grow(http_text *text, size_t more) {
+    if (text->failed)
+        return false;
+    size_t need = text->size + more + 1;
+    if (need <= text->room)
+        return true;
+    size_t room = text->room ? text->room * 2 : 512;
+    if (room < need)
+        room = need;
+    char *data = realloc(text->data, room);
+    if (!data) {
+        text->failed = true;
+        return false;
+    }
+    text->data = data;
+    text->room = room;
+    return true;
+}
+
+void http_text_add(http_text *text, const char *data, size_t size) {
+    if (!grow(text, size))
+        return;
+    memcpy(text->data + text->size, data, size);
+    text->size += size;
+    text->data[text->size] = 0;
+}
+
+void http_text_vprintf(http_text *text, const char *format, va_list arguments) {
+    va_list again;
+    va_copy(again, arguments);
+    int size = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    if (size < 0 || !grow(text, (size_t)size))
+        return;
+    vsnprintf(text->data + text->size, (size_t)size + 1, format, arguments);
+    text->size += (size_t)size;
+}
+
+void http_text_printf(http_text *text, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    http_text_vprintf(text, format, arguments);
+    va_end(arguments);
+}
+
+/* Bytes of the UTF-8 sequence at `at`, 0 when it is none. */
+static size_t sequence(const unsigned char *at, size_t left) {
+    static const struct { unsigned char low, high; size_t size; } forms[] = {{0x00, 0x7f, 1}, {0xc2, 0xdf, 2}, {0xe0, 0xef, 3}, {0xf0, 0xf4, 4}};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        if (at[0] < forms[i].low || at[0] > forms[i].high)
+            continue;
+        if (forms[i].size > left)
+            return 0;
+        for (size_t k = 1; k < forms[i].size; k++)
+            if ((at[k] & 0xc0) != 0x80)
+                return 0;
+        bool bad = (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f);
+        return bad ? 0 : forms[i].size;
+    }
+    return 0;
+}
+
+void http_text_json(http_text *text, const char *data, size_t size) {
+    http_text_add(text, "\"", 1);
+    for (size_t i = 0; i < size;) {
+        unsigned char byte = (unsigned char)data[i];
+        size_t length = sequence((const unsigned char *)data + i, size - i);
+        if (byte == '"' || byte == '\\')
+            http_text_printf(text, "\\%c", byte);
+        else if (byte < 0x20)
+            http_text_printf(text, "\\u%04x", byte);
+        else if (length == 0)
+            http_text_add(text, "\\ufffd", 6);
+        else
+            http_text_add(text, data + i, length);
+        i += length ? length : 1;
+    }
+    http_text_add(text, "\"", 1);
+}
+
+void http_text_dispose(http_text *text) {
+    free(text->data);
+    memset(text, 0, sizeof *text);
+}

@@ -1,0 +1,22 @@
+/* http/text.h - a growing text for answers, metrics and log lines. CONFINED. The first failure sticks: callers look at `failed` once. */
+#ifndef HTTP_TEXT_H
+#define HTTP_TEXT_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct http_text {
+    char *data; /* terminated when not NULL; freed by http_text_dispose */
+    size_t size, room;
+    bool failed; /* memory ran out */
+} http_text;
+
+void http_text_add(http_text *text, const char *data, size_t size);
+void http_text_printf(http_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void http_text_vprintf(http_text *text, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
+/* Quoted and escaped for JSON; bytes that are no UTF-8 become U+FFFD. */
+void http_text_json(http_text *text, const char *data, size_t size);
+void http_text_dispose(http_text *text);
+
+#endif
