@@ -1,0 +1,76 @@
+/* learn/derive.c - one event, from record to cell and adds.
+ *
+ * The order matters and is part of the derivation version:
+ *
+ *   1. A cell whose last event lies more than the lifetime before r is empty.
+ *   2. An event whose id was seen is a duplicate: nothing changes, neither cell nor adds. (Ids past their window go with the next event that counts.)
+ *   3. Its id is noted, the session decided.
+ *   4. Its type gives the weight: 0 for a type unknown here, and for a value below the type's minimum.
+ *   5. Adds: popularity, then pairs with the recency list as it was.
+ *   6. The item comes to the front of the recency list, with the effective weight, when its type has a positive weight in the settings: a low rating
+ *      is "seen only", an impression is nothing. Types that hide put the item on the hidden list.
+ *   7. last = r. Every event counted does this, those that weigh nothing too.
+ *
+ * The generation of an add comes from the timestamp and r, never from a clock; everything else of time compares with r. Time begins at 1: an earlier
+ * r counts as 1, because 0 marks the empty cell. r never falls within a cell's life; the caller sees to it (the partition clock). */
+#include "learn/steps.h"
+
+static bool type_named(const reco__event_type *type, reco_str name) {
+    return name.size < sizeof type->name && memcmp(type->name, name.data, name.size) == 0 && type->name[name.size] == 0;
+}
+
+static void apply_type(reco__step *step, const reco__event_type *type, const reco_event *event) {
+    bool counts = !(type->flags & RECO__TYPE_MIN_VALUE) || ((event->flags & RECO_EVENT_HAS_VALUE) && event->value >= type->min_value);
+    step->weight = counts ? type->weight : 0;
+    step->listed = type->weight > 0;
+    step->hides = (type->flags & RECO__TYPE_HIDES) != 0;
+}
+
+static void look_up_type(reco__step *step, const reco_event *event) {
+    const reco__event_type *types = step->rules->types;
+    for (size_t i = 0; i < step->rules->type_count && event->event_type.size > 0; i++)
+        if (type_named(&types[i], event->event_type)) {
+            apply_type(step, &types[i], event);
+            return;
+        }
+}
+
+/* Steps 1 to 3. False when the event is a duplicate. */
+static bool admit(reco_status *status, reco__cell *cell, const reco__learn_rules *rules, const reco_event *event, int64_t r, reco_error *err) {
+    uint64_t hash = 0;
+    if (cell->last != 0 && r - cell->last > rules->lifetime)
+        reco__cell_clear(cell);
+    if (event->event_id.size > 0) {
+        hash = reco__hash64(event->event_id.data, event->event_id.size, 0);
+        if (reco__ids_find(cell, rules, hash, r))
+            return false;
+    }
+    reco__ids_expire(cell, rules, r);
+    if (event->event_id.size > 0)
+        *status = reco__ids_add(cell, rules, hash, r, err);
+    reco__sessions_step(cell, rules, event->session_id, r);
+    return true;
+}
+
+reco_status reco__learn_derive(int *outcome, reco__cell *cell, reco__adds *adds, const reco__learn_rules *rules, const reco__record *record,
+                               uint32_t item, int64_t r, reco_error *err) {
+    const reco_event *event = &record->event;
+    reco__step step = {.rules = rules, .item = item, .t = event->timestamp != 0 ? event->timestamp : record->received_at, .r = r > 0 ? r : 1};
+    reco_status status = RECO_OK;
+    if (!admit(&status, cell, rules, event, step.r, err)) {
+        *outcome = RECO__DERIVED_DUPLICATE;
+        return RECO_OK;
+    }
+    look_up_type(&step, event);
+    if (status == RECO_OK)
+        status = reco__popularity_step(adds, &step, err);
+    if (status == RECO_OK)
+        status = reco__coview_step(adds, cell, &step, err);
+    if (status == RECO_OK && step.listed)
+        status = reco__recents_touch(cell, &step, err);
+    if (status == RECO_OK && step.hides)
+        status = reco__recents_hide(cell, &step, err);
+    cell->last = step.r;
+    *outcome = RECO__DERIVED_COUNTED | (step.clamped ? RECO__DERIVED_CLAMPED : 0);
+    return status;
+}
