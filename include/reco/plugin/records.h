@@ -1,0 +1,86 @@
+/* reco/plugin/records.h - the contract of records: what is known. Items, users, models, experiments, keys; the system of record; it speaks names
+ * only.
+ *
+ * A record is a JSON document under (kind, id). Every change is written to a change log in the change's own transaction, so that readers can follow.
+ * Rules of calls and memory: as in reco/plugin/stream.h. */
+#ifndef RECO_PLUGIN_RECORDS_H
+#define RECO_PLUGIN_RECORDS_H
+
+#include <reco/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RECO_RECORDS_CONTRACT 1u
+
+#define RECO_RECORD_ITEM 1u
+#define RECO_RECORD_USER 2u
+#define RECO_RECORD_MODEL 3u
+#define RECO_RECORD_EXPERIMENT 4u
+#define RECO_RECORD_KEY 5u      /* secrets of the namespace; never exported, never in the change log's documents */
+
+#define RECO_RECORDS_LOG_MAX 100000u          /* newest changes that the log keeps */
+#define RECO_RECORDS_CHANGES_MAX 20000u       /* most changes of one call */
+#define RECO_RECORDS_DOCUMENT_MAX (1u << 20)  /* bytes of one document */
+#define RECO_RECORDS_CHANGE_BYTES (64u << 20) /* bytes of all documents of one call */
+
+typedef struct reco_records_store reco_records_store; /* SHARED; defined by the backend */
+
+typedef struct reco_records_options {
+    uint32_t struct_size;
+    uint32_t background;
+    const char *url;
+    const char *space;
+    uint64_t min_free;
+    uint64_t map_size;
+} reco_records_options;
+
+/* One change to make. document {NULL, 0}: delete. */
+typedef struct reco_record_change {
+    uint32_t kind;
+    uint32_t flags; /* RECO_RECORD_IF_ABSENT: leave an existing record alone */
+    reco_str id;
+    reco_str document;
+} reco_record_change;
+#define RECO_RECORD_IF_ABSENT 1u
+
+/* Receives one record; non-zero stops. document {NULL, 0}: deleted. Strings valid during the call. The store must not be called from it. */
+typedef int (*reco_records_sink)(void *context, uint64_t sequence, uint32_t kind, reco_str id, reco_str document);
+
+typedef struct reco_records_backend {
+    uint32_t struct_size;
+    uint32_t contract;
+    const char *scheme;
+
+    reco_status (*open)(reco_records_store **out, const reco_records_options *options, const reco_call *call, reco_error *err);
+    void (*close)(reco_records_store *store);
+
+    /* All changes in one durable transaction, or none, in the given order; each gets the next sequence number (from 1). A change that finds nothing to
+     * do (IF_ABSENT of an existing record, delete of a missing one) gets none. *last_sequence: the newest sequence there is afterwards. */
+    reco_status (*change)(uint64_t *last_sequence, reco_records_store *store, const reco_record_change *changes, size_t count, const reco_call *call,
+                          reco_error *err);
+    /* NOT_FOUND without a sink call when missing. `sequence` is that of the record's last change. */
+    reco_status (*find)(reco_records_store *store, uint32_t kind, reco_str id, reco_records_sink sink, void *context, const reco_call *call,
+                        reco_error *err);
+    /* Records of a kind in bytewise order of id (shorter first), after `after` (empty: from the first), at most limit. */
+    reco_status (*scan)(reco_records_store *store, uint32_t kind, reco_str after, uint32_t limit, reco_records_sink sink, void *context,
+                        const reco_call *call, reco_error *err);
+    /* Changes with sequence > since, oldest first, at most limit; each with its own sequence and the record as it is now. KEY records are left out.
+     * NOT_FOUND when the log no longer reaches back that far (it keeps the newest RECO_RECORDS_LOG_MAX), or when `since` is beyond the newest: reload by scan.
+     * *newest: the newest sequence there is; a reader that was handed fewer than limit has arrived there. */
+    reco_status (*changes)(uint64_t *newest, reco_records_store *store, uint64_t since, uint32_t limit, reco_records_sink sink, void *context,
+                           const reco_call *call, reco_error *err);
+    /* Bytes and counts as "name value" pairs. */
+    reco_status (*stats)(reco_records_store *store, void (*sink)(void *context, const char *name, uint64_t value), void *context,
+                         const reco_call *call, reco_error *err);
+} reco_records_backend;
+
+/* Registers a backend by its scheme before an engine is opened. INVALID naming the missing function; CONFLICT when the scheme is taken. The table is
+ * borrowed for the life of the process. SHARED. */
+RECO_API reco_status reco_register_records(const reco_records_backend *backend, reco_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

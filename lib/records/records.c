@@ -1,0 +1,212 @@
+/* records/records.c - the door to records: the only caller of a backend's table of functions. Registration, checks of arguments, deadlines and
+ * planted faults live here once, so that a backend may rely on ids of 1 to 256 bytes, known kinds and documents within their limits. */
+#include "records/records.h"
+
+#include <pthread.h>
+
+enum { BACKENDS_MAX = 16, SPACE_MAX = 64 };
+
+struct reco__records {
+    const reco_records_backend *backend;
+    reco_records_store *store;
+};
+
+/* --- registration ------------------------------------------------------------------------------------------------------------------------ */
+
+static struct {
+    pthread_mutex_t mutex;
+    const reco_records_backend *list[BACKENDS_MAX];
+    size_t count;
+} registry = {PTHREAD_MUTEX_INITIALIZER, {&reco__records_lmdb, &reco__records_memory}, 2};
+
+static reco_status check_functions(const reco_records_backend *backend, reco_error *err) {
+    const struct { int present; const char *name; } functions[] = {
+        {backend->open != NULL, "open"}, {backend->close != NULL, "close"}, {backend->change != NULL, "change"}, {backend->find != NULL, "find"},
+        {backend->scan != NULL, "scan"}, {backend->changes != NULL, "changes"}, {backend->stats != NULL, "stats"}};
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
+        if (!functions[i].present)
+            return reco__fail(err, RECO_INVALID, functions[i].name, "the records backend '%s' lacks the function %s", backend->scheme,
+                              functions[i].name);
+    return RECO_OK;
+}
+
+static bool scheme_valid(const char *scheme) {
+    return scheme && *scheme && scheme[strspn(scheme, "abcdefghijklmnopqrstuvwxyz0123456789+.-")] == '\0';
+}
+
+static reco_status check_backend(const reco_records_backend *backend, reco_error *err) {
+    if (!backend)
+        return reco__fail(err, RECO_INVALID, "backend", "is NULL");
+    if (backend->struct_size < sizeof *backend)
+        return reco__fail(err, RECO_INVALID, "struct_size", "%u bytes, %zu are needed", backend->struct_size, sizeof *backend);
+    if (backend->contract != RECO_RECORDS_CONTRACT)
+        return reco__fail(err, RECO_UNSUPPORTED, "contract", "version %u of the contract of records, this library has %u", backend->contract,
+                          RECO_RECORDS_CONTRACT);
+    if (!scheme_valid(backend->scheme))
+        return reco__fail(err, RECO_INVALID, "scheme", "must be of the characters a-z 0-9 + . -");
+    return check_functions(backend, err);
+}
+
+static const reco_records_backend *find_backend(const char *scheme, size_t size) {
+    for (size_t i = 0; i < registry.count; i++)
+        if (strlen(registry.list[i]->scheme) == size && memcmp(registry.list[i]->scheme, scheme, size) == 0)
+            return registry.list[i];
+    return NULL;
+}
+
+reco_status reco_register_records(const reco_records_backend *backend, reco_error *err) {
+    reco_status status = check_backend(backend, err);
+    if (status != RECO_OK)
+        return status;
+    pthread_mutex_lock(&registry.mutex);
+    bool taken = find_backend(backend->scheme, strlen(backend->scheme)) != NULL;
+    bool full = registry.count == BACKENDS_MAX;
+    if (!taken && !full)
+        registry.list[registry.count++] = backend;
+    pthread_mutex_unlock(&registry.mutex);
+    if (taken)
+        return reco__fail(err, RECO_CONFLICT, "scheme", "a records backend '%s' is registered already", backend->scheme);
+    if (full)
+        return reco__fail(err, RECO_FULL, "scheme", "%d records backends are registered, more are not possible", BACKENDS_MAX);
+    return RECO_OK;
+}
+
+/* --- open and close ---------------------------------------------------------------------------------------------------------------------- */
+
+static reco_status check_options(const reco_records_options *options, reco_error *err) {
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+    if (!options->url || !strchr(options->url, ':'))
+        return reco__fail(err, RECO_INVALID, "records", "the address \"%.100s\" has no scheme, such as lmdb:", options->url ? options->url : "");
+    size_t size = options->space ? strlen(options->space) : 0;
+    if (size < 1 || size > SPACE_MAX || strspn(options->space, allowed) != size)
+        return reco__fail(err, RECO_INVALID, "namespace", "must be 1 to %d of the characters A-Z a-z 0-9 _ . -", SPACE_MAX);
+    return RECO_OK;
+}
+
+static reco_status begin(const char *point, const reco_call *call, reco_error *err) {
+    reco_status status = reco__call_check(call, err);
+    return status == RECO_OK ? reco__fault(point, err) : status;
+}
+
+reco_status reco__records_open(reco__records **out, const reco_records_options *given, const reco_call *call, reco_error *err) {
+    reco_records_options options;
+    *out = NULL;
+    reco_status status = reco__struct_copy(&options, sizeof options, given, given ? given->struct_size : 0, "records options", err);
+    if (status == RECO_OK)
+        status = check_options(&options, err);
+    if (status == RECO_OK)
+        status = begin("records.open", call, err);
+    if (status != RECO_OK)
+        return status;
+    options.struct_size = sizeof options;
+    size_t scheme = strcspn(options.url, ":");
+    pthread_mutex_lock(&registry.mutex);
+    const reco_records_backend *backend = find_backend(options.url, scheme);
+    pthread_mutex_unlock(&registry.mutex);
+    if (!backend)
+        return reco__fail(err, RECO_UNSUPPORTED, "records", "there is no records backend '%.*s'", (int)(scheme < 40 ? scheme : 40), options.url);
+    reco__records *records = reco__zalloc(sizeof *records);
+    if (!records)
+        return reco__no_memory(err);
+    records->backend = backend;
+    status = backend->open(&records->store, &options, call, err);
+    if (status != RECO_OK) {
+        reco__release(records);
+        return status;
+    }
+    *out = records;
+    return RECO_OK;
+}
+
+void reco__records_close(reco__records *records) {
+    if (!records)
+        return;
+    records->backend->close(records->store);
+    reco__release(records);
+}
+
+/* --- calls ------------------------------------------------------------------------------------------------------------------------------- */
+
+static reco_status check_kind(uint32_t kind, int32_t index, reco_error *err) {
+    if (kind < RECO_RECORD_ITEM || kind > RECO_RECORD_KEY)
+        return reco__fail_at(err, RECO_INVALID, index, "kind", "there is no kind %u of records", kind);
+    return RECO_OK;
+}
+
+static reco_status check_document(const reco_record_change *change, int32_t index, reco_error *err) {
+    reco_str document = change->document;
+    if (!document.data && document.size == 0)
+        return change->flags ? reco__fail_at(err, RECO_INVALID, index, "flags", "do not go with a delete") : RECO_OK;
+    if (document.size > RECO_RECORDS_DOCUMENT_MAX)
+        return reco__fail_at(err, RECO_TOO_LARGE, index, "document", "%zu bytes, at most %u are allowed", document.size, RECO_RECORDS_DOCUMENT_MAX);
+    if (!document.data || document.size == 0 || !reco__utf8_valid(document.data, document.size))
+        return reco__fail_at(err, RECO_INVALID, index, "document", "must be valid UTF-8 and not empty");
+    return RECO_OK;
+}
+
+static reco_status check_changes(const reco_record_change *changes, size_t count, reco_error *err) {
+    size_t bytes = 0;
+    if (count > RECO_RECORDS_CHANGES_MAX)
+        return reco__fail(err, RECO_TOO_LARGE, "changes", "%zu changes at once, at most %u are allowed", count, RECO_RECORDS_CHANGES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        int32_t index = (int32_t)i;
+        reco_status status = check_kind(changes[i].kind, index, err);
+        if (status == RECO_OK && (changes[i].flags & ~RECO_RECORD_IF_ABSENT))
+            status = reco__fail_at(err, RECO_INVALID, index, "flags", "unknown flags 0x%x", changes[i].flags);
+        if (status == RECO_OK)
+            status = reco__check_id(changes[i].id, index, "id", err);
+        if (status == RECO_OK)
+            status = check_document(&changes[i], index, err);
+        if (status != RECO_OK)
+            return status;
+        bytes += changes[i].document.size;
+    }
+    if (bytes > RECO_RECORDS_CHANGE_BYTES)
+        return reco__fail(err, RECO_TOO_LARGE, "changes", "%zu bytes of documents at once, at most %u are allowed", bytes, RECO_RECORDS_CHANGE_BYTES);
+    return RECO_OK;
+}
+
+reco_status reco__records_change(uint64_t *last_sequence, reco__records *records, const reco_record_change *changes, size_t count,
+                                 const reco_call *call, reco_error *err) {
+    uint64_t last = 0;
+    reco_status status = check_changes(changes, count, err);
+    if (status == RECO_OK)
+        status = begin("records.change", call, err);
+    if (status == RECO_OK)
+        status = records->backend->change(&last, records->store, changes, count, call, err);
+    if (status == RECO_OK && last_sequence)
+        *last_sequence = last;
+    return status;
+}
+
+reco_status reco__records_find(reco__records *records, uint32_t kind, reco_str id, reco_records_sink sink, void *context, const reco_call *call,
+                               reco_error *err) {
+    reco_status status = check_kind(kind, -1, err);
+    if (status == RECO_OK)
+        status = reco__check_id(id, -1, "id", err);
+    if (status == RECO_OK)
+        status = begin("records.find", call, err);
+    return status == RECO_OK ? records->backend->find(records->store, kind, id, sink, context, call, err) : status;
+}
+
+reco_status reco__records_scan(reco__records *records, uint32_t kind, reco_str after, uint32_t limit, reco_records_sink sink, void *context,
+                               const reco_call *call, reco_error *err) {
+    reco_status status = check_kind(kind, -1, err);
+    if (status == RECO_OK && after.size > 0)
+        status = reco__check_id(after, -1, "after", err);
+    if (status == RECO_OK)
+        status = begin("records.scan", call, err);
+    return status == RECO_OK ? records->backend->scan(records->store, kind, after, limit, sink, context, call, err) : status;
+}
+
+reco_status reco__records_changes(uint64_t *newest, reco__records *records, uint64_t since, uint32_t limit, reco_records_sink sink, void *context,
+                                  const reco_call *call, reco_error *err) {
+    reco_status status = begin("records.changes", call, err);
+    return status == RECO_OK ? records->backend->changes(newest, records->store, since, limit, sink, context, call, err) : status;
+}
+
+reco_status reco__records_stats(reco__records *records, void (*sink)(void *context, const char *name, uint64_t value), void *context,
+                                const reco_call *call, reco_error *err) {
+    reco_status status = begin("records.stats", call, err);
+    return status == RECO_OK ? records->backend->stats(records->store, sink, context, call, err) : status;
+}

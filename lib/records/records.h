@@ -1,0 +1,33 @@
+/* records/records.h - the one door to records. */
+#ifndef RECO__RECORDS_H
+#define RECO__RECORDS_H
+
+#include "base/base.h"
+#include <reco/plugin/records.h>
+
+typedef struct reco__records reco__records; /* SHARED */
+
+/* `url`: "lmdb:DIR", "memory:", or a registered scheme. */
+reco_status reco__records_open(reco__records **out, const reco_records_options *options, const reco_call *call, reco_error *err);
+void reco__records_close(reco__records *records);
+/* last_sequence may be NULL. */
+reco_status reco__records_change(uint64_t *last_sequence, reco__records *records, const reco_record_change *changes, size_t count,
+                                 const reco_call *call, reco_error *err);
+reco_status reco__records_find(reco__records *records, uint32_t kind, reco_str id, reco_records_sink sink, void *context, const reco_call *call,
+                               reco_error *err);
+reco_status reco__records_scan(reco__records *records, uint32_t kind, reco_str after, uint32_t limit, reco_records_sink sink, void *context,
+                               const reco_call *call, reco_error *err);
+reco_status reco__records_changes(uint64_t *newest, reco__records *records, uint64_t since, uint32_t limit, reco_records_sink sink, void *context,
+                                  const reco_call *call, reco_error *err);
+reco_status reco__records_stats(reco__records *records, void (*sink)(void *context, const char *name, uint64_t value), void *context,
+                                const reco_call *call, reco_error *err);
+
+/* The namespace's signing key for recommendation ids: key number 1 of 128 random bits, made by whoever first asks, the same for everybody
+ * afterwards. */
+reco_status reco__records_signing_key(uint32_t *number, uint8_t key[16], reco__records *records, const reco_call *call, reco_error *err);
+
+/* The embedded backends; the conformance suite calls them without the door. */
+extern const reco_records_backend reco__records_lmdb;
+extern const reco_records_backend reco__records_memory;
+
+#endif
