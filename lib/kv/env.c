@@ -559,7 +559,7 @@ void reco__kv_id(const reco__kv *kv, uint8_t out[16]) { memcpy(out, kv->id, 16);
 
 const char *reco__kv_path(const reco__kv *kv) { return kv->path; }
 
-static reco_status make_shared(struct kv_shared **out, const char *name, size_t size, reco_error *err) {
+static reco_status make_shared(struct kv_shared **out, const char *name, size_t size, const void *initial, reco_error *err) {
     struct kv_shared *shared = reco__zalloc(sizeof *shared);
     if (!shared) {
         return reco__no_memory(err);
@@ -573,11 +573,14 @@ static reco_status make_shared(struct kv_shared **out, const char *name, size_t 
         reco__release(shared);
         return reco__no_memory(err);
     }
+    if (initial) {
+        memcpy(shared->block, initial, size);
+    }
     *out = shared;
     return RECO_OK;
 }
 
-reco_status reco__kv_share(void **out, reco__kv *kv, const char *name, size_t size, reco_error *err) {
+reco_status reco__kv_share(void **out, reco__kv *kv, const char *name, size_t size, const void *initial, reco_error *err) {
     reco_status status = RECO_OK;
     pthread_mutex_lock(&kv->tables_mutex);
     struct kv_shared *shared = kv->shared;
@@ -585,7 +588,7 @@ reco_status reco__kv_share(void **out, reco__kv *kv, const char *name, size_t si
         shared = shared->next;
     }
     if (!shared) {
-        status = make_shared(&shared, name, size, err);
+        status = make_shared(&shared, name, size, initial, err);
         if (status == RECO_OK) {
             shared->next = kv->shared;
             kv->shared = shared;

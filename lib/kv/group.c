@@ -357,14 +357,15 @@ reco_status reco__kv_wait(reco__kv *kv, reco__kv_job *job, const reco_call *call
 
 void reco__kv_set_hooks(reco__kv *kv, const reco__kv_hooks *hooks) { kv->hooks = *hooks; }
 
-void reco__kv_enlist(reco__kv_txn *txn, reco__kv_enlisted *node) {
+bool reco__kv_enlist(reco__kv_txn *txn, reco__kv_enlisted *node) {
     for (const reco__kv_enlisted *known = txn->enlisted; known; known = known->next) {
         if (known == node) {
-            return;
+            return false;
         }
     }
     node->next = txn->enlisted;
     txn->enlisted = node;
+    return true;
 }
 
 /* --- the committer thread ------------------------------------------------------------------------------------------------------------------------------- */

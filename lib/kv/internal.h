@@ -113,8 +113,6 @@ struct reco__kv {
 
 /* fail.c */
 reco_status reco__kv_fail(reco__kv *kv, int rc, const char *what, reco_error *err);
-/* OK in the process that opened it. */
-reco_status reco__kv_alive(const reco__kv *kv, reco_error *err);
 uint64_t reco__kv_free_bytes(const reco__kv *kv);
 reco_status reco__kv_check_space(const reco__kv *kv, reco_error *err);
 

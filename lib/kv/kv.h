@@ -40,9 +40,11 @@ void reco__kv_close(reco__kv *kv);
 
 /* 16 random bytes made with the environment: its identity. */
 void reco__kv_id(const reco__kv *kv, uint8_t out[16]);
-/* A block of `size` bytes kept with the environment under a name, cleared when made and the same for all who open the environment in this process;
- * freed at the last close. INTERNAL when it exists with another size. */
-reco_status reco__kv_share(void **out, reco__kv *kv, const char *name, size_t size, reco_error *err);
+/* OK in the process that opened it, FORKED in a child of it. */
+reco_status reco__kv_alive(const reco__kv *kv, reco_error *err);
+/* A block of `size` bytes kept with the environment under a name, the same for all who open the environment in this process; freed at the last close. The first
+ * caller makes it, a copy of `initial` (NULL: cleared). INTERNAL when it exists with another size. */
+reco_status reco__kv_share(void **out, reco__kv *kv, const char *name, size_t size, const void *initial, reco_error *err);
 /* Folder of the environment, terminated; "" for memory. Valid until close. */
 const char *reco__kv_path(const reco__kv *kv);
 
@@ -97,7 +99,7 @@ typedef struct reco__kv_enlisted {
     reco__kv_hooks hooks;
     struct reco__kv_enlisted *next;
 } reco__kv_enlisted;
-void reco__kv_enlist(reco__kv_txn *txn, reco__kv_enlisted *node);
+bool reco__kv_enlist(reco__kv_txn *txn, reco__kv_enlisted *node); /* true when it was not there yet */
 
 /* --- keys and values ---------------------------------------------------------------------------------------------------------------------- */
 typedef struct reco__kv_value { const void *data; size_t size; } reco__kv_value;
@@ -151,5 +153,6 @@ void reco__kv_lock_close(reco__kv_lock *lock); /* releases all its bytes */
 bool reco__kv_lock_try(reco__kv_lock *lock, uint32_t byte);
 void reco__kv_lock_release(reco__kv_lock *lock, uint32_t byte);
 bool reco__kv_lock_held_elsewhere(reco__kv_lock *lock, uint32_t byte);
+bool reco__kv_lock_any_elsewhere(reco__kv_lock *lock, uint32_t first, uint32_t count);
 
 #endif

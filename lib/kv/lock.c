@@ -80,7 +80,12 @@ void reco__kv_lock_release(reco__kv_lock *lock, uint32_t byte) {
     }
 }
 
-bool reco__kv_lock_held_elsewhere(reco__kv_lock *lock, uint32_t byte) {
-    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+bool reco__kv_lock_any_elsewhere(reco__kv_lock *lock, uint32_t first, uint32_t count) {
+    if (count == 0) {
+        return false; /* a length of 0 would mean up to the end */
+    }
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = first, .l_len = count};
     return lock->fd >= 0 && fcntl(lock->fd, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
 }
+
+bool reco__kv_lock_held_elsewhere(reco__kv_lock *lock, uint32_t byte) { return reco__kv_lock_any_elsewhere(lock, byte, 1); }

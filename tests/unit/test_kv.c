@@ -60,10 +60,10 @@ START_TEST(one_process_has_one_handle) {
     options.format = "else";
     test_status(RECO_REFUSED, open_status(&options, &err));
     void *block, *same;
-    test_ok(reco__kv_share(&block, one, "x", 100, &err), &err);
-    test_ok(reco__kv_share(&same, two, "x", 100, &err), &err);
+    test_ok(reco__kv_share(&block, one, "x", 100, NULL, &err), &err);
+    test_ok(reco__kv_share(&same, two, "x", 100, NULL, &err), &err);
     ck_assert_ptr_eq(block, same);
-    test_status(RECO_INTERNAL, reco__kv_share(&same, two, "x", 101, &err));
+    test_status(RECO_INTERNAL, reco__kv_share(&same, two, "x", 101, NULL, &err));
     reco__kv_close(one);
     kv_set(two, kv_table(two, "a"), 1, "x", 1);
     reco__kv_close(two);
@@ -668,7 +668,7 @@ static reco_status use(uint32_t flags, reco_error *err) {
     if (status != RECO_OK) {
         return status;
     }
-    if ((status = reco__kv_share(&block, kv, "s", 10, err)) == RECO_OK && (status = reco__kv_lock_open(&lock, kv, err)) == RECO_OK &&
+    if ((status = reco__kv_share(&block, kv, "s", 10, NULL, err)) == RECO_OK && (status = reco__kv_lock_open(&lock, kv, err)) == RECO_OK &&
         (status = reco__kv_table_open(&table, kv, "t", err)) == RECO_OK && (status = reco__kv_write_begin(&txn, kv, err)) == RECO_OK) {
         status = reco__kv_put(txn, table, "k", 1, "v", 1, err);
         if (status == RECO_OK) {
