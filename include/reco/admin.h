@@ -1,0 +1,63 @@
+/* reco/admin.h - what operators and programs of ours need beyond reco.h. */
+#ifndef RECO_ADMIN_H
+#define RECO_ADMIN_H
+
+#include <reco.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Query string in, reply out, for GET /recommendations and GET /popular: parameters user_id, limit, scenario, min_position, wait_ms, as_of, seed,
+ * reasons; limit, window, category, as_of. Unknown parameters, doubled ones and bad values are 400 naming the parameter. The string is
+ * percent-encoded, without '?'. Returns OK whenever a reply was made. SHARED. */
+RECO_API reco_status reco_recommend_json(reco_reply *reply, reco_engine *engine, const char *query_string, const reco_call *call, reco_error *err);
+RECO_API reco_status reco_popular_json(reco_reply *reply, reco_engine *engine, const char *query_string, const reco_call *call, reco_error *err);
+
+/* application/problem+json (RFC 9457) for an error. SHARED. */
+RECO_API reco_status reco_problem_json(reco_reply *reply, const reco_error *error, const char *instance);
+
+/* Bulk items as JSON: one object, an array, or NDJSON (form as in reco_ingest_json). All or none. *count (may be NULL) is how many. SHARED. */
+RECO_API reco_status reco_items_put_json(size_t *count, reco_engine *engine, const char *text, size_t size, uint32_t form, const reco_call *call,
+                                         reco_error *err);
+
+typedef struct reco_import_options {
+    uint32_t struct_size;
+    uint32_t flags;           /* RECO_IMPORT_SHIFT_TIME: move the newest event to now */
+    const char *format;       /* "csv", "ndjson" or "movielens" */
+    const char *const *paths; /* files; for movielens the folder of ml-100k */
+    size_t path_count;
+    void (*progress)(void *context, uint64_t done, uint64_t total); /* NULL: none */
+    void *context;
+} reco_import_options;
+#define RECO_IMPORT_SHIFT_TIME 1u
+typedef struct reco_import_result {
+    uint32_t struct_size;
+    uint32_t already; /* 1: the file had been imported before; nothing was added */
+    uint64_t events, rejected, items;
+    int64_t first, last; /* timestamps, ms */
+    char warning[240];
+} reco_import_result;
+/* Imports history: sorted by time, received_at = timestamp; returns when all is learned. Repeating or resuming adds nothing twice. CONFLICT behind
+ * the largest received_at appended. A line that cannot be read fails the import naming file and line before anything is added. SHARED. */
+RECO_API reco_status reco_import(reco_import_result *out, reco_engine *engine, const reco_import_options *options, const reco_call *call,
+                                 reco_error *err);
+
+/* Health for /ready: OK, or the reason; *lag: records not yet learned; *lag_ms their age. SHARED. */
+RECO_API reco_status reco_ready(int64_t *lag, int64_t *lag_ms, reco_engine *engine, const reco_call *call, reco_error *err);
+
+/* Counters for /metrics: calls the sink with Prometheus name, label text ("source=\"coview\"" or ""), value, type ("counter", "gauge") and help.
+ * SHARED. */
+typedef void (*reco_metric_sink)(void *context, const char *name, const char *labels, double value, const char *type, const char *help);
+RECO_API reco_status reco_metrics(reco_engine *engine, reco_metric_sink sink, void *context, const reco_call *call, reco_error *err);
+
+/* A setting as this engine has it, as text; "" for unknown ones. Valid until close is not promised: copied into out. */
+RECO_API reco_status reco_setting_get(char *out, size_t room, reco_engine *engine, const char *name, reco_error *err);
+
+/* The state hash of what is learned, as in reco_verification.hash. SHARED. */
+RECO_API reco_status reco_state_hash(char out[40], reco_engine *engine, const reco_call *call, reco_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,81 @@
+/* reco/answer.h - recommendations out: what can be asked and how an answer looks. */
+#ifndef RECO_ANSWER_H
+#define RECO_ANSWER_H
+
+#include <reco/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RECO_SCORE_UNIT 1000000 /* scores and reasons are integers in micro-units */
+
+#define RECO_QUERY_NO_REASONS 1u /* leave the reasons out */
+
+/* A question for one user. Zero is the default of every field; strings are borrowed for the call. */
+typedef struct reco_query {
+    uint32_t struct_size;  /* sizeof(reco_query) */
+    uint32_t flags;        /* RECO_QUERY_... */
+    reco_str user_id;      /* required: 1 to 256 bytes of UTF-8; an unknown one gets the fallback */
+    reco_str scenario;     /* place of use, [A-Za-z0-9_.-] up to 64 bytes; default "default" */
+    reco_str min_position; /* a position answered by an ingest: the answer reflects it, waiting at most wait_ms, or says it is behind */
+    int64_t as_of;         /* ms: recency, sessions, availability and popularity windows as of this moment; 0: now */
+    uint64_t seed;         /* of whatever is random in the plan; 0: drawn from the answer's id */
+    uint32_t limit;        /* how many; 0: the configured default; above the configured maximum is INVALID */
+    uint32_t wait_ms;      /* 0: do not wait; above the configured maximum is INVALID */
+} reco_query;
+
+/* A question for what is popular. */
+typedef struct reco_popular_query {
+    uint32_t struct_size;
+    uint32_t flags;
+    uint32_t limit; /* as above */
+    uint32_t reserved;
+    int64_t window;    /* ms; 0: the configured window by hours; up to the configured hours or days kept, whichever board covers it */
+    int64_t as_of;     /* ms; 0: the newest learned moment */
+    reco_str category; /* only items of this category; absent: all */
+} reco_popular_query;
+
+#define RECO_REASON_COVIEW 1u  /* people who looked at `because` also looked at this */
+#define RECO_REASON_POPULAR 2u /* popular at the moment */
+#define RECO_REASON_REVISIT 3u /* seen a moment ago in this session */
+#define RECO_REASON_STAGE 4u   /* a stage of the application's own, named by `source` */
+#define RECO_REASON_OTHER 5u   /* what the reasons not listed sum up to (an answer lists the 10 largest) */
+
+typedef struct reco_reason {
+    uint32_t kind; /* RECO_REASON_... */
+    uint32_t unused;
+    reco_str source;  /* name of the stage: "coview", "popular" ... */
+    reco_str because; /* item that gave the reason, or absent */
+    int64_t score;    /* micro-units; the reasons of an item sum exactly to its score */
+} reco_reason;
+
+typedef struct reco_answer_item {
+    reco_str item_id;
+    int64_t score; /* micro-units */
+    uint32_t rank; /* 1 is first */
+    uint32_t reason_count;
+    const reco_reason *reasons; /* largest first */
+} reco_answer_item;
+
+#define RECO_ANSWER_FALLBACK 1u /* nothing personal was known: popular items */
+#define RECO_ANSWER_BEHIND 2u   /* min_position was not reached in time */
+#define RECO_ANSWER_DEGRADED 4u /* a source failed or the deadline cut sources off */
+
+/* An answer. CONFINED. Everything in it is valid until it is handed to another question or freed. */
+typedef struct reco_answer {
+    uint32_t struct_size;
+    uint32_t flags; /* RECO_ANSWER_... */
+    const reco_answer_item *items;
+    size_t count;
+    reco_str recommendation_id; /* send it back with clicks; empty for popular */
+    reco_str scenario, model;
+    reco_str position;             /* what of the stream is reflected for this user */
+    int64_t as_of;                 /* the moment the answer is for, ms */
+    uint32_t candidates, filtered; /* how many were considered, how many dropped by filters */
+} reco_answer;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,126 @@
+/* engine/engine.h - what stands behind reco_engine: the doors it opened, the rules it learns by, its threads. */
+#ifndef RECO__ENGINE_H
+#define RECO__ENGINE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/base.h"
+#include "config/settings.h"
+#include "engine/learner.h"
+#include "features/features.h"
+#include "learn/learn.h"
+#include "recommend/recommend.h"
+#include "records/records.h"
+#include "stream/stream.h"
+#include <reco/admin.h>
+
+/* Counters of the process, for stats and metrics. */
+typedef struct reco__counters {
+    atomic_uint_fast64_t accepted, rejected, too_late, too_early, attributed, unattributed;
+    atomic_uint_fast64_t records, events, batches, duplicates, clamped, closing_steps, stale;
+} reco__counters;
+
+typedef struct reco__ingest_context reco__ingest_context;
+
+struct reco_engine {
+    reco__settings settings;
+    reco__learn_rules rules;
+    reco__buf fingerprint;
+    char stream_url[1100], features_url[1100], records_url[1100];
+    reco__stream *stream;
+    reco__features *features;
+    reco__records *records;
+    reco__recommend *recommend;
+    uint32_t partitions;
+    bool background;
+
+    /* the clock of ingest */
+    int64_t opened_wall_ms, opened_monotonic_ns;
+
+    /* ingest: pooled contexts, and what is known about room */
+    pthread_mutex_t ingest_lock;
+    reco__ingest_context *ingest_free;
+    atomic_int_fast64_t room_checked_ns;
+    atomic_bool items_scarce, users_scarce;
+
+    uint32_t signing_number;
+    uint8_t signing_key[16];
+
+    /* reco_process's own processor */
+    pthread_mutex_t process_lock;
+    reco_processor *processor;
+
+    /* learned: woken after every batch of this process */
+    pthread_mutex_t learned_lock;
+    pthread_cond_t learned_cond;
+    uint64_t learned_count;
+
+    /* threads */
+    pthread_t process_thread, refresh_thread;
+    bool process_running, refresh_running;
+    atomic_bool stopping;
+    volatile int32_t cancel; /* handed to the threads' calls */
+    pthread_mutex_t thread_lock;
+    pthread_cond_t thread_cond;
+    _Atomic int thread_status; /* last failure of the processor thread */
+
+    reco__counters counters;
+};
+
+/* --- position.c ---------------------------------------------------------------------------------------------------------------------------- */
+/* A position token: the offsets after which the touched partitions reflect what was appended; next[p] < 0: not touched. */
+void reco__position_encode(char out[RECO_POSITION_MAX], const reco_engine *engine, const int64_t *next);
+/* INVALID naming "position" when malformed or of another stream. */
+reco_status reco__position_decode(int64_t *next, const reco_engine *engine, reco_str token, const char *field, reco_error *err);
+/* Waits until partition `only` (or all, UINT32_MAX) is learned up to next[]; TIMEOUT after wait_ms. */
+reco_status reco__position_wait(reco_engine *engine, const int64_t *next, uint32_t only, int64_t wait_ms, const reco_call *call, reco_error *err);
+void reco__engine_learned(reco_engine *engine); /* wakes waiters */
+
+/* --- ingest.c ------------------------------------------------------------------------------------------------------------------------------ */
+void reco__ingest_dispose(reco_engine *engine);
+
+/* --- state.c ------------------------------------------------------------------------------------------------------------------------------- */
+/* Entries of a row after what is due was applied to it: absent (count 0), cut, or as it is. */
+typedef struct reco__row {
+    uint32_t board, item;
+    int64_t generation;
+    const reco_entry *entries;
+    size_t count;
+} reco__row;
+/* Walks the state in canonical content (not order): due closings applied, expired cells left out. Functions may be NULL; non-OK stops. */
+typedef struct reco__state_walker {
+    void *context;
+    reco_status (*begin)(void *context, const reco_features_info *info, const reco_position *positions, reco_error *err);
+    reco_status (*row)(void *context, const reco__row *row, reco_error *err);
+    reco_status (*cell)(void *context, uint32_t partition, reco_str user, const void *data, size_t size, reco_error *err);
+    reco_status (*head)(void *context, uint32_t item, const void *data, size_t size, reco_error *err);
+} reco__state_walker;
+reco_status reco__state_walk(reco__features *features, const reco__learn_rules *rules, uint32_t partitions, const reco__state_walker *walker,
+                             const reco_call *call, reco_error *err);
+
+/* The state hash under way: the sum mod 2^128 of a hash per tuple. */
+typedef struct reco__state_hash {
+    reco__u128 clocks, boards[RECO_BOARD_COUNT], cell_sum; /* by table, so that a difference can be named */
+    uint64_t rows, entries, cells;
+} reco__state_hash;
+reco__u128 reco__state_hash_total(const reco__state_hash *hash);
+void reco__state_hash_clocks(reco__state_hash *hash, const reco_position *positions, uint32_t partitions);
+reco_status reco__state_hash_row(reco__state_hash *hash, reco__buf *scratch, reco__features *features, const reco__row *row, reco_error *err);
+/* `canonical`: the cell in canonical form. */
+void reco__state_hash_cell(reco__state_hash *hash, reco__buf *scratch, reco_str user, const void *canonical, size_t size);
+void reco__state_hash_text(char out[40], const reco__state_hash *hash);
+
+/* --- snapshot.c ---------------------------------------------------------------------------------------------------------------------------- */
+/* Loads a snapshot into an empty (or to be emptied) store. */
+reco_status reco__snapshot_load(reco__features *features, const char *path, const reco__learn_rules *rules, reco_str fingerprint,
+                                const uint8_t stream_id[16], uint32_t partitions, const reco_call *call, reco_error *err);
+
+/* --- open.c -------------------------------------------------------------------------------------------------------------------------------- */
+/* Opens features like the engine's own, at another URL. */
+reco_status reco__engine_open_features(reco__features **out, reco_engine *engine, const char *url, uint32_t flags, const reco_call *call,
+                                       reco_error *err);
+/* Checks an engine pointer and a call at the beginning of a public function. */
+reco_status reco__engine_enter(const reco_engine *engine, const reco_call *call, reco_error *err);
+
+#endif

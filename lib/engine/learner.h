@@ -1,0 +1,34 @@
+/* engine/learner.h - one batch of learning: read, derive, apply. Used by processors and, on a scratch store, by verify.
+ *
+ * A batch is a function of the records from a partition's stored position on: the records are read and decoded; effective times are the running
+ * maximum of the partition's clock and received_at; records are taken user by user, each user's in their order, which gives the same cells and adds
+ * as record by record because a derivation sees nothing but its own user's cell; one apply makes everything visible at once, or STALE when another
+ * processor was faster. */
+#ifndef RECO__ENGINE_LEARNER_H
+#define RECO__ENGINE_LEARNER_H
+
+#include "base/base.h"
+#include "features/features.h"
+#include "learn/learn.h"
+#include "stream/stream.h"
+
+typedef struct reco__learner reco__learner; /* CONFINED */
+
+typedef struct reco__learned {
+    uint64_t records, events, duplicates, clamped;
+    int64_t from, to; /* offsets */
+    int64_t clock;    /* W after it */
+} reco__learned;
+
+/* Stream, features and rules are borrowed until free. */
+reco_status reco__learner_create(reco__learner **out, reco__stream *stream, reco__features *features, const reco__learn_rules *rules,
+                                 reco_error *err);
+void reco__learner_free(reco__learner *learner);
+
+/* Learns at most `max_records` of a partition from its stored position on, none at or beyond `upto` (INT64_MAX: no bound). *done all zero but
+ * from/to/clock when there was nothing. STALE: nothing happened, try again. FULL: a table is full; the records before the one that did not fit are
+ * learned first, by smaller batches. */
+reco_status reco__learner_batch(reco__learned *done, reco__learner *learner, uint32_t partition, uint32_t max_records, int64_t upto,
+                                const reco_call *call, reco_error *err);
+
+#endif

@@ -1,0 +1,269 @@
+/* engine/process.c - processors: who learns which partition next.
+ *
+ * A processor owns a share of the partitions (the stream's members) and takes, of those with something to learn, the one with the oldest clock, so
+ * that backlogs of uneven length do not run apart: no partition is taken while it is more than a co-view generation ahead of an owned one that still
+ * has records. That rule is advisory; correctness never depends on it. After each batch some closing is done, at most a quarter of the time while
+ * events wait. */
+#include "engine/engine.h"
+
+#define BATCH_EVENTS 20000u
+#define CLOSE_BUSY_NS 1000000
+#define CLOSE_IDLE_NS 5000000
+
+struct reco_processor {
+    reco_engine *engine;
+    reco__stream_member *member;
+    reco__learner *learner;
+    uint32_t batch_events;
+    uint32_t owned[RECO_PARTITIONS_MAX], owned_count;
+    int64_t ends[RECO_PARTITIONS_MAX]; /* as last seen, for waiting */
+    bool held;                         /* something waits, but for other partitions to catch up */
+    bool closing;                      /* closing is left to do */
+    reco_progress total;
+};
+
+reco_status reco_processor_open(reco_processor **out, reco_engine *engine, const reco_processor_options *options, const reco_call *call,
+                                reco_error *err) {
+    reco_processor_options given;
+    if (!out)
+        return reco__fail(err, RECO_INVALID, "out", "a place for the processor is needed");
+    *out = NULL;
+    reco_status status = reco__engine_enter(engine, call, err);
+    if (status == RECO_OK)
+        status = reco__struct_copy(&given, sizeof given, options, options ? options->struct_size : 0, "options", err);
+    if (status == RECO_OK && given.batch_events > 1000000)
+        status = reco__fail(err, RECO_INVALID, "batch_events", "at most 1000000");
+    if (status != RECO_OK)
+        return status;
+    reco_processor *processor = reco__zalloc(sizeof *processor);
+    if (!processor)
+        return reco__no_memory(err);
+    processor->engine = engine;
+    processor->batch_events = given.batch_events ? given.batch_events : BATCH_EVENTS;
+    status = reco__learner_create(&processor->learner, engine->stream, engine->features, &engine->rules, err);
+    if (status == RECO_OK)
+        status = reco__stream_member_open(&processor->member, engine->stream, call, err);
+    if (status != RECO_OK) {
+        reco_processor_close(processor);
+        return status;
+    }
+    *out = processor;
+    return RECO_OK;
+}
+
+void reco_processor_close(reco_processor *processor) {
+    if (!processor)
+        return;
+    reco__stream_member_close(processor->member);
+    reco__learner_free(processor->learner);
+    reco__release(processor);
+}
+
+/* The clock a partition is held back by: that of the slowest owned one which still has records, plus a co-view generation. */
+static int64_t clock_bound(const reco_engine *engine, const reco_stream_span *spans, const reco_position *positions, const uint8_t *owned) {
+    int64_t bound = INT64_MAX;
+    for (uint32_t p = 0; p < engine->partitions; p++)
+        if (owned[p] && positions[p].offset < spans[p].end && positions[p].clock > 0 && positions[p].clock < bound)
+            bound = positions[p].clock;
+    int64_t length = engine->rules.boards.length[RECO_BOARD_COVIEW];
+    return bound > INT64_MAX - length ? INT64_MAX : bound + length;
+}
+
+/* The partition to learn next, or UINT32_MAX. */
+static uint32_t choose(reco_processor *processor, const reco_stream_span *spans, const reco_position *positions, const uint8_t *owned) {
+    int64_t bound = clock_bound(processor->engine, spans, positions, owned);
+    uint32_t best = UINT32_MAX;
+    processor->held = false;
+    processor->total.lag = 0;
+    for (uint32_t i = 0; i < processor->owned_count; i++) {
+        uint32_t p = processor->owned[i];
+        processor->ends[p] = spans[p].end;
+        if (positions[p].offset >= spans[p].end)
+            continue;
+        processor->total.lag += spans[p].end - positions[p].offset;
+        if (positions[p].clock > bound)
+            processor->held = true;
+        else if (best == UINT32_MAX || positions[p].clock < positions[best].clock)
+            best = p;
+    }
+    return best;
+}
+
+static reco_status survey(uint32_t *partition, reco_processor *processor, const reco_call *call, reco_error *err) {
+    reco_engine *engine = processor->engine;
+    reco_stream_span spans[RECO_PARTITIONS_MAX];
+    reco_position positions[RECO_PARTITIONS_MAX];
+    uint8_t owned[RECO_PARTITIONS_MAX] = {0};
+    uint64_t epoch;
+    reco_status status = reco__stream_member_assign(processor->owned, &processor->owned_count, processor->member, call, err);
+    if (status == RECO_OK)
+        status = reco__stream_member_owned(owned, processor->member, call, err);
+    if (status == RECO_OK)
+        status = reco__stream_spans(spans, engine->stream, call, err);
+    if (status == RECO_OK)
+        status = reco__features_positions(positions, &epoch, engine->features, call, err);
+    if (status != RECO_OK)
+        return status;
+    for (uint32_t p = 0; p < engine->partitions; p++)
+        if (positions[p].offset > spans[p].end || (positions[p].offset < spans[p].begin && spans[p].begin > 0))
+            return reco__fail(err, RECO_CORRUPT, "position", "partition %u is learned up to %lld but the stream holds %lld to %lld", p,
+                              (long long)positions[p].offset, (long long)spans[p].begin, (long long)spans[p].end);
+    processor->total.partitions = processor->owned_count;
+    *partition = choose(processor, spans, positions, owned);
+    return RECO_OK;
+}
+
+static void count_batch(reco_processor *processor, const reco__learned *done) {
+    reco__counters *counters = &processor->engine->counters;
+    processor->total.records += done->records;
+    processor->total.events += done->events;
+    processor->total.duplicates += done->duplicates;
+    processor->total.clamped += done->clamped;
+    processor->total.batches++;
+    atomic_fetch_add(&counters->records, done->records);
+    atomic_fetch_add(&counters->events, done->events);
+    atomic_fetch_add(&counters->duplicates, done->duplicates);
+    atomic_fetch_add(&counters->clamped, done->clamped);
+    atomic_fetch_add(&counters->batches, 1);
+}
+
+/* Closing that is due: one step while nothing else waits for it, several short ones within a quarter of the batch's time in a backlog. */
+static reco_status close_some(reco_processor *processor, int64_t batch_ns, bool waiting, const reco_call *call, reco_error *err) {
+    int64_t began = reco__monotonic_ns();
+    int more = 1;
+    do {
+        reco_status status = reco__features_close_step(&more, processor->engine->features, waiting ? CLOSE_BUSY_NS : CLOSE_IDLE_NS, call, err);
+        if (status != RECO_OK)
+            return status;
+        processor->total.closing_steps++;
+        atomic_fetch_add(&processor->engine->counters.closing_steps, 1);
+    } while (more && waiting && reco__monotonic_ns() - began < batch_ns / 4);
+    processor->closing = more != 0;
+    return RECO_OK;
+}
+
+reco_status reco_processor_step(reco_progress *out, reco_processor *processor, const reco_call *call, reco_error *err) {
+    if (!processor)
+        return reco__fail(err, RECO_INVALID, "processor", "no processor is given");
+    if (out && out->struct_size < sizeof *out)
+        return reco__fail(err, RECO_INVALID, "out", "struct_size is not set");
+    uint32_t partition;
+    reco__learned done = {0};
+    int64_t began = reco__monotonic_ns();
+    reco_status status = reco__call_check(call, err);
+    if (status == RECO_OK)
+        status = survey(&partition, processor, call, err);
+    if (status == RECO_OK && partition != UINT32_MAX) {
+        status = reco__learner_batch(&done, processor->learner, partition, processor->batch_events, INT64_MAX, call, err);
+        if (status == RECO_STALE) {
+            atomic_fetch_add(&processor->engine->counters.stale, 1);
+            status = RECO_OK;
+        }
+    }
+    if (status != RECO_OK)
+        return status;
+    if (done.records) {
+        count_batch(processor, &done);
+        reco__engine_learned(processor->engine);
+    }
+    bool waiting = processor->total.lag > (int64_t)done.records;
+    status = close_some(processor, reco__monotonic_ns() - began, waiting, call, err);
+    processor->total.idle = done.records == 0 && !processor->closing && (partition == UINT32_MAX);
+    if (out) {
+        uint32_t struct_size = out->struct_size;
+        *out = processor->total;
+        out->struct_size = struct_size;
+        out->lag -= (int64_t)done.records;
+    }
+    return status;
+}
+
+reco_status reco_processor_wait(reco_processor *processor, int64_t timeout_ms, const reco_call *call, reco_error *err) {
+    if (!processor)
+        return reco__fail(err, RECO_INVALID, "processor", "no processor is given");
+    if (timeout_ms < 0)
+        return reco__fail(err, RECO_INVALID, "timeout_ms", "negative");
+    int64_t ends[RECO_PARTITIONS_MAX], timeout_ns = timeout_ms > 86400000 ? INT64_C(86400000) * 1000000 : timeout_ms * 1000000;
+    for (uint32_t p = 0; p < processor->engine->partitions; p++)
+        ends[p] = INT64_MAX;
+    for (uint32_t i = 0; i < processor->owned_count; i++)
+        ends[processor->owned[i]] = processor->ends[processor->owned[i]];
+    /* The share of partitions changes without a record, and held ones are released by others: look again soon. */
+    int64_t look_ns = processor->held || processor->owned_count == 0 ? 2000000 : 100000000;
+    return reco__stream_wait_for(processor->engine->stream, ends, timeout_ns < look_ns ? timeout_ns : look_ns, call, err);
+}
+
+/* --- reco_process ------------------------------------------------------------------------------------------------------------------------- */
+
+static void progress_difference(reco_progress *out, const reco_progress *before, const reco_progress *after) {
+    uint32_t struct_size = out->struct_size;
+    *out = *after;
+    out->struct_size = struct_size;
+    out->records -= before->records;
+    out->events -= before->events;
+    out->batches -= before->batches;
+    out->duplicates -= before->duplicates;
+    out->clamped -= before->clamped;
+    out->closing_steps -= before->closing_steps;
+}
+
+/* Steps the engine's own processor until `next` is reached everywhere; partitions of others are waited for. */
+static reco_status process_until(reco_processor *processor, const int64_t *next, const reco_call *call, reco_error *err) {
+    reco_engine *engine = processor->engine;
+    for (;;) {
+        reco_progress progress = {.struct_size = sizeof progress};
+        reco_status status = reco_processor_step(&progress, processor, call, err);
+        if (status != RECO_OK || !progress.idle) {
+            if (status != RECO_OK)
+                return status;
+            continue;
+        }
+        status = reco__position_wait(engine, next, UINT32_MAX, 0, call, NULL);
+        if (status == RECO_OK)
+            return RECO_OK;
+        if (status != RECO_TIMEOUT)
+            return reco__fail(err, status, "position", "%s", reco_status_text(status));
+        status = reco__call_check(call, err);
+        if (status == RECO_OK)
+            status = reco_processor_wait(processor, 2, call, err);
+        if (status != RECO_OK)
+            return status;
+    }
+}
+
+reco_status reco_process(reco_progress *out, reco_engine *engine, const reco_call *call, reco_error *err) {
+    reco_stream_span spans[RECO_PARTITIONS_MAX];
+    int64_t next[RECO_PARTITIONS_MAX];
+    reco_progress before = {0}, after = {0};
+    if (out && out->struct_size < sizeof *out)
+        return reco__fail(err, RECO_INVALID, "out", "struct_size is not set");
+    reco_status status = reco__engine_enter(engine, call, err);
+    if (status == RECO_OK)
+        status = reco__stream_spans(spans, engine->stream, call, err);
+    if (status != RECO_OK)
+        return status;
+    for (uint32_t p = 0; p < engine->partitions; p++)
+        next[p] = spans[p].end;
+    if (engine->process_running) { /* the thread learns; only wait for it */
+        status = reco__position_wait(engine, next, UINT32_MAX, INT64_C(86400000), call, err);
+    } else {
+        pthread_mutex_lock(&engine->process_lock);
+        if (!engine->processor)
+            status = reco_processor_open(&engine->processor, engine, NULL, call, err);
+        else
+            status = reco__stream_member_open(&engine->processor->member, engine->stream, call, err);
+        if (status == RECO_OK) {
+            before = engine->processor->total;
+            status = process_until(engine->processor, next, call, err);
+            after = engine->processor->total;
+            /* Between calls it must own nothing: nobody would learn its share. */
+            reco__stream_member_close(engine->processor->member);
+            engine->processor->member = NULL;
+            engine->processor->owned_count = 0;
+        }
+        pthread_mutex_unlock(&engine->process_lock);
+    }
+    if (status == RECO_OK && out)
+        progress_difference(out, &before, &after);
+    return status;
+}

@@ -1,0 +1,245 @@
+/* engine/stats.c - numbers for people and for monitoring. */
+#include "engine/engine.h"
+
+#include <stdio.h>
+
+/* Where the stream and what was learned of it stand. */
+typedef struct survey {
+    reco_stream_span spans[RECO_PARTITIONS_MAX];
+    reco_position positions[RECO_PARTITIONS_MAX];
+    reco_features_info info;
+    int64_t lag, lag_ms, oldest, newest;
+} survey;
+
+static reco_status look(survey *out, reco_engine *engine, const reco_call *call, reco_error *err) {
+    uint64_t epoch;
+    *out = (survey){.info.struct_size = sizeof out->info, .oldest = INT64_MAX};
+    reco_status status = reco__stream_spans(out->spans, engine->stream, call, err);
+    if (status == RECO_OK)
+        status = reco__features_positions(out->positions, &epoch, engine->features, call, err);
+    if (status == RECO_OK)
+        status = reco__features_info(&out->info, engine->features, call, err);
+    for (uint32_t p = 0; status == RECO_OK && p < engine->partitions; p++) {
+        int64_t behind = out->spans[p].end - out->positions[p].offset;
+        if (behind > 0) {
+            int64_t age = out->spans[p].last_received_at - out->positions[p].clock;
+            out->lag += behind;
+            out->lag_ms = age > out->lag_ms ? age : out->lag_ms;
+        }
+        out->oldest = out->positions[p].clock < out->oldest ? out->positions[p].clock : out->oldest;
+        out->newest = out->positions[p].clock > out->newest ? out->positions[p].clock : out->newest;
+    }
+    return status;
+}
+
+reco_status reco_ready(int64_t *lag, int64_t *lag_ms, reco_engine *engine, const reco_call *call, reco_error *err) {
+    survey at;
+    reco_status status = reco__engine_enter(engine, call, err);
+    if (status == RECO_OK)
+        status = look(&at, engine, call, err);
+    if (status == RECO_OK) {
+        if (lag)
+            *lag = at.lag;
+        if (lag_ms)
+            *lag_ms = at.lag_ms;
+        int failing = atomic_load(&engine->thread_status);
+        if (failing != RECO_OK && failing != RECO_CANCELLED)
+            status = reco__fail(err, (reco_status)failing, "processor", "learning waits: %s", reco_status_text(failing));
+    }
+    return status;
+}
+
+reco_status reco_setting_get(char *out, size_t room, reco_engine *engine, const char *name, reco_error *err) {
+    reco_status status = reco__engine_enter(engine, NULL, err);
+    if (status == RECO_OK && (!out || !name))
+        status = reco__fail(err, RECO_INVALID, out ? "name" : "out", "it is needed");
+    return status == RECO_OK ? reco__settings_get(out, room, &engine->settings, name, err) : status;
+}
+
+/* --- JSON --------------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct table_sink {
+    reco__buf *out;
+    bool first;
+} table_sink;
+
+static void table_json(void *context, const char *name, uint64_t value) {
+    table_sink *sink = context;
+    if (!sink->first)
+        reco__buf_byte(sink->out, ',');
+    sink->first = false;
+    reco__json_string(sink->out, name, strlen(name));
+    reco__buf_printf(sink->out, ":%llu", (unsigned long long)value);
+}
+
+static void json_time(reco__buf *out, int64_t ms) {
+    char text[32];
+    if (ms <= 0) {
+        reco__buf_text(out, "null");
+        return;
+    }
+    reco__time_format(ms, text);
+    reco__json_string(out, text, strlen(text));
+}
+
+static void json_partitions(reco__buf *out, const reco_engine *engine, const survey *at) {
+    reco__buf_text(out, "\"partitions\":[");
+    for (uint32_t p = 0; p < engine->partitions; p++) {
+        reco__buf_printf(out, "%s{\"begin\":%lld,\"end\":%lld,\"learned\":%lld,\"clock\":", p ? "," : "", (long long)at->spans[p].begin,
+                         (long long)at->spans[p].end, (long long)at->positions[p].offset);
+        json_time(out, at->positions[p].clock);
+        reco__buf_byte(out, '}');
+    }
+    reco__buf_byte(out, ']');
+}
+
+static void json_counters(reco__buf *out, reco_engine *engine) {
+    const struct {
+        const char *name;
+        uint64_t value;
+    } counters[] = {
+        {"accepted", atomic_load(&engine->counters.accepted)},     {"rejected", atomic_load(&engine->counters.rejected)},
+        {"too_late", atomic_load(&engine->counters.too_late)},     {"too_early", atomic_load(&engine->counters.too_early)},
+        {"attributed", atomic_load(&engine->counters.attributed)}, {"unattributed", atomic_load(&engine->counters.unattributed)},
+        {"records", atomic_load(&engine->counters.records)},       {"events", atomic_load(&engine->counters.events)},
+        {"batches", atomic_load(&engine->counters.batches)},       {"duplicates", atomic_load(&engine->counters.duplicates)},
+        {"clamped", atomic_load(&engine->counters.clamped)},       {"closing_steps", atomic_load(&engine->counters.closing_steps)},
+        {"stale", atomic_load(&engine->counters.stale)},
+    };
+    table_sink sink = {out, true};
+    reco__buf_text(out, "\"process\":{");
+    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
+        table_json(&sink, counters[i].name, counters[i].value);
+    reco__buf_byte(out, '}');
+}
+
+static reco_status json_stores(reco__buf *out, reco_engine *engine, const reco_call *call, reco_error *err) {
+    table_sink sink = {out, true};
+    reco__buf_text(out, "\"stream\":{");
+    reco_status status = reco__stream_stats(engine->stream, table_json, &sink, call, err);
+    reco__buf_text(out, "},\"features\":{");
+    sink.first = true;
+    if (status == RECO_OK)
+        status = reco__features_stats(engine->features, table_json, &sink, call, err);
+    reco__buf_text(out, "},\"records\":{");
+    sink.first = true;
+    if (status == RECO_OK)
+        status = reco__records_stats(engine->records, table_json, &sink, call, err);
+    reco__buf_text(out, "},\"memory\":{");
+    sink.first = true;
+    table_json(&sink, "recommend_bytes", reco__recommend_bytes(engine->recommend));
+    reco__buf_byte(out, '}');
+    return status;
+}
+
+reco_status reco_stats(char **json, reco_engine *engine, const reco_call *call, reco_error *err) {
+    survey at;
+    reco__buf out = {.limit = 4u << 20};
+    reco_status status = reco__engine_enter(engine, call, err);
+    if (status == RECO_OK && !json)
+        status = reco__fail(err, RECO_INVALID, "json", "it is needed");
+    if (status == RECO_OK)
+        status = look(&at, engine, call, err);
+    if (status != RECO_OK)
+        return status;
+    const reco_board_rules *rules = &engine->rules.boards;
+    reco__buf_text(&out, "{\"version\":");
+    reco__json_string(&out, reco_version(), strlen(reco_version()));
+    reco__buf_text(&out, ",\"namespace\":");
+    reco__json_string(&out, engine->settings.space, strlen(engine->settings.space));
+    reco__buf_printf(&out, ",\"items\":%u,\"users\":%llu,\"lag\":%lld,\"lag_ms\":%lld,", at.info.item_count, (unsigned long long)at.info.user_count,
+                     (long long)at.lag, (long long)at.lag_ms);
+    json_partitions(&out, engine, &at);
+    reco__buf_printf(&out, ",\"closing\":{\"due\":%s,\"coview_newest_closed\":%lld,\"clock\":", at.info.closings_due ? "true" : "false",
+                     (long long)reco_board_newest_closed(rules, RECO_BOARD_COVIEW, at.oldest));
+    json_time(&out, at.oldest);
+    reco__buf_text(&out, "},");
+    json_counters(&out, engine);
+    reco__buf_byte(&out, ',');
+    status = json_stores(&out, engine, call, err);
+    reco__buf_byte(&out, '}');
+    if (status == RECO_OK && !reco__buf_cstr(&out))
+        status = reco__buf_status(&out, err);
+    if (status == RECO_OK)
+        *json = out.data;
+    else
+        reco__buf_dispose(&out);
+    return status;
+}
+
+/* --- metrics ------------------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct metric_relay {
+    reco_metric_sink sink;
+    void *context;
+    const char *store;
+} metric_relay;
+
+static void relay_bytes(void *context, const char *name, uint64_t value) {
+    metric_relay *relay = context;
+    char labels[160];
+    size_t size = strlen(name);
+    if (size > 6 && strcmp(name + size - 6, "_bytes") == 0) {
+        snprintf(labels, sizeof labels, "store=\"%s\",table=\"%.*s\"", relay->store, (int)(size - 6 < 80 ? size - 6 : 80), name);
+        relay->sink(relay->context, "reco_store_bytes", labels, (double)value, "gauge", "Bytes held by a table of a store.");
+    }
+}
+
+static void relay_recommend(void *context, const char *name, const char *label, const char *value, uint64_t count) {
+    metric_relay *relay = context;
+    char labels[160] = "";
+    if (label && label[0])
+        snprintf(labels, sizeof labels, "%s=\"%s\"", label, value);
+    relay->sink(relay->context, name, labels, (double)count, "counter", "Counted while answering.");
+}
+
+static void relay_counters(metric_relay *relay, reco_engine *engine) {
+    const struct {
+        const char *name, *labels, *help;
+        uint64_t value;
+    } counters[] = {
+        {"reco_events_accepted_total", "", "Events accepted by this process.", atomic_load(&engine->counters.accepted)},
+        {"reco_events_rejected_total", "", "Events rejected by this process.", atomic_load(&engine->counters.rejected)},
+        {"reco_events_out_of_time_total", "reason=\"too_late\"", "Events rejected for their timestamp.", atomic_load(&engine->counters.too_late)},
+        {"reco_events_out_of_time_total", "reason=\"too_early\"", "Events rejected for their timestamp.", atomic_load(&engine->counters.too_early)},
+        {"reco_attributions_total", "result=\"genuine\"", "Events that carried a recommendation_id.", atomic_load(&engine->counters.attributed)},
+        {"reco_attributions_total", "result=\"dropped\"", "Events that carried a recommendation_id.", atomic_load(&engine->counters.unattributed)},
+        {"reco_records_learned_total", "", "Stream records learned by this process.", atomic_load(&engine->counters.records)},
+        {"reco_events_learned_total", "", "Events learned by this process.", atomic_load(&engine->counters.events)},
+        {"reco_events_duplicate_total", "", "Events left out because their id was seen.", atomic_load(&engine->counters.duplicates)},
+        {"reco_events_clamped_total", "", "Events counted in a newer generation than their own.", atomic_load(&engine->counters.clamped)},
+        {"reco_batches_total", "", "Batches applied by this process.", atomic_load(&engine->counters.batches)},
+        {"reco_batches_stale_total", "", "Batches that another processor was faster with.", atomic_load(&engine->counters.stale)},
+        {"reco_closing_steps_total", "", "Steps of closing done by this process.", atomic_load(&engine->counters.closing_steps)},
+    };
+    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
+        relay->sink(relay->context, counters[i].name, counters[i].labels, (double)counters[i].value, "counter", counters[i].help);
+}
+
+reco_status reco_metrics(reco_engine *engine, reco_metric_sink sink, void *context, const reco_call *call, reco_error *err) {
+    survey at;
+    metric_relay relay = {sink, context, "stream"};
+    reco_status status = reco__engine_enter(engine, call, err);
+    if (status == RECO_OK && !sink)
+        status = reco__fail(err, RECO_INVALID, "sink", "it is needed");
+    if (status == RECO_OK)
+        status = look(&at, engine, call, err);
+    if (status != RECO_OK)
+        return status;
+    relay_counters(&relay, engine);
+    sink(context, "reco_stream_lag", "", (double)at.lag, "gauge", "Records durable and not yet learned.");
+    sink(context, "reco_stream_lag_seconds", "", (double)at.lag_ms / 1000, "gauge", "Age of the oldest partition's lag.");
+    sink(context, "reco_items", "", at.info.item_count, "gauge", "Items known to features.");
+    sink(context, "reco_users", "", (double)at.info.user_count, "gauge", "Users with a cell.");
+    sink(context, "reco_closing_due", "", at.info.closings_due, "gauge", "1 while a generation is being closed.");
+    status = reco__stream_stats(engine->stream, relay_bytes, &relay, call, err);
+    relay.store = "features";
+    if (status == RECO_OK)
+        status = reco__features_stats(engine->features, relay_bytes, &relay, call, err);
+    relay.store = "records";
+    if (status == RECO_OK)
+        status = reco__records_stats(engine->records, relay_bytes, &relay, call, err);
+    if (status == RECO_OK)
+        reco__recommend_metrics(engine->recommend, relay_recommend, &relay);
+    return status;
+}
