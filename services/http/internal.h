@@ -28,7 +28,7 @@ struct http_request {
     const struct mg_request_info *info;
     uint32_t route;              /* index, or HTTP_NO_ROUTE */
     int status;                  /* sent; 0: nothing yet */
-    bool unread;                 /* a body is still on its way in */
+    bool unread;                 /* a body may be on its way in that is not worth waiting for: the connection ends with the answer */
     bool close;                  /* the connection ends with this answer */
     char *body, *decoded, *segment; /* freed at the end */
     char allow[64];              /* methods of the path, for 405 */

@@ -136,7 +136,7 @@ static void add_value(http_text *out, double value) {
     else if (isinf(value))
         http_text_printf(out, "%sInf\n", value < 0 ? "-" : "+");
     else
-        http_text_printf(out, "%.9g\n", value);
+        http_text_printf(out, "%.15g\n", value);
 }
 
 void http_families_sink(void *families, const char *name, const char *labels, double value, const char *type, const char *help) {

@@ -144,13 +144,29 @@ void program_wait_signal(void) {
     sigwait(&set, &got);
 }
 
+static void *close_one(void *server) {
+    http_server_close(server);
+    return NULL;
+}
+
+/* Each takes up to two seconds to end, so they end at the same time. */
 void program_stop(http_server **servers, size_t count) {
+    pthread_t threads[PROGRAM_SERVERS_MAX];
+    bool started[PROGRAM_SERVERS_MAX] = {false};
     http_log(RECO_LOG_INFO, "http", NULL, "shutting down");
     for (size_t i = 0; i < count; i++)
         if (servers[i])
             http_server_drain(servers[i], DRAIN_MS);
-    for (size_t i = 0; i < count; i++)
-        http_server_close(servers[i]);
+    for (size_t i = 1; i < count; i++) {
+        started[i] = pthread_create(&threads[i], NULL, close_one, servers[i]) == 0;
+        if (!started[i])
+            close_one(servers[i]);
+    }
+    if (count > 0)
+        close_one(servers[0]);
+    for (size_t i = 1; i < count; i++)
+        if (started[i])
+            pthread_join(threads[i], NULL);
 }
 
 void program_log_start(const reco_settings *settings) {

@@ -46,7 +46,8 @@ reco_status program_serve(http_server **out, const program_server *options, cons
 void program_hold_signals(void);
 /* Waits for one of them. */
 void program_wait_signal(void);
-/* Drains all servers, then closes them. NULL ones are left out. */
+#define PROGRAM_SERVERS_MAX 8u
+/* Drains all servers, at most PROGRAM_SERVERS_MAX, then closes them. NULL ones are left out. */
 void program_stop(http_server **servers, size_t count);
 
 /* A service of its own: one server beside one engine. */

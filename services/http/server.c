@@ -6,6 +6,7 @@
  * thrown away first (up to a limit): otherwise the kernel answers it with a reset that may overtake our answer. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,8 @@
 #include "http/log.h"
 
 #define DISCARD_MAX (4u << 20)
+/* A body this small that no handler has read is read away by civetweb, and the connection lives on. */
+#define LEFT_TO_CIVETWEB 65536
 
 uint64_t http_now_ns(void) {
     struct timespec now;
@@ -49,7 +52,7 @@ static bool check_framing(http_request *request) {
         if (digits == 0 || digits > 18 || header->value[digits])
             lengths = 2;
     }
-    request->unread = encodings > 0 || info->content_length > 0;
+    request->unread = encodings > 0 || info->content_length > LEFT_TO_CIVETWEB || http_header(request, "Expect") != NULL;
     if (lengths + encodings <= 1)
         return true;
     request->close = true;
@@ -203,6 +206,18 @@ static int on_log(const struct mg_connection *connection, const char *message) {
     return 1;
 }
 
+/* civetweb counts its users without a lock of its own. */
+static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
+
+static void library_use(bool begin) {
+    pthread_mutex_lock(&library);
+    if (begin)
+        mg_init_library(MG_FEATURES_DEFAULT);
+    else
+        mg_exit_library();
+    pthread_mutex_unlock(&library);
+}
+
 /* --- start and end -------------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status fail(reco_error *err, reco_status status, const char *field, const char *text) {
@@ -295,7 +310,7 @@ reco_status http_server_open(http_server **out, const http_options *options, rec
     if (!server)
         return fail(err, RECO_NO_MEMORY, "", reco_status_text(RECO_NO_MEMORY));
     fill(server, options);
-    mg_init_library(MG_FEATURES_DEFAULT);
+    library_use(true);
     server->context = start(server, options, address, port);
     if (!server->context || mg_get_server_ports(server->context, 1, &bound) != 1) {
         http_server_close(server);
@@ -322,6 +337,6 @@ void http_server_close(http_server *server) {
         return;
     if (server->context)
         mg_stop(server->context);
-    mg_exit_library();
+    library_use(false);
     free(server);
 }

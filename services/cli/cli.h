@@ -1,0 +1,48 @@
+/* cli/cli.h - the subcommands of `reco`. Each is a table entry with its own options; main.c finds it, reads the line and calls it. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stdio.h>
+
+#include "http/program.h"
+
+/* What a subcommand was called with. */
+typedef struct cli_call {
+    const program_globals *globals;
+    const void *options; /* the struct its option table fills, zeroed before */
+    char **arguments;    /* what was no option */
+    size_t argument_count;
+} cli_call;
+
+/* FROZEN. `run` answers the exit code and has said itself what went wrong. */
+typedef struct cli_command {
+    const char *name, *arguments, *summary, *details;
+    const option_spec *options;
+    size_t option_count, options_size;
+    size_t least, most; /* arguments */
+    int (*run)(const cli_call *call);
+} cli_command;
+
+extern const cli_command cli_serve;                                   /* serve.c */
+extern const cli_command cli_import, cli_ingest, cli_items;           /* import.c, ingest.c */
+extern const cli_command cli_recommend, cli_popular, cli_item;        /* answers.c */
+extern const cli_command cli_verify, cli_stats, cli_snapshot;         /* state.c */
+extern const cli_command cli_generate;                                /* generate.c */
+
+#define CLI_OPTIONS(table) table, sizeof table / sizeof *table
+
+/* Everything a subcommand on an open engine needs: opens it, calls `body`, closes it, says errors. */
+typedef struct cli_session {
+    reco_engine *engine;
+    const cli_call *call;
+    int code;            /* exit code when body answers OK */
+} cli_session;
+int cli_with_engine(const cli_call *call, reco_status (*body)(cli_session *session, reco_error *err));
+
+reco_str cli_str(const char *text); /* NULL: absent */
+/* Ends what was written to stdout; a full disk or a closed pipe is a failure. */
+reco_status cli_finish(reco_error *err);
+/* All of a file, "-": stdin; terminated, to be freed. TOO_LARGE beyond `most`. */
+reco_status cli_read_file(char **text, size_t *size, const char *path, size_t most, reco_error *err);
+
+#endif

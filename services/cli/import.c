@@ -1,0 +1,86 @@
+/* cli/import.c - history from files. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <reco/admin.h>
+
+#include "cli/cli.h"
+#include "http/text.h"
+
+typedef struct options {
+    const char *format;
+    bool shift_time, json;
+} options;
+
+static const option_spec table[] = {
+    {"format", 'f', OPTION_TEXT, offsetof(options, format), "FORMAT", "csv, ndjson or movielens"},
+    {"shift-time", 0, OPTION_FLAG, offsetof(options, shift_time), NULL, "move all times so that the newest event is now"},
+    {"json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "the result as JSON"},
+};
+
+static void show(void *context, uint64_t done, uint64_t total) {
+    int *shown = context;
+    int percent = total ? (int)(done * 100 / total) : 0;
+    if (percent == *shown)
+        return;
+    *shown = percent;
+    fprintf(stderr, "\rreco: %d %%%s", percent, percent == 100 ? "\n" : "");
+}
+
+static void print_json(const reco_import_result *result) {
+    http_text warning = {0};
+    http_text_json(&warning, result->warning, strlen(result->warning));
+    printf("{\"events\":%llu,\"rejected\":%llu,\"items\":%llu,\"already\":%s,\"first\":%lld,\"last\":%lld,\"warning\":%s}\n", (unsigned long long)result->events,
+           (unsigned long long)result->rejected, (unsigned long long)result->items, result->already ? "true" : "false", (long long)result->first,
+           (long long)result->last, warning.failed ? "\"\"" : warning.data);
+    http_text_dispose(&warning);
+}
+
+static void print_text(const reco_import_result *result) {
+    if (result->already)
+        printf("imported before: nothing was added\n");
+    else
+        printf("%llu events and %llu items imported and learned, %llu events rejected\n", (unsigned long long)result->events, (unsigned long long)result->items,
+               (unsigned long long)result->rejected);
+    if (result->warning[0])
+        fprintf(stderr, "reco: warning: %s\n", result->warning);
+}
+
+static reco_status import(cli_session *session, reco_error *err) {
+    const options *given = session->call->options;
+    reco_import_result result = {.struct_size = sizeof result};
+    int shown = -1;
+    reco_import_options how = {.struct_size = sizeof how,
+                               .flags = given->shift_time ? RECO_IMPORT_SHIFT_TIME : 0,
+                               .format = given->format,
+                               .paths = (const char *const *)session->call->arguments,
+                               .path_count = session->call->argument_count,
+                               .progress = isatty(STDERR_FILENO) ? show : NULL,
+                               .context = &shown};
+    reco_status status = reco_import(&result, session->engine, &how, NULL, err);
+    if (shown >= 0 && shown < 100)
+        fprintf(stderr, "\n");
+    if (status != RECO_OK)
+        return status;
+    if (given->json)
+        print_json(&result);
+    else
+        print_text(&result);
+    return cli_finish(err);
+}
+
+static int run(const cli_call *call) {
+    const options *given = call->options;
+    reco_error err = RECO_ERROR_INIT;
+    if (!given->format) {
+        options_fail(&err, RECO_INVALID, "format", "say --format csv, ndjson or movielens");
+        return program_fail(&err);
+    }
+    return cli_with_engine(call, import);
+}
+
+const cli_command cli_import = {"import", "PATH...", "history from files, learned when it returns",
+                                "csv has a header line with user_id,item_id,event_type,timestamp,value (timestamps in milliseconds); ndjson has one event a line;\n"
+                                "movielens is the folder of ml-100k, with titles and genres. Importing the same again adds nothing.",
+                                CLI_OPTIONS(table), sizeof(options), 1, 1000, run};

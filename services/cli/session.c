@@ -1,0 +1,66 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "http/log.h"
+
+int cli_with_engine(const cli_call *call, reco_status (*body)(cli_session *session, reco_error *err)) {
+    reco_error err = RECO_ERROR_INIT;
+    reco_settings *settings = NULL;
+    cli_session session = {.call = call};
+    http_log_start(RECO_LOG_WARN);
+    reco_status status = program_open(&session.engine, &settings, call->globals, 0, &err);
+    if (status == RECO_OK)
+        status = body(&session, &err);
+    reco_close(session.engine);
+    reco_settings_free(settings);
+    return status == RECO_OK ? session.code : program_fail(&err);
+}
+
+reco_str cli_str(const char *text) { return text ? (reco_str){text, strlen(text)} : (reco_str){NULL, 0}; }
+
+reco_status cli_finish(reco_error *err) {
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return RECO_OK;
+    return options_fail(err, errno == ENOSPC ? RECO_FULL : RECO_IO, "stdout", "cannot write: %s", strerror(errno));
+}
+
+static reco_status read_all(FILE *file, char **text, size_t *size, const char *path, size_t most, reco_error *err) {
+    size_t room = 65536, used = 0;
+    char *data = malloc(room);
+    while (data) {
+        used += fread(data + used, 1, room - 1 - used, file);
+        if (used < room - 1)
+            break;
+        if (room > most) {
+            free(data);
+            return options_fail(err, RECO_TOO_LARGE, path, "larger than %zu bytes", most);
+        }
+        char *grown = realloc(data, room *= 2);
+        if (!grown)
+            free(data);
+        data = grown;
+    }
+    if (!data)
+        return options_fail(err, RECO_NO_MEMORY, path, "%s", reco_status_text(RECO_NO_MEMORY));
+    if (ferror(file)) {
+        free(data);
+        return options_fail(err, RECO_IO, path, "cannot read: %s", strerror(errno));
+    }
+    data[used] = 0;
+    *text = data;
+    *size = used;
+    return RECO_OK;
+}
+
+reco_status cli_read_file(char **text, size_t *size, const char *path, size_t most, reco_error *err) {
+    if (strcmp(path, "-") == 0)
+        return read_all(stdin, text, size, path, most, err);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return options_fail(err, errno == ENOENT ? RECO_NOT_FOUND : RECO_IO, path, "cannot open: %s", strerror(errno));
+    reco_status status = read_all(file, text, size, path, most, err);
+    fclose(file);
+    return status;
+}
