@@ -17,11 +17,11 @@ typedef struct reco_item {
     reco_str title;             /* optional: UTF-8, up to 1,024 bytes */
     const reco_str *categories; /* optional: `category_count` different ones, at most 64, each UTF-8 of 1 to 256 bytes */
     size_t category_count;
-    int64_t available_from;     /* milliseconds since 1970-01-01 UTC, from when on it may be recommended; 0: always */
-    int64_t available_until;    /* until when, later than available_from; 0: without end */
-    reco_str attributes;        /* optional: one JSON object, up to 16 KiB */
-    uint32_t flags;             /* RECO_ITEM_... */
-    uint32_t reserved;          /* 0 */
+    int64_t available_from;  /* milliseconds since 1970-01-01 UTC, from when on it may be recommended; 0: always */
+    int64_t available_until; /* until when, later than available_from; 0: without end */
+    reco_str attributes;     /* optional: one JSON object, up to 16 KiB */
+    uint32_t flags;          /* RECO_ITEM_... */
+    uint32_t reserved;       /* 0 */
 } reco_item;
 
 #ifdef __cplusplus

@@ -5,8 +5,9 @@
  *     reco_settings_load_file(settings, "reco.yaml", &err);
  *     reco_settings_set(settings, "coview.length", "30d", &err);
  *
- * Names are dotted ("coview.length"); in YAML the dots are nested maps. Durations are integers with a unit (ms, s, m, h, d), sizes integers with a unit (B, KiB, MiB,
- * GiB, TiB), switches yes or no. Unknown names are errors. Each function changes all it was asked to, or nothing. reco_settings_help lists all names. */
+ * Names are dotted ("coview.length"); in YAML the dots are nested maps. Durations are integers with a unit (ms, s, m, h, d), sizes integers with a
+ * unit (B, KiB, MiB, GiB, TiB), switches yes or no. Unknown names are errors. Each function changes all it was asked to, or nothing.
+ * reco_settings_help lists all names. */
 #ifndef RECO_SETTINGS_H
 #define RECO_SETTINGS_H
 
@@ -23,14 +24,15 @@ RECO_API reco_status reco_settings_create(reco_settings **out, reco_error *err);
 /* NULL is allowed. */
 RECO_API void reco_settings_free(reco_settings *settings);
 
-/* Sets one. INVALID naming the setting when it is unknown or the value is not allowed. "preset" (default, sessions, long-history) sets all that the preset says. */
+/* Sets one. INVALID naming the setting when it is unknown or the value is not allowed. "preset" (default, sessions, long-history) sets all that the
+ * preset says. */
 RECO_API reco_status reco_settings_set(reco_settings *settings, const char *name, const char *value, reco_error *err);
 
 /* YAML over what is there; a preset named in it comes first, wherever it stands. Errors tell the line. NOT_FOUND when there is no such file. */
 RECO_API reco_status reco_settings_load_file(reco_settings *settings, const char *path, reco_error *err);
 RECO_API reco_status reco_settings_load_text(reco_settings *settings, const char *text, size_t size, reco_error *err);
-/* Variables RECO_<NAME> with dots as underscores: RECO_COVIEW_LENGTH=30d. `environment` is an array of "NAME=value" ended by NULL; NULL: that of the process. Unknown RECO_
- * names are errors, except RECO_CONFIG, RECO_BUILD_DIR and RECO_SOURCE_DIR, which are left to programs and tests. */
+/* Variables RECO_<NAME> with dots as underscores: RECO_COVIEW_LENGTH=30d. `environment` is an array of "NAME=value" ended by NULL; NULL: that of the
+ * process. Unknown RECO_ names are errors, except RECO_CONFIG, RECO_BUILD_DIR and RECO_SOURCE_DIR, which are left to programs and tests. */
 RECO_API reco_status reco_settings_load_environment(reco_settings *settings, const char *const *environment, reco_error *err);
 
 /* Checks that go across settings, such as a window longer than what is kept. Opening an engine does the same. */

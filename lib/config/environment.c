@@ -1,5 +1,5 @@
-/* config/environment.c - settings from variables. RECO_COVIEW_LENGTH is coview.length; a type's name is taken in lower case: RECO_EVENT_TYPES_VIEW_WEIGHT is
- * event_types.view.weight. */
+/* config/environment.c - settings from variables. RECO_COVIEW_LENGTH is coview.length; a type's name is taken in lower case:
+ * RECO_EVENT_TYPES_VIEW_WEIGHT is event_types.view.weight. */
 #include "config/table.h"
 
 #define PREFIX "RECO_"
@@ -7,9 +7,7 @@
 
 enum { NAME_MAX_SIZE = 128 };
 
-static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
+static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }
 
 /* "COVIEW_LENGTH" against "coview.length". */
 static bool same_name(const char *variable, size_t size, const char *name) {

@@ -1,6 +1,6 @@
-/* config/fingerprint.c - all that decides what is learned, as sorted lines "name=value\n". It is kept with what was learned; other settings would teach something else from
- * the same records, so opening with another fingerprint is refused, naming the first difference. Lines, not a hash: a difference must be told in words, and a release that knows one
- * setting more can tell which. */
+/* config/fingerprint.c - all that decides what is learned, as sorted lines "name=value\n". It is kept with what was learned; other settings would
+ * teach something else from the same records, so opening with another fingerprint is refused, naming the first difference. Lines, not a hash: a
+ * difference must be told in words, and a release that knows one setting more can tell which. */
 #include <stdlib.h>
 
 #include "config/table.h"

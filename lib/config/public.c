@@ -14,9 +14,7 @@ reco_status reco_settings_create(reco_settings **out, reco_error *err) {
     return RECO_OK;
 }
 
-void reco_settings_free(reco_settings *settings) {
-    reco__release(settings);
-}
+void reco_settings_free(reco_settings *settings) { reco__release(settings); }
 
 static reco_status check_given(const void *settings, const char *name, const void *value, reco_error *err) {
     if (!settings)

@@ -1,9 +1,15 @@
 /* config/settings.c - the settings as a whole: defaults, one by name, presets, checks, help, printing. */
 #include "config/table.h"
 
-static const reco__event_type initial_types[] = {
-    {"view", 1, 0, 0}, {"click", 1, 0, 0}, {"rating", 1, RECO__TYPE_MIN_VALUE, 4}, {"like", 2, 0, 0}, {"cart", 3, 0, 0}, {"purchase", 5, 0, 0},
-    {"impression", 0, 0, 0}, {"dislike", 0, RECO__TYPE_HIDES, 0}, {"hide", 0, RECO__TYPE_HIDES, 0}};
+static const reco__event_type initial_types[] = {{"view", 1, 0, 0},
+                                                 {"click", 1, 0, 0},
+                                                 {"rating", 1, RECO__TYPE_MIN_VALUE, 4},
+                                                 {"like", 2, 0, 0},
+                                                 {"cart", 3, 0, 0},
+                                                 {"purchase", 5, 0, 0},
+                                                 {"impression", 0, 0, 0},
+                                                 {"dislike", 0, RECO__TYPE_HIDES, 0},
+                                                 {"hide", 0, RECO__TYPE_HIDES, 0}};
 
 void reco__settings_init(reco__settings *settings) {
     memset(settings, 0, sizeof *settings);
@@ -15,9 +21,7 @@ void reco__settings_init(reco__settings *settings) {
 
 /* --- one by name ------------------------------------------------------------------------------------------------------------------------- */
 
-static bool is_type(const char *name) {
-    return strncmp(name, RECO__CONFIG_TYPES_PREFIX, sizeof RECO__CONFIG_TYPES_PREFIX - 1) == 0;
-}
+static bool is_type(const char *name) { return strncmp(name, RECO__CONFIG_TYPES_PREFIX, sizeof RECO__CONFIG_TYPES_PREFIX - 1) == 0; }
 
 reco_status reco__settings_set(reco__settings *settings, const char *name, const char *value, reco_error *err) {
     if (is_type(name))
@@ -81,7 +85,8 @@ reco_status reco__config_apply_preset(reco__settings *settings, const char *name
 
 /* --- the whole --------------------------------------------------------------------------------------------------------------------------- */
 
-static reco_status check_order(const reco__settings *settings, const char *less_name, double less, const char *more_name, double more, reco_error *err) {
+static reco_status check_order(const reco__settings *settings, const char *less_name, double less, const char *more_name, double more,
+                               reco_error *err) {
     if (less <= more)
         return RECO_OK;
     char less_text[64] = "", more_text[64] = "";
@@ -91,15 +96,19 @@ static reco_status check_order(const reco__settings *settings, const char *less_
 }
 
 reco_status reco__settings_check(const reco__settings *settings, reco_error *err) {
-    const struct { const char *less_name; double less; const char *more_name; double more; } orders[] = {
-        {"coview.head", settings->coview_head, "coview.cut", settings->coview_cut},
-        {"cell.recents", settings->recents, "cell.history", settings->history},
-        {"pairs.window", settings->pair_window, "cell.history", settings->history},
-        {"cell.session_gap", (double)settings->session_gap, "cell.lifetime", (double)settings->cell_lifetime},
-        {"cell.ids_window", (double)settings->ids_window, "cell.lifetime", (double)settings->cell_lifetime},
-        {"recommend.window_hours", (double)settings->window_hours, "popularity.hours_kept", 3600e3 * settings->hours_kept},
-        {"recommend.window_days", (double)settings->window_days, "popularity.days_kept", 86400e3 * settings->days_kept},
-        {"recommend.limit_default", settings->limit_default, "recommend.limit_max", settings->limit_max}};
+    const struct {
+        const char *less_name;
+        double less;
+        const char *more_name;
+        double more;
+    } orders[] = {{"coview.head", settings->coview_head, "coview.cut", settings->coview_cut},
+                  {"cell.recents", settings->recents, "cell.history", settings->history},
+                  {"pairs.window", settings->pair_window, "cell.history", settings->history},
+                  {"cell.session_gap", (double)settings->session_gap, "cell.lifetime", (double)settings->cell_lifetime},
+                  {"cell.ids_window", (double)settings->ids_window, "cell.lifetime", (double)settings->cell_lifetime},
+                  {"recommend.window_hours", (double)settings->window_hours, "popularity.hours_kept", 3600e3 * settings->hours_kept},
+                  {"recommend.window_days", (double)settings->window_days, "popularity.days_kept", 86400e3 * settings->days_kept},
+                  {"recommend.limit_default", settings->limit_default, "recommend.limit_max", settings->limit_max}};
     for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
         reco_status status = check_order(settings, orders[i].less_name, orders[i].less, orders[i].more_name, orders[i].more, err);
         if (status != RECO_OK)
@@ -122,10 +131,11 @@ static const char *kind_text(const setting *row) {
 }
 
 void reco__settings_help(reco__buf *out, bool markdown) {
-    static const struct { const char *name, *initial, *kind, *help; } types[] = {
-        {"event_types.NAME.weight", "", "integer", "weight of events of this type, -1000 to 1000; 0 and less never pair"},
-        {"event_types.NAME.hides", "no", "yes/no", "events of this type hide the item from the user"},
-        {"event_types.NAME.min_value", "none", "number", "the weight holds only from this value on"}};
+    static const struct {
+        const char *name, *initial, *kind, *help;
+    } types[] = {{"event_types.NAME.weight", "", "integer", "weight of events of this type, -1000 to 1000; 0 and less never pair"},
+                 {"event_types.NAME.hides", "no", "yes/no", "events of this type hide the item from the user"},
+                 {"event_types.NAME.min_value", "none", "number", "the weight holds only from this value on"}};
     const char *format = markdown ? "| `%s` | `%s` | %s | %s |\n" : "%-30s %-16s %-9s %s\n";
     if (markdown)
         reco__buf_text(out, "| setting | default | kind | meaning |\n|---|---|---|---|\n");
@@ -150,7 +160,8 @@ static void print_types(reco__buf *out, const reco__settings *settings) {
     reco__buf_text(out, "event_types:\n");
     for (uint32_t i = 0; i < settings->type_count; i++) {
         const reco__event_type *type = &settings->types[i];
-        reco__buf_printf(out, "  \"%s\": {weight: %d, hides: %s, min_value: ", type->name, type->weight, type->flags & RECO__TYPE_HIDES ? "yes" : "no");
+        reco__buf_printf(out, "  \"%s\": {weight: %d, hides: %s, min_value: ", type->name, type->weight,
+                         type->flags & RECO__TYPE_HIDES ? "yes" : "no");
         if (type->flags & RECO__TYPE_MIN_VALUE)
             reco__json_double(out, type->min_value);
         else

@@ -1,5 +1,5 @@
-/* config/table.c - the table of settings and the presets. A new setting is a member of reco__settings and a row here; parser, environment, help, reference, printing and the
- * fingerprint follow. */
+/* config/table.c - the table of settings and the presets. A new setting is a member of reco__settings and a row here; parser, environment, help,
+ * reference, printing and the fingerprint follow. */
 #include "config/table.h"
 
 #define SECOND 1000.0
@@ -13,13 +13,16 @@
 #define AT(member) (uint32_t) offsetof(reco__settings, member)
 #define ROOM(member) (uint16_t)sizeof(((reco__settings *)0)->member)
 
-#define TEXT(name, member, initial, help) {name, KIND_TEXT, 0, ROOM(member), AT(member), 0, 0, initial, NULL, help}
-#define NUMBER(kind, flags, name, member, least, most, initial, help) {name, kind, flags, 0, AT(member), least, most, initial, NULL, help}
+#define TEXT(name, member, initial, help)                                                                                                            \
+    { name, KIND_TEXT, 0, ROOM(member), AT(member), 0, 0, initial, NULL, help }
+#define NUMBER(kind, flags, name, member, least, most, initial, help)                                                                                \
+    { name, kind, flags, 0, AT(member), least, most, initial, NULL, help }
 #define COUNT(flags, name, member, least, most, initial, help) NUMBER(KIND_COUNT, flags, name, member, least, most, initial, help)
 #define DURATION(flags, name, member, least, most, initial, help) NUMBER(KIND_DURATION, flags, name, member, least, most, initial, help)
 #define REAL(name, member, least, most, initial, help) NUMBER(KIND_REAL, 0, name, member, least, most, initial, help)
 #define SWITCH(name, member, initial, help) NUMBER(KIND_SWITCH, 0, name, member, 0, 1, initial, help)
-#define CHOICE(flags, name, member, choices, initial, help) {name, KIND_CHOICE, flags, 0, AT(member), 0, 0, initial, choices, help}
+#define CHOICE(flags, name, member, choices, initial, help)                                                                                          \
+    { name, KIND_CHOICE, flags, 0, AT(member), 0, 0, initial, choices, help }
 
 static const choice within[] = {{"history", RECO__WITHIN_HISTORY}, {"session", RECO__WITHIN_SESSION}, {NULL, 0}};
 static const choice pair_weight[] = {{"flat", RECO__PAIR_FLAT}, {"inverse", RECO__PAIR_INVERSE}, {NULL, 0}};
@@ -28,7 +31,8 @@ static const choice recency[] = {{"exp", RECO__RECENCY_EXP}, {"power", RECO__REC
 static const choice log_level[] = {{"error", RECO_LOG_ERROR}, {"warn", RECO_LOG_WARN}, {"info", RECO_LOG_INFO}, {"debug", RECO_LOG_DEBUG}, {NULL, 0}};
 
 const setting reco__config_table[] = {
-    {"preset", KIND_PRESET, 0, ROOM(preset), AT(preset), 0, 0, "default", NULL, "named set of settings to begin with: default, sessions or long-history"},
+    {"preset", KIND_PRESET, 0, ROOM(preset), AT(preset), 0, 0, "default", NULL,
+     "named set of settings to begin with: default, sessions or long-history"},
     TEXT("data", data, "reco-data", "directory of the embedded stores, or memory: for none"),
     {"namespace", KIND_NAME, 0, ROOM(space), AT(space), 0, 0, "default", NULL, "name that keeps the data of several applications apart"},
     TEXT("stream", stream, "", "address of the stream; empty: in the data directory"),
@@ -64,7 +68,8 @@ const setting reco__config_table[] = {
     NUMBER(KIND_BYTES, 0, "limits.min_free", min_free, 0, TIB, "64MiB", "free disk space below which events are refused"),
     NUMBER(KIND_BYTES, 0, "limits.map_size", map_size, MIB, 64 * TIB, "256GiB", "address space of each embedded store, the same in all processes"),
 
-    CHOICE(0, "recommend.normalise", normalise, normalise, "sum", "what a co-view is divided by: the sum of its row to row_power, or the maximum of the row"),
+    CHOICE(0, "recommend.normalise", normalise, normalise, "sum",
+           "what a co-view is divided by: the sum of its row to row_power, or the maximum of the row"),
     REAL("recommend.row_power", row_power, 0, 2, "0.5", "power of the sum of the row"),
     REAL("recommend.popularity_power", popularity_power, 0, 2, "0.2", "how strongly popular candidates are damped"),
     CHOICE(0, "recommend.recency", recency, recency, "exp", "weight of the n-th most recent item: exp(-n / recency_value), or recency_value ^ n"),
@@ -92,10 +97,29 @@ const setting reco__config_table[] = {
 const size_t reco__config_count = sizeof reco__config_table / sizeof *reco__config_table;
 
 static const char *const default_values[] = {NULL};
-static const char *const sessions_values[] = {
-    "coview.length", "1d", "coview.kept", "30", "coview.halving", "7", "pairs.within", "session", "pairs.weight", "inverse",
-    "recommend.normalise", "max", "recommend.popularity_power", "0.15", "recommend.recency", "power", "recommend.recency_value", "0.6",
-    "recommend.revisit", "2", "recommend.filter_seen", "no", NULL};
+static const char *const sessions_values[] = {"coview.length",
+                                              "1d",
+                                              "coview.kept",
+                                              "30",
+                                              "coview.halving",
+                                              "7",
+                                              "pairs.within",
+                                              "session",
+                                              "pairs.weight",
+                                              "inverse",
+                                              "recommend.normalise",
+                                              "max",
+                                              "recommend.popularity_power",
+                                              "0.15",
+                                              "recommend.recency",
+                                              "power",
+                                              "recommend.recency_value",
+                                              "0.6",
+                                              "recommend.revisit",
+                                              "2",
+                                              "recommend.filter_seen",
+                                              "no",
+                                              NULL};
 static const char *const long_history_values[] = {"coview.length", "90d", "coview.kept", "12", NULL};
 
 const preset reco__config_presets[] = {{"default", default_values}, {"sessions", sessions_values}, {"long-history", long_history_values}};

@@ -60,11 +60,7 @@ reco_status reco__config_get_type(reco__buf *out, const reco__settings *settings
 
 reco_status reco__config_apply_preset(reco__settings *settings, const char *name, reco_error *err);
 
-static inline void *reco__config_at(reco__settings *settings, const setting *row) {
-    return (char *)settings + row->offset;
-}
-static inline const void *reco__config_read(const reco__settings *settings, const setting *row) {
-    return (const char *)settings + row->offset;
-}
+static inline void *reco__config_at(reco__settings *settings, const setting *row) { return (char *)settings + row->offset; }
+static inline const void *reco__config_read(const reco__settings *settings, const setting *row) { return (const char *)settings + row->offset; }
 
 #endif

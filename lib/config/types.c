@@ -37,7 +37,8 @@ static reco_status set_weight(reco__event_type *type, const char *name, const ch
     for (; *at >= '0' && *at <= '9' && weight <= WEIGHT_MAX; at++)
         weight = weight * 10 + (*at - '0');
     if (at == value + minus || *at != '\0' || weight > WEIGHT_MAX)
-        return reco__fail(err, RECO_INVALID, "event_types", "%.80s: \"%.40s\" is not a whole number within -%d and %d", name, value, WEIGHT_MAX, WEIGHT_MAX);
+        return reco__fail(err, RECO_INVALID, "event_types", "%.80s: \"%.40s\" is not a whole number within -%d and %d", name, value, WEIGHT_MAX,
+                          WEIGHT_MAX);
     type->weight = minus ? -weight : weight;
     return RECO_OK;
 }

@@ -39,7 +39,12 @@ static reco_status fail_range(const setting *row, const char *text, reco_error *
     const double bounds[] = {row->least, row->most};
     char *const texts[] = {least, most};
     for (int i = 0; i < 2; i++) {
-        union { uint32_t count; uint64_t large; int64_t duration; double real; } value;
+        union {
+            uint32_t count;
+            uint64_t large;
+            int64_t duration;
+            double real;
+        } value;
         if (row->kind == KIND_COUNT)
             value.count = (uint32_t)bounds[i];
         else if (row->kind == KIND_DURATION)

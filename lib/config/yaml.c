@@ -1,8 +1,8 @@
 /* config/yaml.c - settings from YAML: nested maps whose names, joined by dots, are the names of settings.
  *
- * The text is read twice over: first all pairs of name and value are collected, with their lines, then they are applied to a copy, a preset first; only when all went well does the
- * copy replace the settings. Lists, anchors, tags and several documents have no meaning here and are errors: a setting that is silently not read is worse than a
- * refused file. */
+ * The text is read twice over: first all pairs of name and value are collected, with their lines, then they are applied to a copy, a preset first;
+ * only when all went well does the copy replace the settings. Lists, anchors, tags and several documents have no meaning here and are errors: a
+ * setting that is silently not read is worse than a refused file. */
 #include <errno.h>
 #include <stdio.h>
 #include <yaml.h>
@@ -15,7 +15,7 @@ typedef struct pair {
     char name[NAME_ROOM];
     char *value; /* in the arena */
     size_t line;
-    bool empty;  /* nothing was given */
+    bool empty; /* nothing was given */
 } pair;
 
 typedef struct reading {
@@ -59,7 +59,8 @@ static reco_status add_pair(reading *in, const char *name, const yaml_event_t *e
         return fail_line(&event->start_mark, err, "a value holds a zero byte");
     for (size_t i = 0; i < in->count; i++)
         if (strcmp(in->pairs[i].name, name) == 0)
-            return reco__fail(err, RECO_INVALID, name, "line %zu: \"%.80s\" is set twice, first in line %zu", event->start_mark.line + 1, name, in->pairs[i].line);
+            return reco__fail(err, RECO_INVALID, name, "line %zu: \"%.80s\" is set twice, first in line %zu", event->start_mark.line + 1, name,
+                              in->pairs[i].line);
     pair *added = &in->pairs[in->count];
     memcpy(added->name, name, strlen(name) + 1);
     added->line = event->start_mark.line + 1;
@@ -86,7 +87,8 @@ static reco_status read_value(reading *in, const char *name, int depth, reco_err
     else if (event.type == YAML_MAPPING_START_EVENT && depth < DEPTH_MAX)
         status = read_map(in, name, depth + 1, err);
     else
-        status = fail_line(&event.start_mark, err, event.type == YAML_SEQUENCE_START_EVENT ? "a list is not expected here" : "a value is expected here");
+        status =
+            fail_line(&event.start_mark, err, event.type == YAML_SEQUENCE_START_EVENT ? "a list is not expected here" : "a value is expected here");
     yaml_event_delete(&event);
     return status;
 }

@@ -1,16 +1,20 @@
 /* model/elements.c - a JSON text from outside, taken apart.
  *
- * A body of a thousand events must not be lost because one of them is wrong, yet a body that is not JSON must be refused as a whole. So an array is split here, by a scanner
- * that only knows strings and brackets, and each element is then parsed by jansson on its own. What that parser refuses falls into two kinds:
+ * A body of a thousand events must not be lost because one of them is wrong, yet a body that is not JSON must be refused as a whole. So an array is
+ * split here, by a scanner that only knows strings and brackets, and each element is then parsed by jansson on its own. What that parser refuses
+ * falls into two kinds:
  *
- *   - the element is JSON but says something impossible: a key twice, a number beyond every range, U+0000 in a key, broken UTF-8, nesting without end: the
- *     element is rejected;
- *   - it is not JSON: in an array or a single object the whole text is refused with line and column; in NDJSON only the line, unless no line can be read.
+ *   - the element is JSON but says something impossible: a key twice, a number beyond every range, U+0000 in a key, broken UTF-8, nesting without
+ * end: the element is rejected;
+ *   - it is not JSON: in an array or a single object the whole text is refused with line and column; in NDJSON only the line, unless no line can be
+ * read.
  *
- * An accepted array is valid JSON as a whole: each element was parsed, and the scanner saw exactly one comma between two of them. The extents also serve to keep what the
- * sender wrote: members that libreco does not know are copied as text, without the blanks, so that numbers do not lose digits on the way through a tree.
+ * An accepted array is valid JSON as a whole: each element was parsed, and the scanner saw exactly one comma between two of them. The extents also
+ * serve to keep what the sender wrote: members that libreco does not know are copied as text, without the blanks, so that numbers do not lose digits
+ * on the way through a tree.
  *
- * Only one element's tree exists at a time, so memory does not grow with the body. jansson allocates by malloc: its allocator is a global of the host's process. */
+ * Only one element's tree exists at a time, so memory does not grow with the body. jansson allocates by malloc: its allocator is a global of the
+ * host's process. */
 #include "model/elements.h"
 
 #include "model/event.h"
@@ -26,9 +30,7 @@ typedef struct input {
 
 /* --- scanning ---------------------------------------------------------------------------------------------------------------------------- */
 
-static bool blank(char c) {
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
+static bool blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 static const char *skip_blanks(const char *at, const char *end) {
     while (at < end && blank(*at))
@@ -113,8 +115,8 @@ static reco_status reject(input *in, const reco_error *error) {
 
 /* Whether the parser understood the element as JSON and refused what it says. */
 static bool about_content(enum json_error_code code) {
-    return code == json_error_duplicate_key || code == json_error_numeric_overflow || code == json_error_null_byte_in_key || code == json_error_null_character ||
-           code == json_error_invalid_utf8 || code == json_error_stack_overflow;
+    return code == json_error_duplicate_key || code == json_error_numeric_overflow || code == json_error_null_byte_in_key ||
+           code == json_error_null_character || code == json_error_invalid_utf8 || code == json_error_stack_overflow;
 }
 
 /* --- one element ------------------------------------------------------------------------------------------------------------------------- */
@@ -245,14 +247,19 @@ static reco_status read_auto(input *in, reco_error *err) {
     return read_element(in, text, 0, depth, false, err);
 }
 
-reco_status reco__elements_read(size_t *total, reco__rejects *rejects, const char *text, size_t size, int form, size_t max_elements, reco__element_fn accept,
-                                void *context, reco_error *err) {
+reco_status reco__elements_read(size_t *total, reco__rejects *rejects, const char *text, size_t size, int form, size_t max_elements,
+                                reco__element_fn accept, void *context, reco_error *err) {
     *total = 0;
     if (size > INT32_MAX)
         return reco__fail(err, RECO_TOO_LARGE, NULL, "a JSON text of %zu bytes is larger than %d", size, INT32_MAX);
     if (size == 0)
         return reco__fail(err, RECO_INVALID, NULL, "line 1, column 1: the text is empty");
-    input in = {.text = text, .at = skip_blanks(text, text + size), .end = text + size, .max_elements = max_elements, .rejects = rejects, .accept = accept,
+    input in = {.text = text,
+                .at = skip_blanks(text, text + size),
+                .end = text + size,
+                .max_elements = max_elements,
+                .rejects = rejects,
+                .accept = accept,
                 .context = context};
     if (in.at == in.end)
         return fail_place(text, in.at, -1, err, "the text is blank");
@@ -281,7 +288,8 @@ static bool among(const char *name, const char *const *names) {
     return false;
 }
 
-/* The text of a member: from its name to the end of its value; moves *at behind it and the comma. The text was parsed before, so it is well formed. */
+/* The text of a member: from its name to the end of its value; moves *at behind it and the comma. The text was parsed before, so it is well formed.
+ */
 static reco_str next_member(const char **at, const char *end, reco_str *value) {
     size_t depth = 0;
     const char *name = skip_blanks(*at, end);
@@ -303,8 +311,10 @@ static bool has_unknown(json_t *object, const char *const *known) {
     return false;
 }
 
-/* jansson walks an object in the order in which its members were written, and there are no doubles: the i-th member of the tree is the i-th of the text. */
-reco_status reco__element_gather(reco__buf *out, const reco__element *element, const char *bag_name, json_t *bag, const char *const *known, reco_error *err) {
+/* jansson walks an object in the order in which its members were written, and there are no doubles: the i-th member of the tree is the i-th of the
+ * text. */
+reco_status reco__element_gather(reco__buf *out, const reco__element *element, const char *bag_name, json_t *bag, const char *const *known,
+                                 reco_error *err) {
     if (!bag && !has_unknown(element->object, known))
         return RECO_OK;
     const char *at = element->text.data + 1;

@@ -23,14 +23,16 @@ typedef struct reco__element {
 /* Takes one element. INVALID and TOO_LARGE reject it alone, anything else ends the reading. */
 typedef reco_status (*reco__element_fn)(void *context, const reco__element *element, reco_error *err);
 
-/* Hands every element to `accept` in order; those that cannot be read or are refused go to `rejects`. `form` is RECO__JSON_AUTO or RECO__JSON_NDJSON, *total the number
- * of elements met. INVALID with line and column when the text as a whole cannot be read, TOO_LARGE beyond max_elements (0: no limit). */
-reco_status reco__elements_read(size_t *total, reco__rejects *rejects, const char *text, size_t size, int form, size_t max_elements, reco__element_fn accept,
-                                void *context, reco_error *err);
+/* Hands every element to `accept` in order; those that cannot be read or are refused go to `rejects`. `form` is RECO__JSON_AUTO or RECO__JSON_NDJSON,
+ * *total the number of elements met. INVALID with line and column when the text as a whole cannot be read, TOO_LARGE beyond max_elements (0: no
+ * limit). */
+reco_status reco__elements_read(size_t *total, reco__rejects *rejects, const char *text, size_t size, int form, size_t max_elements,
+                                reco__element_fn accept, void *context, reco_error *err);
 
-/* Writes, as one compact object, what `bag` (the value of the member called bag_name, NULL: none) holds, followed by the members of the element that are not among
- * `known` (NULL-terminated). Writes nothing when there is neither. A name given both beside and inside the bag is INVALID. */
-reco_status reco__element_gather(reco__buf *out, const reco__element *element, const char *bag_name, json_t *bag, const char *const *known, reco_error *err);
+/* Writes, as one compact object, what `bag` (the value of the member called bag_name, NULL: none) holds, followed by the members of the element that
+ * are not among `known` (NULL-terminated). Writes nothing when there is neither. A name given both beside and inside the bag is INVALID. */
+reco_status reco__element_gather(reco__buf *out, const reco__element *element, const char *bag_name, json_t *bag, const char *const *known,
+                                 reco_error *err);
 
 /* Checks that `text` is one JSON object, nested at most RECO__NESTING_MAX deep. */
 reco_status reco__json_check_object(reco_str text, size_t most, int32_t index, const char *field, reco_error *err);

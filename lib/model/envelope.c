@@ -1,7 +1,7 @@
 /* model/envelope.c - how one record lies in the stream: version 1.
  *
- * A stream is a sequence of small records that are written once, read many times and outlive the program that wrote them. The format is therefore fixed byte by
- * byte, carries its own version and checksum, and needs no schema beside it. All numbers are little-endian.
+ * A stream is a sequence of small records that are written once, read many times and outlive the program that wrote them. The format is therefore
+ * fixed byte by byte, carries its own version and checksum, and needs no schema beside it. All numbers are little-endian.
  *
  *   header   u8  version      1
  *            u8  type         1 event, 2 tick, 3 erase
@@ -14,12 +14,13 @@
  *            erase: one string: user
  *   end      u32 checksum of everything before it
  *
- * A varint is LEB128 in its shortest form; a string is a varint length and that many bytes; an absent string has length 0. A tick takes 20 bytes, an event with
- * short ids about 80.
+ * A varint is LEB128 in its shortest form; a string is a varint length and that many bytes; an absent string has length 0. A tick takes 20 bytes, an
+ * event with short ids about 80.
  *
- * The decoder trusts nothing: the version is looked at first (a later version may end differently), then the checksum, then every length against what is there and
- * against the limits that ingest enforces, so that code behind it may rely on ids of at most 256 bytes and a finite value. Unknown flags and types under a right
- * checksum were written by a later release, and are said to be. UTF-8 is not examined again: ingest did, and the checksum holds.
+ * The decoder trusts nothing: the version is looked at first (a later version may end differently), then the checksum, then every length against what
+ * is there and against the limits that ingest enforces, so that code behind it may rely on ids of at most 256 bytes and a finite value. Unknown flags
+ * and types under a right checksum were written by a later release, and are said to be. UTF-8 is not examined again: ingest did, and the checksum
+ * holds.
  *
  * What this file does not do: validate what comes from outside (model/event.c), decide what a record means (learn), or know where it is stored. */
 #include "model/envelope.h"
@@ -30,9 +31,7 @@
 
 enum { HEADER_SIZE = 16, CHECKSUM_SIZE = 4, EVENT_STRINGS = 8 };
 
-static inline size_t varint_size(uint64_t value) {
-    return value < 0x80 ? 1 : (size_t)(63 - __builtin_clzll(value)) / 7 + 1;
-}
+static inline size_t varint_size(uint64_t value) { return value < 0x80 ? 1 : (size_t)(63 - __builtin_clzll(value)) / 7 + 1; }
 
 static inline uint8_t *put_varint(uint8_t *at, uint64_t value) {
     while (value >= 0x80) {
@@ -77,8 +76,8 @@ static void finish(reco__buf *out, const uint8_t *start, uint8_t *at) {
 }
 
 void reco__envelope_event(reco__buf *out, const reco_event *event, reco_str segments, int64_t received_at) {
-    const reco_str strings[EVENT_STRINGS] = {event->user_id, event->item_id, event->event_type, event->session_id,
-                                             event->event_id, event->recommendation_id, segments, event->properties};
+    const reco_str strings[EVENT_STRINGS] = {event->user_id,  event->item_id,           event->event_type, event->session_id,
+                                             event->event_id, event->recommendation_id, segments,          event->properties};
     uint16_t flags = (uint16_t)(event->flags & (RECO_EVENT_HAS_VALUE | RECO_EVENT_HAS_POSITION));
     size_t size = HEADER_SIZE + sizeof(int64_t) + sizeof(double) + varint_size((uint32_t)event->position);
     for (int i = 0; i < EVENT_STRINGS; i++)

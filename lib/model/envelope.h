@@ -11,10 +11,10 @@ enum { RECO__RECORD_EVENT = 1, RECO__RECORD_TICK = 2, RECO__RECORD_ERASE = 3 };
 /* Decoded record; strings point into the encoded bytes. */
 typedef struct reco__record {
     uint8_t type;
-    uint32_t key_id;      /* per-user encryption, later; 0: plain */
-    int64_t received_at;  /* milliseconds */
-    reco_event event;     /* EVENT: all; ERASE: user_id only */
-    reco_str segments;    /* EVENT: the user's segments stamped at ingest; empty for now */
+    uint32_t key_id;     /* per-user encryption, later; 0: plain */
+    int64_t received_at; /* milliseconds */
+    reco_event event;    /* EVENT: all; ERASE: user_id only */
+    reco_str segments;   /* EVENT: the user's segments stamped at ingest; empty for now */
 } reco__record;
 
 void reco__envelope_event(reco__buf *out, const reco_event *event, reco_str segments, int64_t received_at);

@@ -1,4 +1,5 @@
-/* model/event.c - events from outside: what is accepted, and how JSON becomes an event. The times of an event are held against the clock by ingest, not here. */
+/* model/event.c - events from outside: what is accepted, and how JSON becomes an event. The times of an event are held against the clock by ingest,
+ * not here. */
 #include "model/event.h"
 
 #include <math.h>
@@ -31,7 +32,8 @@ static reco_status fail_type(reco_str type, int32_t index, const reco__event_typ
         memcpy(known + used, types[i].name, size + 1);
         used += size;
     }
-    return reco__fail_at(err, RECO_INVALID, index, "event_type", "\"%.*s\" is not a known type; known are %s", reco__shown(type, 40), type.data, known);
+    return reco__fail_at(err, RECO_INVALID, index, "event_type", "\"%.*s\" is not a known type; known are %s", reco__shown(type, 40), type.data,
+                         known);
 }
 
 static reco_status check_type(reco_str type, int32_t index, const reco__event_type *types, size_t type_count, reco_error *err) {
@@ -50,7 +52,8 @@ static reco_status check_numbers(const reco_event *event, int32_t index, reco_er
     if (event->flags & ~(RECO_EVENT_HAS_VALUE | RECO_EVENT_HAS_POSITION))
         return reco__fail_at(err, RECO_INVALID, index, "flags", "unknown flags 0x%x", event->flags);
     if (event->timestamp < 0 || event->timestamp > RECO__TIME_MAX)
-        return reco__fail_at(err, RECO_INVALID, index, "timestamp", "milliseconds must be within 0 and %lld (years 1970 to 9999)", (long long)RECO__TIME_MAX);
+        return reco__fail_at(err, RECO_INVALID, index, "timestamp", "milliseconds must be within 0 and %lld (years 1970 to 9999)",
+                             (long long)RECO__TIME_MAX);
     if ((event->flags & RECO_EVENT_HAS_VALUE) && !isfinite(event->value))
         return reco__fail_at(err, RECO_INVALID, index, "value", "must be a finite number");
     if ((event->flags & RECO_EVENT_HAS_POSITION) && (event->position < 1 || event->position > RECO__POSITION_MAX))
@@ -59,8 +62,10 @@ static reco_status check_numbers(const reco_event *event, int32_t index, reco_er
 }
 
 static reco_status check_strings(const reco_event *event, int32_t index, reco_error *err) {
-    const struct { reco_str text; const char *field; } optional[] = {
-        {event->session_id, "session_id"}, {event->event_id, "event_id"}, {event->recommendation_id, "recommendation_id"}};
+    const struct {
+        reco_str text;
+        const char *field;
+    } optional[] = {{event->session_id, "session_id"}, {event->event_id, "event_id"}, {event->recommendation_id, "recommendation_id"}};
     if (event->user_id.size == 0)
         return reco__fail_at(err, RECO_INVALID, index, "user_id", "is required");
     if (event->item_id.size == 0)
@@ -94,8 +99,8 @@ reco_status reco__event_check(const reco_event *event, int32_t index, const reco
 
 /* --- JSON -------------------------------------------------------------------------------------------------------------------------------- */
 
-static const char *const FIELDS[] = {"user_id", "item_id", "event_type", "timestamp", "value", "session_id", "event_id", "recommendation_id", "position", "properties",
-                                     NULL};
+static const char *const FIELDS[] = {"user_id",  "item_id",           "event_type", "timestamp",  "value", "session_id",
+                                     "event_id", "recommendation_id", "position",   "properties", NULL};
 
 typedef struct parsing {
     reco__event_batch *batch;
@@ -108,9 +113,11 @@ typedef struct parsing {
 
 /* Where a string field of the event is kept; NULL for other fields. */
 static reco_str *string_field(reco_event *event, const char *name) {
-    const struct { const char *name; reco_str *at; } fields[] = {
-        {"user_id", &event->user_id}, {"item_id", &event->item_id}, {"event_type", &event->event_type}, {"session_id", &event->session_id},
-        {"event_id", &event->event_id}, {"recommendation_id", &event->recommendation_id}};
+    const struct {
+        const char *name;
+        reco_str *at;
+    } fields[] = {{"user_id", &event->user_id},       {"item_id", &event->item_id},   {"event_type", &event->event_type},
+                  {"session_id", &event->session_id}, {"event_id", &event->event_id}, {"recommendation_id", &event->recommendation_id}};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (strcmp(fields[i].name, name) == 0)
             return fields[i].at;
@@ -135,7 +142,8 @@ static reco_status set_position(reco_event *event, const json_t *value, int32_t 
 }
 
 /* One member; null is the same as absent. */
-static reco_status set_field(reco_event *event, json_t **properties, reco__arena *arena, const char *name, json_t *value, int32_t index, reco_error *err) {
+static reco_status set_field(reco_event *event, json_t **properties, reco__arena *arena, const char *name, json_t *value, int32_t index,
+                             reco_error *err) {
     if (json_is_null(value))
         return RECO_OK;
     reco_str *text = string_field(event, name);
@@ -162,8 +170,8 @@ static reco_status set_properties(reco_event *event, parsing *state, const reco_
         return status;
     size_t size = state->properties.size;
     if (size > RECO__PROPERTIES_MAX)
-        return reco__fail_at(err, RECO_TOO_LARGE, element->index, "properties", "%zu bytes together with unknown fields, at most %u are allowed", size,
-                             RECO__PROPERTIES_MAX);
+        return reco__fail_at(err, RECO_TOO_LARGE, element->index, "properties", "%zu bytes together with unknown fields, at most %u are allowed",
+                             size, RECO__PROPERTIES_MAX);
     char *copy = reco__arena_copy(state->arena, state->properties.data, size);
     if (!copy)
         return reco__no_memory(err);
@@ -213,8 +221,8 @@ static reco_status accept(void *context, const reco__element *element, reco_erro
     return RECO_OK;
 }
 
-reco_status reco__events_parse(reco__event_batch *out, reco__arena *arena, const char *text, size_t size, int form, size_t max_events, const reco__event_type *types,
-                               size_t type_count, reco_error *err) {
+reco_status reco__events_parse(reco__event_batch *out, reco__arena *arena, const char *text, size_t size, int form, size_t max_events,
+                               const reco__event_type *types, size_t type_count, reco_error *err) {
     memset(out, 0, sizeof *out);
     parsing state = {.batch = out, .arena = arena, .types = types, .type_count = type_count};
     reco__rejects rejects = {.arena = arena};

@@ -4,8 +4,9 @@
  *
  *   {"title":"Alien","categories":["Horror","Sci-Fi"],"available_from":0,"available_until":0,"hidden":true,"attributes":{...}}
  *
- * Each member is left out when it has its default; times are integer milliseconds. The id is not repeated: the key of the record has it. `attributes` stands as it was
- * given. Whatever else a document holds was put there by somebody who knows more than this release and is gathered into attributes, not refused. */
+ * Each member is left out when it has its default; times are integer milliseconds. The id is not repeated: the key of the record has it. `attributes`
+ * stands as it was given. Whatever else a document holds was put there by somebody who knows more than this release and is gathered into attributes,
+ * not refused. */
 #include "model/item.h"
 
 #include "model/elements.h"
@@ -17,7 +18,8 @@ static const char *const FIELDS[] = {"item_id", "title", "categories", "availabl
 
 static reco_status check_categories(const reco_item *item, int32_t index, reco_error *err) {
     if (item->category_count > RECO__CATEGORIES_MAX)
-        return reco__fail_at(err, RECO_TOO_LARGE, index, "categories", "%zu categories, at most %u are allowed", item->category_count, RECO__CATEGORIES_MAX);
+        return reco__fail_at(err, RECO_TOO_LARGE, index, "categories", "%zu categories, at most %u are allowed", item->category_count,
+                             RECO__CATEGORIES_MAX);
     if (item->category_count > 0 && !item->categories)
         return reco__fail_at(err, RECO_INVALID, index, "categories", "is NULL, but category_count is %zu", item->category_count);
     for (size_t i = 0; i < item->category_count; i++) {
@@ -33,10 +35,14 @@ static reco_status check_categories(const reco_item *item, int32_t index, reco_e
 }
 
 static reco_status check_times(const reco_item *item, int32_t index, reco_error *err) {
-    const struct { int64_t ms; const char *field; } times[] = {{item->available_from, "available_from"}, {item->available_until, "available_until"}};
+    const struct {
+        int64_t ms;
+        const char *field;
+    } times[] = {{item->available_from, "available_from"}, {item->available_until, "available_until"}};
     for (size_t i = 0; i < 2; i++)
         if (times[i].ms < 0 || times[i].ms > RECO__TIME_MAX)
-            return reco__fail_at(err, RECO_INVALID, index, times[i].field, "milliseconds must be within 0 and %lld (years 1970 to 9999)", (long long)RECO__TIME_MAX);
+            return reco__fail_at(err, RECO_INVALID, index, times[i].field, "milliseconds must be within 0 and %lld (years 1970 to 9999)",
+                                 (long long)RECO__TIME_MAX);
     if (item->available_until != 0 && item->available_until <= item->available_from)
         return reco__fail_at(err, RECO_INVALID, index, "available_until", "must be later than available_from");
     return RECO_OK;
@@ -95,7 +101,8 @@ static reco_status set_categories(reco_item *item, reco__arena *arena, const jso
 }
 
 /* One member; null is the same as absent. */
-static reco_status set_field(reco_item *item, json_t **attributes, reco__arena *arena, const char *name, json_t *value, int32_t index, reco_error *err) {
+static reco_status set_field(reco_item *item, json_t **attributes, reco__arena *arena, const char *name, json_t *value, int32_t index,
+                             reco_error *err) {
     if (json_is_null(value))
         return RECO_OK;
     if (strcmp(name, "item_id") == 0)
@@ -126,8 +133,8 @@ static reco_status set_attributes(reco_item *item, reco__arena *arena, const rec
     reco__buf buf = {0};
     reco_status status = reco__element_gather(&buf, element, "attributes", attributes, FIELDS, err);
     if (status == RECO_OK && buf.size > RECO__ATTRIBUTES_MAX)
-        status = reco__fail_at(err, RECO_TOO_LARGE, element->index, "attributes", "%zu bytes together with unknown fields, at most %u are allowed", buf.size,
-                               RECO__ATTRIBUTES_MAX);
+        status = reco__fail_at(err, RECO_TOO_LARGE, element->index, "attributes", "%zu bytes together with unknown fields, at most %u are allowed",
+                               buf.size, RECO__ATTRIBUTES_MAX);
     if (status == RECO_OK && buf.size > 0) {
         item->attributes = (reco_str){reco__arena_copy(arena, buf.data, buf.size), buf.size};
         if (!item->attributes.data)

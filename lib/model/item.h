@@ -14,12 +14,12 @@ reco_status reco__item_check(const reco_item *item, int32_t index, reco_error *e
 
 /* A parsed batch of items. CONFINED. Everything lives in the arena. */
 typedef struct reco__item_batch {
-    reco_item *items;  /* `count` of them */
-    int32_t *index;    /* position of each in the input */
+    reco_item *items; /* `count` of them */
+    int32_t *index;   /* position of each in the input */
     size_t count;
     reco_error *errors; /* `error_count` rejected ones: index, field, text */
     size_t error_count;
-    size_t total;      /* elements in the input */
+    size_t total; /* elements in the input */
 } reco__item_batch;
 
 /* One object, an array or NDJSON, by the rules of reco__events_parse; unknown fields are gathered into attributes. */

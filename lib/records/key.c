@@ -1,8 +1,8 @@
 /* records/key.c - the signing key of recommendation ids, as a record like any other.
  *
- * Several processes may open a new namespace at the same moment. Each makes a key of its own and offers it with IF_ABSENT; the store keeps the first, and all, its
- * maker included, use what is then found. The document is {"number":1,"key":"<128 bits as base64url>"}; records of kind KEY are left out of what readers
- * of changes are told. */
+ * Several processes may open a new namespace at the same moment. Each makes a key of its own and offers it with IF_ABSENT; the store keeps the first,
+ * and all, its maker included, use what is then found. The document is {"number":1,"key":"<128 bits as base64url>"}; records of kind KEY are left out
+ * of what readers of changes are told. */
 #include <jansson.h>
 
 #include "records/records.h"

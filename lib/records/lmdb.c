@@ -1,19 +1,19 @@
 /* records/lmdb.c - records on LMDB, and in memory.
  *
- * One environment, "records", fully synced; changes of several callers share a transaction by group commit (kv/group.c). Three tables; every key begins
- * with the namespace, as one byte of length and its bytes:
+ * One environment, "records", fully synced; changes of several callers share a transaction by group commit (kv/group.c). Three tables; every key
+ * begins with the namespace, as one byte of length and its bytes:
  *
  *   documents   namespace, u8 kind, id        ->  u8 version 1, u64 sequence of the last change, u32 checksum, the document
  *   changes     namespace, u64 sequence (BE)  ->  u8 version 1, u8 kind, id
  *   sequences   namespace                     ->  u64 newest sequence
  *
- * Numbers in values are little-endian. The checksum covers the sequence and the document. A key takes at most 1 + 64 + 1 + 256 = 322 bytes, within LMDB's 511.
- * The log says only what changed: the document is read when the log is, so that ten changes of an item cost a reader one size of document each and the file
- * none. It keeps the newest RECO_RECORDS_LOG_MAX sequence numbers; as those have no gaps, what it reaches back to is known without looking, and each change drops
- * what falls out in its own transaction.
+ * Numbers in values are little-endian. The checksum covers the sequence and the document. A key takes at most 1 + 64 + 1 + 256 = 322 bytes, within
+ * LMDB's 511. The log says only what changed: the document is read when the log is, so that ten changes of an item cost a reader one size of document
+ * each and the file none. It keeps the newest RECO_RECORDS_LOG_MAX sequence numbers; as those have no gaps, what it reaches back to is known without
+ * looking, and each change drops what falls out in its own transaction.
  *
- * Reading transactions are short: scans and the log are read in steps of STEP records, each in a transaction of its own. A scan is thus not one moment: records
- * that change meanwhile show up in the log.
+ * Reading transactions are short: scans and the log are read in steps of STEP records, each in a transaction of its own. A scan is thus not one
+ * moment: records that change meanwhile show up in the log.
  *
  * `memory:` is the same code on unlinked files. Each open of it is a store of its own. */
 #include "kv/kv.h"
@@ -44,9 +44,7 @@ static size_t change_key(uint8_t key[KEY_MAX], const reco_records_store *store, 
     return store->space_size + 8;
 }
 
-static uint32_t document_checksum(uint64_t sequence, reco_str document) {
-    return (uint32_t)reco__hash64(document.data, document.size, sequence);
-}
+static uint32_t document_checksum(uint64_t sequence, reco_str document) { return (uint32_t)reco__hash64(document.data, document.size, sequence); }
 
 static reco_status read_document(uint64_t *sequence, reco_str *document, reco__kv_value value, reco_error *err) {
     const uint8_t *bytes = value.data;
@@ -111,8 +109,13 @@ static reco_status open_with(reco_records_store **out, const reco_records_option
     store->space_size = 1 + strlen(options->space);
     store->space[0] = (uint8_t)(store->space_size - 1);
     memcpy(store->space + 1, options->space, store->space_size - 1);
-    reco__kv_options kv = {.directory = directory, .name = "records", .flags = flags | (options->background ? RECO__KV_BACKGROUND : 0),
-                           .map_size = options->map_size, .min_free = options->min_free, .format = "reco-records", .format_version = FORMAT};
+    reco__kv_options kv = {.directory = directory,
+                           .name = "records",
+                           .flags = flags | (options->background ? RECO__KV_BACKGROUND : 0),
+                           .map_size = options->map_size,
+                           .min_free = options->min_free,
+                           .format = "reco-records",
+                           .format_version = FORMAT};
     reco_status status = reco__kv_open(&store->kv, &kv, NULL, err);
     if (status != RECO_OK) {
         reco__release(store);
@@ -248,9 +251,9 @@ typedef struct reading {
     reco_records_store *store;
     reco_records_sink sink;
     void *context;
-    uint32_t left;  /* of the caller's limit */
-    bool done;      /* at the end, or stopped by the sink */
-    uint32_t kind;  /* scan */
+    uint32_t left; /* of the caller's limit */
+    bool done;     /* at the end, or stopped by the sink */
+    uint32_t kind; /* scan */
     char after[ID_MAX];
     size_t after_size;
     uint64_t since; /* changes */
@@ -427,8 +430,8 @@ static reco_status store_stats(reco_records_store *store, stats_sink sink, void 
     return RECO_OK;
 }
 
-#define FUNCTIONS(open_function) \
-    .open = open_function, .close = store_close, .change = store_change, .find = store_find, .scan = store_scan, .changes = store_changes, \
+#define FUNCTIONS(open_function)                                                                                                                     \
+    .open = open_function, .close = store_close, .change = store_change, .find = store_find, .scan = store_scan, .changes = store_changes,           \
     .stats = store_stats
 
 const reco_records_backend reco__records_lmdb = {

@@ -20,9 +20,12 @@ static struct {
 } registry = {PTHREAD_MUTEX_INITIALIZER, {&reco__records_lmdb, &reco__records_memory}, 2};
 
 static reco_status check_functions(const reco_records_backend *backend, reco_error *err) {
-    const struct { int present; const char *name; } functions[] = {
-        {backend->open != NULL, "open"}, {backend->close != NULL, "close"}, {backend->change != NULL, "change"}, {backend->find != NULL, "find"},
-        {backend->scan != NULL, "scan"}, {backend->changes != NULL, "changes"}, {backend->stats != NULL, "stats"}};
+    const struct {
+        int present;
+        const char *name;
+    } functions[] = {{backend->open != NULL, "open"},  {backend->close != NULL, "close"}, {backend->change != NULL, "change"},
+                     {backend->find != NULL, "find"},  {backend->scan != NULL, "scan"},   {backend->changes != NULL, "changes"},
+                     {backend->stats != NULL, "stats"}};
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
         if (!functions[i].present)
             return reco__fail(err, RECO_INVALID, functions[i].name, "the records backend '%s' lacks the function %s", backend->scheme,

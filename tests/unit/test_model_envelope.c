@@ -7,13 +7,19 @@
 #include "model/event.h"
 #include "support/support.h"
 
-static reco_str str(const char *text) {
-    return reco__str_of(text);
-}
+static reco_str str(const char *text) { return reco__str_of(text); }
 
 static reco_event full_event(void) {
-    return (reco_event){.user_id = str("ann"), .item_id = str("film-1"), .event_type = str("view"), .session_id = str("s1"), .event_id = str("e1"),
-                        .recommendation_id = str("r1"), .properties = str("{\"a\":1}"), .timestamp = 1700000000123, .value = 4.5, .position = 300,
+    return (reco_event){.user_id = str("ann"),
+                        .item_id = str("film-1"),
+                        .event_type = str("view"),
+                        .session_id = str("s1"),
+                        .event_id = str("e1"),
+                        .recommendation_id = str("r1"),
+                        .properties = str("{\"a\":1}"),
+                        .timestamp = 1700000000123,
+                        .value = 4.5,
+                        .position = 300,
                         .flags = RECO_EVENT_HAS_VALUE | RECO_EVENT_HAS_POSITION};
 }
 
@@ -23,9 +29,7 @@ static void encode_full(reco__buf *buf) {
     ck_assert_int_eq(buf->failed, RECO_OK);
 }
 
-static bool same(reco_str a, reco_str b) {
-    return reco__str_equal(a, b);
-}
+static bool same(reco_str a, reco_str b) { return reco__str_equal(a, b); }
 
 static void ck_same_event(const reco_event *a, const reco_event *b) {
     ck_assert(same(a->user_id, b->user_id) && same(a->item_id, b->item_id) && same(a->event_type, b->event_type));
@@ -37,7 +41,8 @@ static void ck_same_event(const reco_event *a, const reco_event *b) {
     ck_assert_int_eq(a->position, b->position);
 }
 
-START_TEST(event_comes_back) {
+START_TEST(event_comes_back)
+{
     reco__buf buf = {0};
     encode_full(&buf);
     reco__record record;
@@ -53,11 +58,12 @@ START_TEST(event_comes_back) {
 END_TEST
 
 /* The format is for ever: these bytes were written down by hand from the essay in envelope.c. */
-START_TEST(bytes_of_version_1) {
-    static const uint8_t body[] = {1, 1, 3, 0, 0, 0, 0, 0, 0xe8, 0x6b, 0xe5, 0xcf, 0x8b, 1, 0, 0,      /* header */
-                                   0x7b, 0x68, 0xe5, 0xcf, 0x8b, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0x12, 0x40, /* timestamp, 4.5 */
-                                   0xac, 2, 3, 'a', 'n', 'n', 6, 'f', 'i', 'l', 'm', '-', '1', 4, 'v', 'i', 'e', 'w', 2, 's', '1', 2, 'e', '1', 2, 'r', '1',
-                                   3, 's', 'e', 'g', 7, '{', '"', 'a', '"', ':', '1', '}'};
+START_TEST(bytes_of_version_1)
+{
+    static const uint8_t body[] = {1,    1,    3,    0,    0,    0,   0,   0,   0xe8, 0x6b, 0xe5, 0xcf, 0x8b, 1,   0,    0,    /* header */
+                                   0x7b, 0x68, 0xe5, 0xcf, 0x8b, 1,   0,   0,   0,    0,    0,    0,    0,    0,   0x12, 0x40, /* timestamp, 4.5 */
+                                   0xac, 2,    3,    'a',  'n',  'n', 6,   'f', 'i',  'l',  'm',  '-',  '1',  4,   'v',  'i',  'e', 'w', 2,  's',
+                                   '1',  2,    'e',  '1',  2,    'r', '1', 3,   's',  'e',  'g',  7,    '{',  '"', 'a',  '"',  ':', '1', '}'};
     reco__buf buf = {0};
     encode_full(&buf);
     ck_assert_uint_eq(buf.size, sizeof body + 4);
@@ -68,7 +74,8 @@ START_TEST(bytes_of_version_1) {
 }
 END_TEST
 
-START_TEST(tick_and_erase_come_back) {
+START_TEST(tick_and_erase_come_back)
+{
     reco__buf buf = {0};
     reco__record record;
     reco__envelope_tick(&buf, 77);
@@ -85,7 +92,8 @@ START_TEST(tick_and_erase_come_back) {
 }
 END_TEST
 
-START_TEST(every_flipped_byte_and_every_length_is_refused) {
+START_TEST(every_flipped_byte_and_every_length_is_refused)
+{
     reco__buf buf = {0};
     encode_full(&buf);
     reco__record record;
@@ -110,11 +118,24 @@ static reco_status decode_resealed(reco__buf *buf) {
     return reco__envelope_decode(&record, buf->data, buf->size, NULL);
 }
 
-START_TEST(sealed_nonsense_is_refused) {
-    static const struct { size_t at; uint8_t byte; reco_status expected; const char *what; } cases[] = {
-        {0, 2, RECO_NEWER, "version 2"}, {0, 0, RECO_CORRUPT, "version 0"}, {1, 4, RECO_NEWER, "unknown type"}, {1, 0, RECO_NEWER, "type 0"},
-        {2, 7, RECO_NEWER, "unknown flag"}, {4, 1, RECO_NEWER, "encrypted"}, {31, 0x7f, RECO_OK, "huge value"}, {34, 200, RECO_CORRUPT, "user longer than the record"},
-        {34, 0, RECO_CORRUPT, "empty user"}, {34, 4, RECO_CORRUPT, "shifted strings"}, {2, 2, RECO_CORRUPT, "value not announced"}};
+START_TEST(sealed_nonsense_is_refused)
+{
+    static const struct {
+        size_t at;
+        uint8_t byte;
+        reco_status expected;
+        const char *what;
+    } cases[] = {{0, 2, RECO_NEWER, "version 2"},
+                 {0, 0, RECO_CORRUPT, "version 0"},
+                 {1, 4, RECO_NEWER, "unknown type"},
+                 {1, 0, RECO_NEWER, "type 0"},
+                 {2, 7, RECO_NEWER, "unknown flag"},
+                 {4, 1, RECO_NEWER, "encrypted"},
+                 {31, 0x7f, RECO_OK, "huge value"},
+                 {34, 200, RECO_CORRUPT, "user longer than the record"},
+                 {34, 0, RECO_CORRUPT, "empty user"},
+                 {34, 4, RECO_CORRUPT, "shifted strings"},
+                 {2, 2, RECO_CORRUPT, "value not announced"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         reco__buf buf = {0};
         encode_full(&buf);
@@ -135,7 +156,8 @@ START_TEST(sealed_nonsense_is_refused) {
 }
 END_TEST
 
-START_TEST(random_events_come_back) {
+START_TEST(random_events_come_back)
+{
     static const size_t sizes[] = {0, 1, 2, 30, 127, 128, 255, 256};
     char text[256];
     memset(text, 'x', sizeof text);
@@ -146,9 +168,15 @@ START_TEST(random_events_come_back) {
         size_t s[7];
         for (int j = 0; j < 7; j++)
             s[j] = sizes[reco__rand_below(&rand, 8)];
-        reco_event event = {.user_id = {text, s[0] + (s[0] == 0)}, .item_id = {text, s[1] + (s[1] == 0)}, .event_type = {text, s[2] + (s[2] == 0)},
-                            .session_id = {text, s[3]}, .event_id = {text, s[4]}, .recommendation_id = {text, s[5]}, .properties = {text, s[6]},
-                            .timestamp = (int64_t)reco__rand_below(&rand, RECO__TIME_MAX), .flags = (uint32_t)reco__rand_below(&rand, 4)};
+        reco_event event = {.user_id = {text, s[0] + (s[0] == 0)},
+                            .item_id = {text, s[1] + (s[1] == 0)},
+                            .event_type = {text, s[2] + (s[2] == 0)},
+                            .session_id = {text, s[3]},
+                            .event_id = {text, s[4]},
+                            .recommendation_id = {text, s[5]},
+                            .properties = {text, s[6]},
+                            .timestamp = (int64_t)reco__rand_below(&rand, RECO__TIME_MAX),
+                            .flags = (uint32_t)reco__rand_below(&rand, 4)};
         if (event.flags & RECO_EVENT_HAS_VALUE)
             event.value = reco__rand_unit(&rand) * 1e9;
         if (event.flags & RECO_EVENT_HAS_POSITION)
@@ -164,7 +192,8 @@ START_TEST(random_events_come_back) {
 END_TEST
 
 /* Far above the goal of 0.4 us, so that a slow machine or a sanitizer passes, but a printf or an allocation an event does not. */
-START_TEST(speed) {
+START_TEST(speed)
+{
     enum { ROUNDS = 200000 };
     reco__buf buf = {0};
     reco_event event = full_event();

@@ -13,30 +13,28 @@ static reco__arena arena;
 static reco__event_batch batch;
 static reco_error err;
 
-static void setup(void) {
-    err = (reco_error)RECO_ERROR_INIT;
-}
+static void setup(void) { err = (reco_error)RECO_ERROR_INIT; }
 
-static void teardown(void) {
-    reco__arena_dispose(&arena);
-}
+static void teardown(void) { reco__arena_dispose(&arena); }
 
 static reco_status parse_as(const char *text, int form) {
     err = (reco_error)RECO_ERROR_INIT;
     return reco__events_parse(&batch, &arena, text, strlen(text), form, 100, TYPES, TYPE_COUNT, &err);
 }
 
-static reco_status parse(const char *text) {
-    return parse_as(text, RECO__JSON_AUTO);
-}
+static reco_status parse(const char *text) { return parse_as(text, RECO__JSON_AUTO); }
 
 static void ck_str(reco_str got, const char *expected) {
     ck_assert_msg(reco__str_equal(got, reco__str_of(expected)), "expected %s, got %.*s", expected, (int)got.size, got.data ? got.data : "");
 }
 
-START_TEST(one_object_with_everything) {
-    test_ok(parse(" {\"user_id\":\"ann\",\"item_id\":\"caf\\u00e9\",\"event_type\":\"rating\",\"timestamp\":\"2026-01-31T10:00:00.5+01:00\",\"value\":4.5,"
-                  "\"session_id\":\"s\",\"event_id\":\"e\",\"recommendation_id\":\"r\",\"position\":3,\"properties\":{\"device\": \"tv\"}}\n"), &err);
+START_TEST(one_object_with_everything)
+{
+    test_ok(
+        parse(
+            " {\"user_id\":\"ann\",\"item_id\":\"caf\\u00e9\",\"event_type\":\"rating\",\"timestamp\":\"2026-01-31T10:00:00.5+01:00\",\"value\":4.5,"
+            "\"session_id\":\"s\",\"event_id\":\"e\",\"recommendation_id\":\"r\",\"position\":3,\"properties\":{\"device\": \"tv\"}}\n"),
+        &err);
     ck_assert_uint_eq(batch.total, 1);
     ck_assert_uint_eq(batch.count, 1);
     ck_assert_uint_eq(batch.error_count, 0);
@@ -57,7 +55,8 @@ END_TEST
 
 #define REQUIRED "\"user_id\":\"u\",\"item_id\":\"i\",\"event_type\":\"view\""
 
-START_TEST(null_is_absent) {
+START_TEST(null_is_absent)
+{
     test_ok(parse("{" REQUIRED ",\"value\":null,\"position\":null,\"timestamp\":null,\"session_id\":null,\"properties\":null}"), &err);
     ck_assert_uint_eq(batch.count, 1);
     ck_assert_uint_eq(batch.events->flags, 0);
@@ -66,7 +65,8 @@ START_TEST(null_is_absent) {
 }
 END_TEST
 
-START_TEST(unknown_fields_become_properties) {
+START_TEST(unknown_fields_become_properties)
+{
     test_ok(parse("{\"n\" : [1, 2.50, 1e3],\"a\\u0062\":\"x \\\" y\"," REQUIRED "}"), &err);
     ck_str(batch.events->properties, "{\"n\":[1,2.50,1e3],\"a\\u0062\":\"x \\\" y\"}");
     test_ok(parse("{\"color\":\"red\"," REQUIRED ",\"properties\" : { \"size\" : 12345678901234567 }, \"last\" : { } }"), &err);
@@ -79,8 +79,11 @@ START_TEST(unknown_fields_become_properties) {
 END_TEST
 
 /* Each is rejected alone, naming the field and a part of the text. */
-START_TEST(bad_elements_name_their_field) {
-    static const struct { const char *element, *field, *text; } cases[] = {
+START_TEST(bad_elements_name_their_field)
+{
+    static const struct {
+        const char *element, *field, *text;
+    } cases[] = {
         {"{\"item_id\":\"i\",\"event_type\":\"view\"}", "user_id", "required"},
         {"{\"user_id\":\"\",\"item_id\":\"i\",\"event_type\":\"view\"}", "user_id", "required"},
         {"{\"user_id\":\"u\",\"event_type\":\"view\"}", "item_id", "required"},
@@ -104,7 +107,10 @@ START_TEST(bad_elements_name_their_field) {
         {"{" REQUIRED ",\"user_id\":\"v\"}", "", "duplicate"},
         {"{" REQUIRED ",\"x\":{\"a\":1,\"a\":2}}", "", "duplicate"},
         {"{" REQUIRED ",\"x\":\"\xff\"}", "", "line 1, column"},
-        {"7", "", "object"}, {"[1]", "", "object"}, {"\"x\"", "", "object"}, {"null", "", "object"}};
+        {"7", "", "object"},
+        {"[1]", "", "object"},
+        {"\"x\"", "", "object"},
+        {"null", "", "object"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[1000];
         snprintf(text, sizeof text, "[{" REQUIRED "},%s , {" REQUIRED "}]", cases[i].element);
@@ -121,13 +127,31 @@ START_TEST(bad_elements_name_their_field) {
 }
 END_TEST
 
-START_TEST(text_that_is_not_json) {
-    static const struct { const char *text, *part; } cases[] = {
-        {"", "line 1, column 1"}, {" \n ", "blank"}, {"[", "does not end"}, {"[{" REQUIRED "}", "does not end"}, {"[{" REQUIRED "},]", "missing"},
-        {"[,{" REQUIRED "}]", "missing"}, {"[{" REQUIRED "} {" REQUIRED "}]", "expected ','"}, {"[{" REQUIRED "}] x", "after the array"},
-        {"[{" REQUIRED "},\n {\"a\" 1}]", "line 2, column"}, {"{\"a\":", "line 1"}, {"{" REQUIRED, "line 1"}, {"nonsense", "line 1"}, {"]", "line 1"},
-        {"[{\"a\":[}]", ""}, {"[\"abc]", "does not end"}, {"[1 2]", "expected"}, {"{" REQUIRED "} x", ""}, {"[\"a\\", "does not end"}, {"}", "line 1"},
-        {"[{]}]", ""}, {"[:]", ""}};
+START_TEST(text_that_is_not_json)
+{
+    static const struct {
+        const char *text, *part;
+    } cases[] = {{"", "line 1, column 1"},
+                 {" \n ", "blank"},
+                 {"[", "does not end"},
+                 {"[{" REQUIRED "}", "does not end"},
+                 {"[{" REQUIRED "},]", "missing"},
+                 {"[,{" REQUIRED "}]", "missing"},
+                 {"[{" REQUIRED "} {" REQUIRED "}]", "expected ','"},
+                 {"[{" REQUIRED "}] x", "after the array"},
+                 {"[{" REQUIRED "},\n {\"a\" 1}]", "line 2, column"},
+                 {"{\"a\":", "line 1"},
+                 {"{" REQUIRED, "line 1"},
+                 {"nonsense", "line 1"},
+                 {"]", "line 1"},
+                 {"[{\"a\":[}]", ""},
+                 {"[\"abc]", "does not end"},
+                 {"[1 2]", "expected"},
+                 {"{" REQUIRED "} x", ""},
+                 {"[\"a\\", "does not end"},
+                 {"}", "line 1"},
+                 {"[{]}]", ""},
+                 {"[:]", ""}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         reco_status status = parse(cases[i].text);
         if (strcmp(cases[i].text, "{" REQUIRED "} x") == 0) { /* read as lines: its only line is bad */
@@ -142,13 +166,15 @@ START_TEST(text_that_is_not_json) {
 }
 END_TEST
 
-START_TEST(empty_array_is_fine) {
+START_TEST(empty_array_is_fine)
+{
     test_ok(parse(" [ ] "), &err);
     ck_assert_uint_eq(batch.total, 0);
 }
 END_TEST
 
-START_TEST(lines) {
+START_TEST(lines)
+{
     static const char text[] = "{" REQUIRED "}\r\n\n{\"user_id\":\n{" REQUIRED ",\"value\":2}\n{\"user_id\":\"u\"}";
     test_ok(parse_as(text, RECO__JSON_NDJSON), &err);
     ck_assert_uint_eq(batch.total, 4);
@@ -178,7 +204,8 @@ static char *repeat(char *at, const char *text, int times) {
     return at;
 }
 
-START_TEST(limits) {
+START_TEST(limits)
+{
     static char text[100000];
     char *at;
     for (int deep = 31; deep <= 3000; deep = deep == 31 ? 32 : 3000) { /* the event itself is one level */
@@ -221,7 +248,8 @@ START_TEST(limits) {
 }
 END_TEST
 
-START_TEST(unknown_type_lists_what_fits) {
+START_TEST(unknown_type_lists_what_fits)
+{
     reco__event_type types[RECO__EVENT_TYPES_MAX];
     for (size_t i = 0; i < RECO__EVENT_TYPES_MAX; i++)
         snprintf(types[i].name, sizeof types[i].name, "a-rather-long-name-of-a-type-%zu", i);
@@ -233,10 +261,19 @@ START_TEST(unknown_type_lists_what_fits) {
 }
 END_TEST
 
-START_TEST(structs_are_checked_like_json) {
+START_TEST(structs_are_checked_like_json)
+{
     const reco_event good = {.user_id = reco__str_of("u"), .item_id = reco__str_of("i"), .event_type = reco__str_of("view")};
-    static const struct { const char *properties; bool fine; } cases[] = {
-        {"{}", true}, {" {\"a\":{}} ", true}, {"{", false}, {"[]", false}, {"{} {}", false}, {"{\"a\":1,\"a\":1}", false}, {"{\"\xc0\x80\":1}", false}};
+    static const struct {
+        const char *properties;
+        bool fine;
+    } cases[] = {{"{}", true},
+                 {" {\"a\":{}} ", true},
+                 {"{", false},
+                 {"[]", false},
+                 {"{} {}", false},
+                 {"{\"a\":1,\"a\":1}", false},
+                 {"{\"\xc0\x80\":1}", false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         reco_event event = good;
         event.properties = reco__str_of(cases[i].properties);
@@ -244,7 +281,10 @@ START_TEST(structs_are_checked_like_json) {
         if (!cases[i].fine)
             ck_assert_str_eq(err.field, "properties");
     }
-    struct { reco_event event; const char *field; } bad[6];
+    struct {
+        reco_event event;
+        const char *field;
+    } bad[6];
     for (size_t i = 0; i < 6; i++)
         bad[i].event = good;
     bad[0].event.flags = 4, bad[0].field = "flags";
@@ -269,7 +309,8 @@ static reco_status parse_some(void *context, reco_error *error) {
     return status;
 }
 
-START_TEST(memory_may_end_anywhere) {
+START_TEST(memory_may_end_anywhere)
+{
     static char text[8000];
     char *at = repeat(text, "[", 1);
     at = repeat(at, "{" REQUIRED ",\"x\":1,\"properties\":{\"y\":2}},{},", 40);

@@ -9,19 +9,14 @@ static reco__arena arena;
 static reco__item_batch batch;
 static reco_error err;
 
-static void setup(void) {
-    err = (reco_error)RECO_ERROR_INIT;
-}
+static void setup(void) { err = (reco_error)RECO_ERROR_INIT; }
 
-static void teardown(void) {
-    reco__arena_dispose(&arena);
-}
+static void teardown(void) { reco__arena_dispose(&arena); }
 
-static reco_status parse(const char *text) {
-    return reco__items_parse(&batch, &arena, text, strlen(text), RECO__JSON_AUTO, 10, &err);
-}
+static reco_status parse(const char *text) { return reco__items_parse(&batch, &arena, text, strlen(text), RECO__JSON_AUTO, 10, &err); }
 
-#define FULL "{\"title\":\"Alien \\\"8\\\"\",\"categories\":[\"Horror\",\"Sci-Fi\"],\"available_from\":5,\"available_until\":1769850000500,\"hidden\":true," \
+#define FULL                                                                                                                                         \
+    "{\"title\":\"Alien \\\"8\\\"\",\"categories\":[\"Horror\",\"Sci-Fi\"],\"available_from\":5,\"available_until\":1769850000500,\"hidden\":true,"  \
     "\"attributes\":{\"year\":1979,\"x\":1.50}}"
 
 static void ck_document(const reco_item *item, const char *expected) {
@@ -31,9 +26,11 @@ static void ck_document(const reco_item *item, const char *expected) {
     reco__buf_dispose(&buf);
 }
 
-START_TEST(json_to_document_and_back) {
+START_TEST(json_to_document_and_back)
+{
     test_ok(parse("[{\"item_id\":\"a/1\",\"title\":\"Alien \\\"8\\\"\",\"categories\":[\"Horror\",\"Sci-Fi\"],\"available_from\":5,\"hidden\":true,"
-                  "\"available_until\":\"2026-01-31T10:00:00.5+01:00\",\"attributes\":{ \"year\" : 1979 }, \"x\":1.50},{\"item_id\":\"b\",\"title\":null,\"hidden\":false}]"),
+                  "\"available_until\":\"2026-01-31T10:00:00.5+01:00\",\"attributes\":{ \"year\" : 1979 }, "
+                  "\"x\":1.50},{\"item_id\":\"b\",\"title\":null,\"hidden\":false}]"),
             &err);
     ck_assert_uint_eq(batch.count, 2);
     ck_document(&batch.items[0], FULL);
@@ -48,14 +45,23 @@ START_TEST(json_to_document_and_back) {
 }
 END_TEST
 
-START_TEST(bad_items_name_their_field) {
-    static const struct { const char *element, *field; } cases[] = {
-        {"{}", "item_id"}, {"{\"item_id\":7}", "item_id"}, {"{\"item_id\":\"i\",\"title\":[]}", "title"}, {"{\"item_id\":\"i\",\"title\":\"\\u0000\"}", "title"},
-        {"{\"item_id\":\"i\",\"categories\":\"x\"}", "categories"}, {"{\"item_id\":\"i\",\"categories\":[null]}", "categories"},
-        {"{\"item_id\":\"i\",\"categories\":[\"\"]}", "categories"}, {"{\"item_id\":\"i\",\"categories\":[\"x\",\"y\",\"x\"]}", "categories"},
-        {"{\"item_id\":\"i\",\"available_from\":-1}", "available_from"}, {"{\"item_id\":\"i\",\"available_from\":9,\"available_until\":9}", "available_until"},
-        {"{\"item_id\":\"i\",\"hidden\":1}", "hidden"}, {"{\"item_id\":\"i\",\"attributes\":\"{}\"}", "attributes"},
-        {"{\"item_id\":\"i\",\"year\":1,\"attributes\":{\"year\":1}}", "year"}};
+START_TEST(bad_items_name_their_field)
+{
+    static const struct {
+        const char *element, *field;
+    } cases[] = {{"{}", "item_id"},
+                 {"{\"item_id\":7}", "item_id"},
+                 {"{\"item_id\":\"i\",\"title\":[]}", "title"},
+                 {"{\"item_id\":\"i\",\"title\":\"\\u0000\"}", "title"},
+                 {"{\"item_id\":\"i\",\"categories\":\"x\"}", "categories"},
+                 {"{\"item_id\":\"i\",\"categories\":[null]}", "categories"},
+                 {"{\"item_id\":\"i\",\"categories\":[\"\"]}", "categories"},
+                 {"{\"item_id\":\"i\",\"categories\":[\"x\",\"y\",\"x\"]}", "categories"},
+                 {"{\"item_id\":\"i\",\"available_from\":-1}", "available_from"},
+                 {"{\"item_id\":\"i\",\"available_from\":9,\"available_until\":9}", "available_until"},
+                 {"{\"item_id\":\"i\",\"hidden\":1}", "hidden"},
+                 {"{\"item_id\":\"i\",\"attributes\":\"{}\"}", "attributes"},
+                 {"{\"item_id\":\"i\",\"year\":1,\"attributes\":{\"year\":1}}", "year"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         test_ok(parse(cases[i].element), &err);
         ck_assert_msg(batch.count == 0 && batch.error_count == 1, "%s was accepted", cases[i].element);
@@ -65,10 +71,14 @@ START_TEST(bad_items_name_their_field) {
 }
 END_TEST
 
-START_TEST(structs_are_checked_like_json) {
+START_TEST(structs_are_checked_like_json)
+{
     reco_str one = reco__str_of("x");
     const reco_item good = {.item_id = reco__str_of("i")};
-    struct { reco_item item; const char *field; } bad[6];
+    struct {
+        reco_item item;
+        const char *field;
+    } bad[6];
     for (size_t i = 0; i < 6; i++)
         bad[i].item = good;
     test_ok(reco__item_check(&good, -1, &err), &err);
@@ -86,7 +96,8 @@ START_TEST(structs_are_checked_like_json) {
 }
 END_TEST
 
-START_TEST(damaged_documents_are_corrupt) {
+START_TEST(damaged_documents_are_corrupt)
+{
     static const char *const documents[] = {"", "{", "[]", "7", "{\"title\":7}", "{\"available_from\":\"x\"}"};
     for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
         reco_item item;
@@ -96,11 +107,13 @@ START_TEST(damaged_documents_are_corrupt) {
 }
 END_TEST
 
-START_TEST(available) {
+START_TEST(available)
+{
     reco_item item = {.item_id = reco__str_of("i")};
     ck_assert(reco__item_available(&item, 0));
     item.available_from = 10, item.available_until = 20;
-    ck_assert(!reco__item_available(&item, 9) && reco__item_available(&item, 10) && reco__item_available(&item, 19) && !reco__item_available(&item, 20));
+    ck_assert(!reco__item_available(&item, 9) && reco__item_available(&item, 10) && reco__item_available(&item, 19) &&
+              !reco__item_available(&item, 20));
     item.flags = RECO_ITEM_HIDDEN;
     ck_assert(!reco__item_available(&item, 15));
 }
@@ -119,7 +132,8 @@ static reco_status parse_and_read(void *context, reco_error *error) {
     return status;
 }
 
-START_TEST(memory_may_end_anywhere) {
+START_TEST(memory_may_end_anywhere)
+{
     test_memory_install();
     ck_assert_uint_gt(test_every_allocation(parse_and_read, NULL, false), 3);
     test_memory_restore();

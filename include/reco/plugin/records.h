@@ -18,7 +18,7 @@ extern "C" {
 #define RECO_RECORD_USER 2u
 #define RECO_RECORD_MODEL 3u
 #define RECO_RECORD_EXPERIMENT 4u
-#define RECO_RECORD_KEY 5u      /* secrets of the namespace; never exported, never in the change log's documents */
+#define RECO_RECORD_KEY 5u /* secrets of the namespace; never exported, never in the change log's documents */
 
 #define RECO_RECORDS_LOG_MAX 100000u          /* newest changes that the log keeps */
 #define RECO_RECORDS_CHANGES_MAX 20000u       /* most changes of one call */
@@ -56,8 +56,8 @@ typedef struct reco_records_backend {
     reco_status (*open)(reco_records_store **out, const reco_records_options *options, const reco_call *call, reco_error *err);
     void (*close)(reco_records_store *store);
 
-    /* All changes in one durable transaction, or none, in the given order; each gets the next sequence number (from 1). A change that finds nothing to
-     * do (IF_ABSENT of an existing record, delete of a missing one) gets none. *last_sequence: the newest sequence there is afterwards. */
+    /* All changes in one durable transaction, or none, in the given order; each gets the next sequence number (from 1). A change that finds nothing
+     * to do (IF_ABSENT of an existing record, delete of a missing one) gets none. *last_sequence: the newest sequence there is afterwards. */
     reco_status (*change)(uint64_t *last_sequence, reco_records_store *store, const reco_record_change *changes, size_t count, const reco_call *call,
                           reco_error *err);
     /* NOT_FOUND without a sink call when missing. `sequence` is that of the record's last change. */
@@ -67,8 +67,8 @@ typedef struct reco_records_backend {
     reco_status (*scan)(reco_records_store *store, uint32_t kind, reco_str after, uint32_t limit, reco_records_sink sink, void *context,
                         const reco_call *call, reco_error *err);
     /* Changes with sequence > since, oldest first, at most limit; each with its own sequence and the record as it is now. KEY records are left out.
-     * NOT_FOUND when the log no longer reaches back that far (it keeps the newest RECO_RECORDS_LOG_MAX), or when `since` is beyond the newest: reload by scan.
-     * *newest: the newest sequence there is; a reader that was handed fewer than limit has arrived there. */
+     * NOT_FOUND when the log no longer reaches back that far (it keeps the newest RECO_RECORDS_LOG_MAX), or when `since` is beyond the newest: reload
+     * by scan. *newest: the newest sequence there is; a reader that was handed fewer than limit has arrived there. */
     reco_status (*changes)(uint64_t *newest, reco_records_store *store, uint64_t since, uint32_t limit, reco_records_sink sink, void *context,
                            const reco_call *call, reco_error *err);
     /* Bytes and counts as "name value" pairs. */
