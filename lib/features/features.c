@@ -1,0 +1,340 @@
+/* features.c - the one door to features: checks of arguments, deadlines, planted faults. Behind it, a backend.
+ *
+ * What is checked here no backend checks again: sizes, order, duplicates, ranges of boards and partitions. What only the store knows (positions, epochs, clocks, numbers given, limits) the
+ * backend checks in its own transaction. */
+#include "features/features.h"
+
+#include "features/registry.h"
+
+enum { PARTITIONS_MAX = 64, SPACE_MAX = 64 };
+
+struct reco__features {
+    const reco_features_backend *backend;
+    reco_features_store *store;
+    reco_board_rules rules;
+    uint32_t partitions;
+};
+
+/* --- open ---------------------------------------------------------------------------------------------------------------------------------------------------- */
+
+static reco_status check_rules(const reco_board_rules *rules, reco_error *err) {
+    if (!rules || rules->struct_size != sizeof *rules) {
+        return reco__fail(err, RECO_INVALID, "rules", "rules are missing or of another size");
+    }
+    if (rules->cut == 0 || rules->head == 0 || rules->head > RECO_HEAD_MAX) {
+        return reco__fail(err, RECO_INVALID, "rules", "cut %u and head %u: both at least 1, head at most %u", rules->cut, rules->head, RECO_HEAD_MAX);
+    }
+    if (rules->lateness < 0 || rules->skew < 0 || rules->lateness > INT64_MAX / 4 || rules->skew > INT64_MAX / 4) {
+        return reco__fail(err, RECO_INVALID, "rules", "lateness and skew are not negative");
+    }
+    for (int board = 0; board < (int)RECO_BOARD_COUNT; board++) {
+        if (rules->length[board] <= 0 || rules->kept[board] == 0 || rules->kept[board] > RECO_GENERATIONS_MAX) {
+            return reco__fail(err, RECO_INVALID, "rules", "board %d: generations of %lld ms, %u of them kept (1 to %u)", board, (long long)rules->length[board],
+                              rules->kept[board], RECO_GENERATIONS_MAX);
+        }
+    }
+    for (uint32_t age = 0; age < RECO_GENERATIONS_MAX; age++) {
+        if (rules->weight[age] < 0) {
+            return reco__fail(err, RECO_INVALID, "rules", "the weight of age %u is negative", age);
+        }
+    }
+    return RECO_OK;
+}
+
+static reco_status check_options(const reco_features_options *options, reco_error *err) {
+    if (!options->url || !strchr(options->url, ':')) {
+        return reco__fail(err, RECO_INVALID, "url", "a URL begins with a scheme and a colon");
+    }
+    if (!options->space || options->space[0] == 0 || strlen(options->space) > SPACE_MAX) {
+        return reco__fail(err, RECO_INVALID, "namespace", "a namespace has 1 to %d bytes", SPACE_MAX);
+    }
+    if (options->partitions == 0 || options->partitions > PARTITIONS_MAX) {
+        return reco__fail(err, RECO_INVALID, "partitions", "%u partitions: 1 to %d", options->partitions, PARTITIONS_MAX);
+    }
+    if (options->max_items == 0 || options->max_users == 0) {
+        return reco__fail(err, RECO_INVALID, options->max_items ? "max_users" : "max_items", "a limit of 0");
+    }
+    return check_rules(options->rules, err);
+}
+
+reco_status reco__features_open(reco__features **out, const reco_features_options *options, const reco_call *call, reco_error *err) {
+    reco_features_options own;
+    if (!options) {
+        return reco__fail(err, RECO_INVALID, "options", "options are missing");
+    }
+    reco_status status = reco__struct_copy(&own, sizeof own, options, options->struct_size, "features options", err);
+    if (status == RECO_OK) {
+        status = check_options(&own, err);
+    }
+    if (status == RECO_OK) {
+        status = reco__fault("features.open", err);
+    }
+    if (status != RECO_OK) {
+        return status;
+    }
+    size_t scheme = (size_t)(strchr(own.url, ':') - own.url);
+    const reco_features_backend *backend = reco__features_registered(own.url, scheme);
+    if (!backend) {
+        return reco__fail(err, RECO_UNSUPPORTED, "features", "no backend for %.*s: is registered", (int)(scheme < 32 ? scheme : 32), own.url);
+    }
+    reco__features *features = reco__zalloc(sizeof *features);
+    if (!features) {
+        return reco__no_memory(err);
+    }
+    features->backend = backend;
+    features->rules = *own.rules;
+    features->partitions = own.partitions;
+    own.rules = &features->rules;
+    status = backend->open(&features->store, &own, call, err);
+    if (status != RECO_OK) {
+        reco__release(features);
+        return status;
+    }
+    *out = features;
+    return RECO_OK;
+}
+
+void reco__features_close(reco__features *features) {
+    if (features) {
+        features->backend->close(features->store);
+        reco__release(features);
+    }
+}
+
+const reco_board_rules *reco__features_rules(const reco__features *features) { return &features->rules; }
+
+/* Before each operation. */
+static reco_status enter(const char *point, const reco_call *call, reco_error *err) {
+    reco_status status = reco__call_check(call, err);
+    return status == RECO_OK ? reco__fault(point, err) : status;
+}
+
+reco_status reco__features_info(reco_features_info *out, reco__features *features, const reco_call *call, reco_error *err) {
+    reco_status status = enter("features.info", call, err);
+    return status == RECO_OK ? features->backend->info(out, features->store, call, err) : status;
+}
+
+/* --- items ----------------------------------------------------------------------------------------------------------------------------------------------------- */
+
+static reco_status check_names(const reco_str *names, size_t count, reco_error *err) {
+    for (size_t i = 0; i < count; i++) {
+        if (!names[i].data || names[i].size == 0 || names[i].size > 256) {
+            return reco__fail_at(err, RECO_INVALID, i > INT32_MAX ? -1 : (int32_t)i, "item_id", "an id of %zu bytes: 1 to 256", names[i].size);
+        }
+    }
+    return RECO_OK;
+}
+
+reco_status reco__features_intern(uint32_t *numbers, reco__features *features, const reco_str *names, size_t count, const reco_call *call, reco_error *err) {
+    reco_status status = enter("features.intern", call, err);
+    if (status == RECO_OK) {
+        status = check_names(names, count, err);
+    }
+    return status == RECO_OK && count ? features->backend->intern(numbers, features->store, names, count, call, err) : status;
+}
+
+reco_status reco__features_find_items(uint32_t *numbers, reco__features *features, const reco_str *names, size_t count, const reco_call *call, reco_error *err) {
+    reco_status status = enter("features.find_items", call, err);
+    if (status == RECO_OK) {
+        status = check_names(names, count, err);
+    }
+    return status == RECO_OK && count ? features->backend->find_items(numbers, features->store, names, count, call, err) : status;
+}
+
+reco_status reco__features_item_name(reco_str *name, uint64_t *hash, reco__features *features, uint32_t number) {
+    return features->backend->item_name(name, hash, features->store, number);
+}
+
+static uint64_t tie_hash(void *context, uint32_t member) {
+    uint64_t hash = 0;
+    reco_str name;
+    return reco__features_item_name(&name, &hash, context, member) == RECO_OK ? hash : 0;
+}
+
+static int tie_compare(void *context, uint32_t a, uint32_t b) {
+    reco_str name_a = {NULL, 0}, name_b = {NULL, 0};
+    uint64_t hash;
+    if (reco__features_item_name(&name_a, &hash, context, a) != RECO_OK || reco__features_item_name(&name_b, &hash, context, b) != RECO_OK) {
+        return 0;
+    }
+    return reco__str_compare(name_a, name_b);
+}
+
+reco_board_names reco__features_names(reco__features *features) {
+    reco_board_names names = {features, tie_hash, tie_compare};
+    return names;
+}
+
+/* --- learning -------------------------------------------------------------------------------------------------------------------------------------------------- */
+
+static reco_status check_partition(const reco__features *features, uint32_t partition, reco_error *err) {
+    return partition < features->partitions ? RECO_OK : reco__fail(err, RECO_INVALID, "partition", "partition %u of %u", partition, features->partitions);
+}
+
+reco_status reco__features_load(reco_position *position, uint64_t *epoch, reco__features *features, uint32_t partition, const reco_str *users, size_t count,
+                                reco_features_sink sink, void *context, const reco_call *call, reco_error *err) {
+    reco_status status = enter("features.load", call, err);
+    if (status == RECO_OK) {
+        status = check_partition(features, partition, err);
+    }
+    return status == RECO_OK ? features->backend->load(position, epoch, features->store, partition, users, count, sink, context, call, err) : status;
+}
+
+reco_status reco__features_positions(reco_position *positions, uint64_t *epoch, reco__features *features, const reco_call *call, reco_error *err) {
+    reco_status status = enter("features.positions", call, err);
+    return status == RECO_OK ? features->backend->positions(positions, epoch, features->store, call, err) : status;
+}
+
+static reco_status check_adds(const reco_add_group *group, int32_t index, reco_error *err) {
+    const reco_add *adds = group->adds;
+    bool popularity = group->board != RECO_BOARD_COVIEW;
+    for (size_t i = 0; i < group->count; i++) {
+        if (adds[i].delta == 0) {
+            return reco__fail_at(err, RECO_INVALID, index, "groups", "an add of 0");
+        }
+        if (popularity && adds[i].item != 0) {
+            return reco__fail_at(err, RECO_INVALID, index, "groups", "item %u in a board of popularity", adds[i].item);
+        }
+        if (i > 0 && (adds[i - 1].item > adds[i].item || (adds[i - 1].item == adds[i].item && adds[i - 1].member >= adds[i].member))) {
+            return reco__fail_at(err, RECO_INVALID, index, "groups", "adds are not sorted and distinct");
+        }
+    }
+    return RECO_OK;
+}
+
+static reco_status check_groups(const reco_add_group *groups, size_t count, reco_error *err) {
+    for (size_t i = 0; i < count; i++) {
+        int32_t index = i > INT32_MAX ? -1 : (int32_t)i;
+        if (groups[i].board >= RECO_BOARD_COUNT || groups[i].flags != 0 || (groups[i].count && !groups[i].adds)) {
+            return reco__fail_at(err, RECO_INVALID, index, "groups", "board %u with flags %u", groups[i].board, groups[i].flags);
+        }
+        if (i > 0 && (groups[i - 1].board > groups[i].board || (groups[i - 1].board == groups[i].board && groups[i - 1].generation >= groups[i].generation))) {
+            return reco__fail_at(err, RECO_INVALID, index, "groups", "groups are not sorted and distinct");
+        }
+        reco_status status = check_adds(&groups[i], index, err);
+        if (status != RECO_OK) {
+            return status;
+        }
+    }
+    return RECO_OK;
+}
+
+static reco_status check_cells(const reco_cell_put *cells, size_t count, bool sorted, reco_error *err) {
+    for (size_t i = 0; i < count; i++) {
+        int32_t index = i > INT32_MAX ? -1 : (int32_t)i;
+        if (!cells[i].user.data || cells[i].user.size == 0 || cells[i].user.size > 256) {
+            return reco__fail_at(err, RECO_INVALID, index, "cells", "a user id of %zu bytes: 1 to 256", cells[i].user.size);
+        }
+        if (cells[i].size && !cells[i].data) {
+            return reco__fail_at(err, RECO_INVALID, index, "cells", "%zu bytes at NULL", cells[i].size);
+        }
+        if (sorted && i > 0 && reco__str_compare(cells[i - 1].user, cells[i].user) >= 0) {
+            return reco__fail_at(err, RECO_INVALID, index, "cells", "cells are not sorted by user and distinct");
+        }
+    }
+    return RECO_OK;
+}
+
+static reco_status check_batch(const reco__features *features, const reco_batch *batch, reco_error *err) {
+    reco_status status = check_partition(features, batch->partition, err);
+    if (status != RECO_OK) {
+        return status;
+    }
+    if (batch->from < 0 || batch->to < batch->from || batch->clock < 0) {
+        return reco__fail(err, RECO_INVALID, "to", "from %lld to %lld at clock %lld", (long long)batch->from, (long long)batch->to, (long long)batch->clock);
+    }
+    status = check_cells(batch->cells, batch->cell_count, true, err);
+    return status == RECO_OK ? check_groups(batch->groups, batch->group_count, err) : status;
+}
+
+reco_status reco__features_apply(reco__features *features, const reco_batch *batch, const reco_call *call, reco_error *err) {
+    reco_batch own;
+    reco_status status = enter("features.apply", call, err);
+    if (status == RECO_OK) {
+        status = reco__struct_copy(&own, sizeof own, batch, batch->struct_size, "batch", err);
+    }
+    if (status == RECO_OK) {
+        status = check_batch(features, &own, err);
+    }
+    return status == RECO_OK ? features->backend->apply(features->store, &own, call, err) : status;
+}
+
+/* --- reading --------------------------------------------------------------------------------------------------------------------------------------------------- */
+
+reco_status reco__features_heads(reco__features *features, const uint32_t *items, size_t count, reco_features_sink sink, void *context, const reco_call *call,
+                                 reco_error *err) {
+    reco_status status = enter("features.heads", call, err);
+    return status == RECO_OK && count ? features->backend->heads(features->store, items, count, sink, context, call, err) : status;
+}
+
+reco_status reco__features_row(reco__features *features, uint32_t board, int64_t generation, uint32_t item, reco_features_sink sink, void *context,
+                               const reco_call *call, reco_error *err) {
+    reco_status status = enter("features.row", call, err);
+    if (status == RECO_OK && (board >= RECO_BOARD_COUNT || (board != RECO_BOARD_COVIEW && item != 0))) {
+        status = reco__fail(err, RECO_INVALID, "board", "item %u of board %u", item, board);
+    }
+    return status == RECO_OK && generation >= 0 ? features->backend->row(features->store, board, generation, item, sink, context, call, err) : status;
+}
+
+reco_status reco__features_generations(int64_t *generations, size_t room, size_t *count, reco__features *features, uint32_t board, const reco_call *call,
+                                       reco_error *err) {
+    reco_status status = enter("features.generations", call, err);
+    if (status == RECO_OK && board >= RECO_BOARD_COVIEW) {
+        status = reco__fail(err, RECO_INVALID, "board", "board %u is not one of popularity", board);
+    }
+    return status == RECO_OK ? features->backend->generations(generations, room, count, features->store, board, call, err) : status;
+}
+
+/* --- keeping ---------------------------------------------------------------------------------------------------------------------------------------------------- */
+
+reco_status reco__features_close_step(int *more, reco__features *features, int64_t budget_ns, const reco_call *call, reco_error *err) {
+    reco_status status = enter("features.close_step", call, err);
+    return status == RECO_OK ? features->backend->close_step(more, features->store, budget_ns > 0 ? budget_ns : 0, call, err) : status;
+}
+
+reco_status reco__features_settle(reco__features *features, const reco_call *call, reco_error *err) {
+    reco_status status = enter("features.settle", call, err);
+    return status == RECO_OK ? features->backend->settle(features->store, call, err) : status;
+}
+
+reco_status reco__features_scan(reco__features *features, const reco_features_visitor *visitor, const reco_call *call, reco_error *err) {
+    reco_status status = enter("features.scan", call, err);
+    return status == RECO_OK ? features->backend->scan(features->store, visitor, call, err) : status;
+}
+
+static reco_status check_piece(const reco__features *features, const reco_restore_piece *piece, reco_error *err) {
+    if (piece->flags & ~(RECO_RESTORE_FIRST | RECO_RESTORE_LAST)) {
+        return reco__fail(err, RECO_INVALID, "flags", "unknown flags %u", piece->flags);
+    }
+    if ((piece->flags & RECO_RESTORE_LAST) && !piece->positions) {
+        return reco__fail(err, RECO_INVALID, "positions", "the last piece carries the positions");
+    }
+    if (piece->cell_count && !piece->cell_partitions) {
+        return reco__fail(err, RECO_INVALID, "cell_partitions", "cells come with their partitions");
+    }
+    for (uint32_t p = 0; (piece->flags & RECO_RESTORE_LAST) && p < features->partitions; p++) {
+        if (piece->positions[p].offset < 0 || piece->positions[p].clock < 0) {
+            return reco__fail_at(err, RECO_INVALID, (int32_t)p, "positions", "a negative position or clock");
+        }
+    }
+    reco_status status = check_cells(piece->cells, piece->cell_count, false, err);
+    return status == RECO_OK ? check_groups(piece->groups, piece->group_count, err) : status;
+}
+
+reco_status reco__features_restore(reco__features *features, const reco_restore_piece *piece, const reco_call *call, reco_error *err) {
+    reco_restore_piece own;
+    reco_status status = enter("features.restore", call, err);
+    if (status == RECO_OK) {
+        status = reco__struct_copy(&own, sizeof own, piece, piece->struct_size, "restore piece", err);
+    }
+    if (status == RECO_OK) {
+        status = check_piece(features, &own, err);
+    }
+    return status == RECO_OK ? features->backend->restore(features->store, &own, call, err) : status;
+}
+
+reco_status reco__features_stats(reco__features *features, void (*sink)(void *context, const char *name, uint64_t value), void *context, const reco_call *call,
+                                 reco_error *err) {
+    reco_status status = enter("features.stats", call, err);
+    return status == RECO_OK ? features->backend->stats(features->store, sink, context, call, err) : status;
+}

@@ -1,0 +1,26 @@
+/* features/names.h - the table of item names: number -> name and hash without a lock, name -> number. */
+#ifndef RECO__FEATURES_NAMES_H
+#define RECO__FEATURES_NAMES_H
+
+#include "base/base.h"
+
+/* SHARED. Numbers are given densely in order of addition; what get hands out is valid until free. */
+typedef struct reco__names reco__names;
+
+reco__names *reco__names_create(void); /* NULL: out of memory */
+void reco__names_free(reco__names *names);
+uint32_t reco__names_count(const reco__names *names);
+
+/* Makes room so that `count` more names of `bytes` together can be added without failing. Callers of reserve and add exclude each other. */
+reco_status reco__names_reserve(reco__names *names, size_t count, size_t bytes, reco_error *err);
+/* Gives the next number to a name of 1..65,535 bytes that has none. */
+reco_status reco__names_add(reco__names *names, const void *name, size_t size, reco_error *err);
+
+/* Numbers of names, `missing` where there is none; returns how many are missing. */
+size_t reco__names_find(uint32_t *numbers, reco__names *names, const reco_str *wanted, size_t count, uint32_t missing);
+/* False for a number never given. */
+bool reco__names_get(reco_str *name, uint64_t *hash, const reco__names *names, uint32_t number);
+/* Bytes held. */
+uint64_t reco__names_bytes(const reco__names *names);
+
+#endif
