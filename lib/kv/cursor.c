@@ -20,7 +20,7 @@ static inline MDB_val val(const void *data, size_t size) {
 static reco_status failed(reco__kv_txn *txn, int rc, const char *what, reco_error *err) {
     reco_status status = reco__kv_fail(txn->kv, rc, what, err);
     if (rc == MDB_MAP_FULL) {
-        reco__kv_reader_check(txn->kv); /* dead readers may hold pages: the next transaction will see */
+        reco__kv_map_full(txn->kv);
     }
     if (txn->write && txn->failed == RECO_OK && rc != MDB_KEYEXIST && rc != MDB_BAD_VALSIZE) {
         txn->failed = status;

@@ -175,8 +175,11 @@ static bool any_in(const reco__kv_job *first) {
 }
 
 /* Pages that dead readers held come free with the check that follows a full map: once per batch, jobs that found no room try again. */
-static bool forgive_full(reco__kv_job *first) {
+static bool forgive_full(reco__kv *kv, reco__kv_job *first) {
     bool any = false;
+    if (!__atomic_exchange_n(&kv->map_full, 0, __ATOMIC_RELAXED)) {
+        return false;
+    }
     for (; first; first = first->next) {
         if (first->error.status == RECO_FULL) {
             memset(&first->error, 0, sizeof first->error);
@@ -188,15 +191,15 @@ static bool forgive_full(reco__kv_job *first) {
 
 static void run_batch(reco__kv *kv, reco__kv_job *first) {
     bool again = true, forgiven = false;
+    __atomic_store_n(&kv->map_full, 0, __ATOMIC_RELAXED);
     for (unsigned rounds = 0; again && any_in(first); rounds++) {
         reco_error error = RECO_ERROR_INIT;
         reco_status status = round_of(kv, first, rounds == 0, &again, &error);
         if (status != RECO_OK) {
             fail_all(first, status, &error);
         }
-        if (!forgiven && (again || status == RECO_FULL)) {
-            forgiven = forgive_full(first);
-            again = again || forgiven;
+        if (!forgiven && forgive_full(kv, first)) {
+            forgiven = again = true;
         }
     }
 }

@@ -96,6 +96,7 @@ struct reco__kv {
     /* the writer */
     reco__kv_txn writer;
     uintptr_t writer_thread; /* atomic */
+    int map_full;            /* atomic: a write found the map full, and dead readers have been looked for since */
 
     /* group commit */
     pthread_mutex_t queue_mutex;
@@ -148,6 +149,7 @@ void reco__kv_pool_drop(reco__kv *kv); /* ends pooled transactions; behind the g
 reco_status reco__kv_write_start(reco__kv *kv, reco_error *err);
 reco_status reco__kv_extend(reco__kv_txn *txn);
 void reco__kv_reader_check(reco__kv *kv);
+void reco__kv_map_full(reco__kv *kv); /* dead readers may hold pages: frees them for the next transaction */
 
 /* group.c */
 reco_status reco__kv_group_start(reco__kv *kv, reco_error *err);

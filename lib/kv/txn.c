@@ -191,6 +191,11 @@ void reco__kv_reader_check(reco__kv *kv) {
     mdb_reader_check(kv->env, &dead);
 }
 
+void reco__kv_map_full(reco__kv *kv) {
+    reco__kv_reader_check(kv);
+    __atomic_store_n(&kv->map_full, 1, __ATOMIC_RELAXED);
+}
+
 /* --- reading --------------------------------------------------------------------------------------------------------------------------------------- */
 
 static uint64_t last_page(reco__kv *kv) {
@@ -308,20 +313,16 @@ reco_status reco__kv_extend(reco__kv_txn *txn) {
     return status;
 }
 
-static int begin_writing(reco__kv *kv, reco__kv_txn *txn) { return kv->env ? mdb_txn_begin(kv->env, NULL, 0, &txn->mt) : MDB_PANIC; }
-
 static reco_status take_writer(reco__kv *kv, reco_error *err) {
     for (int tries = 0;; tries++) {
-        MDB_txn *mt = NULL;
-        reco__kv_txn probe = {.mt = NULL};
+        MDB_txn *mt;
         reco_status status = enter(NULL, kv, err);
         if (status != RECO_OK) {
             return status;
         }
-        int rc = begin_writing(kv, &probe);
-        mt = probe.mt;
+        int rc = kv->env ? mdb_txn_begin(kv->env, NULL, 0, &mt) : MDB_PANIC;
         if (rc == 0) {
-            kv->writer.mt = mt;
+            kv->writer.mt = mt; /* LMDB's writer lock is ours, and with it kv->writer */
             return RECO_OK;
         }
         leave(kv, NULL);
@@ -334,13 +335,6 @@ static reco_status take_writer(reco__kv *kv, reco_error *err) {
     }
 }
 
-static void drop_writer(reco__kv_txn *txn) {
-    reco__kv *kv = txn->kv;
-    mdb_txn_abort(txn->mt);
-    txn->mt = NULL;
-    leave(kv, NULL);
-}
-
 /* Without the check for space, which is the callers'. */
 reco_status reco__kv_write_start(reco__kv *kv, reco_error *err) {
     uintptr_t self = (uintptr_t)pthread_self();
@@ -351,7 +345,6 @@ reco_status reco__kv_write_start(reco__kv *kv, reco_error *err) {
     if (status != RECO_OK) {
         return status;
     }
-    /* From here on LMDB's writer lock is ours, and with it kv->writer. */
     reco__kv_txn *txn = &kv->writer;
     txn->failed = RECO_OK;
     txn->writes = txn->bytes = 0;
@@ -399,6 +392,16 @@ static void forget_cursors(reco__kv_txn *txn) {
     }
 }
 
+/* Ends our part in kv->writer: with LMDB's transaction goes the lock, and kv->writer is another thread's. */
+static MDB_txn *give_away(reco__kv_txn *txn) {
+    MDB_txn *mt = txn->mt;
+    forget_cursors(txn);
+    txn->mt = NULL;
+    txn->enlisted = NULL;
+    __atomic_store_n(&txn->kv->writer_thread, 0, __ATOMIC_RELAXED);
+    return mt;
+}
+
 static reco_status refuse_commit(reco__kv_txn *txn, reco_status status) {
     reco__kv_abort(txn);
     return status;
@@ -416,14 +419,12 @@ reco_status reco__kv_commit(reco__kv_txn *txn, reco_error *err) {
     if ((status = reco__fault("kv.commit", err)) != RECO_OK) {
         return refuse_commit(txn, status);
     }
-    MDB_txn *mt = txn->mt;
-    forget_cursors(txn);
-    txn->mt = NULL;
-    txn->enlisted = NULL;
-    __atomic_store_n(&kv->writer_thread, 0, __ATOMIC_RELAXED);
+    MDB_txn *mt = give_away(txn);
     int rc = mdb_txn_commit(mt);
     if (rc == 0) {
         __atomic_add_fetch(&kv->commits, 1, __ATOMIC_RELAXED);
+    } else if (rc == MDB_MAP_FULL) {
+        reco__kv_map_full(kv);
     }
     leave(kv, NULL);
     return rc == 0 ? RECO_OK : reco__kv_fail(kv, rc, "commit", err);
@@ -433,8 +434,7 @@ void reco__kv_abort(reco__kv_txn *txn) {
     if (!txn || reco__kv_alive(txn->kv, NULL) != RECO_OK) {
         return;
     }
-    forget_cursors(txn);
-    txn->enlisted = NULL;
-    __atomic_store_n(&txn->kv->writer_thread, 0, __ATOMIC_RELAXED);
-    drop_writer(txn);
+    MDB_txn *mt = give_away(txn);
+    mdb_txn_abort(mt);
+    leave(txn->kv, NULL);
 }
