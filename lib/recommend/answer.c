@@ -1,0 +1,54 @@
+#include "recommend/answer.h"
+#include "recommend/recommend.h"
+
+reco__answer *reco__answer_begin(reco_answer *shown, bool *made) {
+    reco__answer *answer = shown ? reco__answer_of(shown) : reco__zalloc(sizeof(*answer));
+
+    *made = !shown;
+    if (answer) {
+        reco__arena_reset(&answer->arena);
+        reco__buf_reset(&answer->json);
+        reco__buf_reset(&answer->id);
+        answer->shown = (reco_answer){.struct_size = sizeof(answer->shown)};
+        answer->popular = answer->as_of = false;
+    }
+    return answer;
+}
+
+void reco__answer_free(reco_answer *shown) {
+    reco__answer *answer = reco__answer_of(shown);
+
+    if (answer) {
+        reco__arena_dispose(&answer->arena);
+        reco__buf_dispose(&answer->json);
+        reco__buf_dispose(&answer->id);
+        reco__release(answer);
+    }
+}
+
+bool reco__answer_copy(reco_str *out, reco__answer *answer, reco_str text) {
+    *out = (reco_str){NULL, 0};
+    if (text.size == 0) {
+        return true;
+    }
+    char *copy = reco__arena_string(&answer->arena, text.data, text.size);
+    if (copy) {
+        *out = (reco_str){copy, text.size};
+    }
+    return copy != NULL;
+}
+
+bool reco__answer_where(uint32_t *partition, reco_position *position, const reco_answer *shown) {
+    const reco__answer *answer = (const reco__answer *)(const void *)shown;
+
+    if (answer->popular) {
+        return false;
+    }
+    *partition = answer->partition;
+    *position = answer->position;
+    return true;
+}
+
+reco_status reco__answer_set_position(reco_answer *shown, reco_str token, reco_error *err) {
+    return reco__answer_copy(&shown->position, reco__answer_of(shown), token) ? RECO_OK : reco__no_memory(err);
+}

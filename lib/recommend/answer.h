@@ -1,0 +1,26 @@
+/* recommend/answer.h - what stands behind reco_answer. */
+#ifndef RECO__ANSWER_H
+#define RECO__ANSWER_H
+
+#include "base/base.h"
+#include <reco/answer.h>
+#include <reco/plugin/features.h>
+
+/* CONFINED. Everything the public part points to lies in the arena, or is static. */
+typedef struct reco__answer {
+    reco_answer shown; /* first: a reco_answer is one of these */
+    reco__arena arena;
+    reco__buf json, id;
+    bool popular, as_of;
+    uint32_t partition;
+    reco_position position;
+} reco__answer;
+
+/* The object behind *answer, emptied; made when *answer is NULL (then *made). NULL: out of memory. */
+reco__answer *reco__answer_begin(reco_answer *answer, bool *made);
+/* A copy in the arena; {NULL, 0} for an empty one. False when memory is out. */
+bool reco__answer_copy(reco_str *out, reco__answer *answer, reco_str text);
+
+static inline reco__answer *reco__answer_of(reco_answer *answer) { return (reco__answer *)(void *)answer; }
+
+#endif

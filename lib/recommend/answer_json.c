@@ -1,0 +1,89 @@
+/* recommend/answer_json.c - an answer as JSON, written straight into a buffer. */
+#include "recommend/answer.h"
+#include "recommend/recommend.h"
+
+static void add_string(reco__buf *out, const char *before, reco_str text) {
+    reco__buf_text(out, before);
+    reco__json_string(out, text.data ? text.data : "", text.size);
+}
+
+static void add_int(reco__buf *out, const char *before, int64_t value) {
+    reco__buf_text(out, before);
+    reco__json_int(out, value);
+}
+
+static void add_flag(reco__buf *out, const char *before, bool value) {
+    reco__buf_text(out, before);
+    reco__buf_text(out, value ? "true" : "false");
+}
+
+static void add_reason(reco__buf *out, const reco_reason *reason) {
+    static const char *const kinds[] = {"", "coview", "popular", "revisit", "stage", "other"};
+
+    add_string(out, "{\"type\":", reco__str_of(reason->kind <= RECO_REASON_OTHER ? kinds[reason->kind] : ""));
+    add_string(out, ",\"source\":", reason->source);
+    if (reason->because.data) {
+        add_string(out, ",\"because\":", reason->because);
+    }
+    add_int(out, ",\"score\":", reason->score);
+    reco__buf_byte(out, '}');
+}
+
+static void add_item(reco__buf *out, const reco_answer_item *item) {
+    add_string(out, "{\"item_id\":", item->item_id);
+    add_int(out, ",\"score\":", item->score);
+    add_int(out, ",\"rank\":", item->rank);
+    reco__buf_text(out, ",\"reasons\":[");
+    for (uint32_t i = 0; i < item->reason_count; i++) {
+        if (i > 0) {
+            reco__buf_byte(out, ',');
+        }
+        add_reason(out, &item->reasons[i]);
+    }
+    reco__buf_text(out, "]}");
+}
+
+static void add_head(reco__buf *out, const reco__answer *answer) {
+    const reco_answer *shown = &answer->shown;
+    char moment[32];
+
+    if (!answer->popular) {
+        add_string(out, "\"recommendation_id\":", shown->recommendation_id);
+        add_string(out, ",\"scenario\":", shown->scenario);
+        add_string(out, ",\"model\":", shown->model);
+        add_flag(out, ",\"fallback\":", shown->flags & RECO_ANSWER_FALLBACK);
+        add_flag(out, ",\"behind\":", shown->flags & RECO_ANSWER_BEHIND);
+        add_flag(out, ",\"degraded\":", shown->flags & RECO_ANSWER_DEGRADED);
+        add_string(out, ",\"position\":", shown->position);
+        reco__buf_byte(out, ',');
+    }
+    if (answer->popular || answer->as_of) {
+        reco__time_format(shown->as_of, moment);
+        add_string(out, "\"as_of\":", reco__str_of(moment));
+        reco__buf_byte(out, ',');
+    }
+}
+
+reco_status reco__answer_json(const char **text, size_t *size, reco_answer *shown, reco_error *err) {
+    reco__answer *answer = reco__answer_of(shown);
+    reco__buf *out = &answer->json;
+
+    reco__buf_reset(out);
+    reco__buf_byte(out, '{');
+    add_head(out, answer);
+    reco__buf_text(out, "\"items\":[");
+    for (size_t i = 0; i < shown->count; i++) {
+        if (i > 0) {
+            reco__buf_byte(out, ',');
+        }
+        add_item(out, &shown->items[i]);
+    }
+    reco__buf_text(out, "]}");
+    const char *terminated = reco__buf_cstr(out);
+    reco_status status = reco__buf_status(out, err);
+    if (status == RECO_OK) {
+        *text = terminated;
+        *size = out->size;
+    }
+    return status;
+}

@@ -1,0 +1,407 @@
+/* recommend/ask.c - a question for one user, step by step: the user's cell, the recent items that count, the stages of the plan, the answer. Nothing is written. */
+#include "recommend/internal.h"
+
+#define TRIES 3 /* how often what was learned may be replaced under a question */
+
+/* --- the user ----------------------------------------------------------------------------------------------------------------------------------------- */
+
+static void take_cell(void *context, size_t index, const void *data, size_t size) {
+    reco_candidates *c = context;
+
+    (void)index;
+    c->cell_status = reco__cell_decode(&c->cell, data, size, c->cell_err);
+}
+
+static reco_status load_user(reco_candidates *c, const reco_call *call, reco_error *err) {
+    c->cell_status = RECO_OK;
+    c->cell_err = err;
+    reco_status status = reco__features_load(&c->position, &c->epoch, c->features, c->partition, &c->user, 1, take_cell, c, call, err);
+
+    if (status == RECO_OK) {
+        status = c->cell_status;
+    }
+    if (status == RECO_OK && c->cell.last != 0 && reco__cell_expires(&c->cell, c->rules) < c->position.clock) {
+        reco__cell_clear(&c->cell); /* still stored, but gone */
+    }
+    return status;
+}
+
+/* A session runs on for the gap after its last event; asked about another moment, after the newest touch before it. */
+static bool session_runs(const reco_candidates *c, const reco__touch *newest) {
+    int64_t last = c->as_of ? newest->t : c->cell.last;
+    return c->moment - last <= c->rules->session_gap;
+}
+
+/* Appends the touches from `from` on that count, `most` at most. */
+static void choose(reco_candidates *c, uint32_t from, uint32_t to, uint32_t most) {
+    for (uint32_t i = from; i < to && c->recent_count < most; i++) {
+        const reco__touch *touch = &c->cell.touches[i];
+        if (touch->weight > 0 && !(c->as_of && touch->t > c->moment)) {
+            c->recents[c->recent_count++] =
+                (reco__recent){.item = touch->item, .weight = touch->weight, .t = touch->t, .session = c->session_runs && i < c->cell.session_count};
+        }
+    }
+}
+
+reco_status reco__recents_choose(reco_candidates *c, reco_error *err) {
+    uint32_t kept = c->rules->recents < c->cell.touch_count ? c->rules->recents : c->cell.touch_count, first = 0;
+
+    if (kept > c->recent_room) {
+        reco__recent *recents = reco__realloc_array(c->recents, kept, sizeof(*recents));
+        if (!recents) {
+            return reco__no_memory(err);
+        }
+        c->recents = recents;
+        c->recent_room = kept;
+    }
+    while (first < kept && c->as_of && c->cell.touches[first].t > c->moment) {
+        first++;
+    }
+    c->recent_count = 0;
+    c->session_runs = first < kept && first < c->cell.session_count && session_runs(c, &c->cell.touches[first]);
+    if (c->settings->pair_within == RECO__WITHIN_SESSION && c->session_runs) {
+        choose(c, first, c->cell.session_count < kept ? c->cell.session_count : kept, kept);
+    }
+    if (c->recent_count == 0) {
+        choose(c, first, kept, kept);
+    }
+    return RECO_OK;
+}
+
+/* --- stages ------------------------------------------------------------------------------------------------------------------------------------------- */
+
+static void count(atomic_uint_fast64_t *counter, uint64_t by) { atomic_fetch_add_explicit(counter, by, memory_order_relaxed); }
+
+static reco_status run_stage(reco__stage *stage, reco_candidates *c, const reco_call *call, reco_error *err) {
+    if (stage->run) {
+        return stage->run(c, call, err);
+    }
+    c->running = stage->kind;
+    c->running_index = (uint32_t)(stage - c->plan->stages);
+    reco_error error = RECO_ERROR_INIT;
+    reco_status status = stage->backend.run(stage->own, c, call, &error);
+    c->running = 0;
+    return status == RECO_OK ? RECO_OK : reco__fail(err, status, error.field, "stage %s: %s", stage->name, error.text[0] ? error.text : reco_status_text(status));
+}
+
+/* A question that was cancelled, or is out of memory, is over; whatever else a stage reports is its own failure. */
+static bool ends_question(reco_status status) { return status == RECO_NO_MEMORY || status == RECO_CANCELLED; }
+
+static void log_failure(const reco__stage *stage, reco_status status, const reco_error *error) {
+    reco__log(RECO_LOG_WARN, "recommend", "stage %s failed: %s: %s", stage->name, reco_status_text(status), error->text);
+}
+
+static reco_status end_question(reco_error *err, reco_status status, const reco_error *error) {
+    if (err) {
+        *err = *error;
+    }
+    return status;
+}
+
+/* Past the deadline sources are skipped, but for the last built-in one: what is popular costs next to nothing, and an answer is better than none. */
+static reco_status run_source(reco__stage *stage, reco_candidates *c, const reco_call *call, reco_error *err) {
+    size_t before = c->count, given = c->given_count;
+    reco_error error = RECO_ERROR_INIT;
+    reco_status status = reco__call_check(call, &error);
+
+    if (status == RECO_TIMEOUT && stage->run != reco__source_popular) {
+        count(&stage->skipped, 1);
+        c->degraded = true;
+        return RECO_OK;
+    }
+    if (status != RECO_CANCELLED) {
+        status = run_stage(stage, c, call, &error);
+    }
+    if (status == RECO_OK) {
+        count(&stage->counted, c->count - before);
+        return RECO_OK;
+    }
+    if (ends_question(status)) {
+        return end_question(err, status, &error);
+    }
+    reco__candidates_unmark(c, before);
+    c->given_count = given;
+    c->degraded = true;
+    count(&stage->failures, 1);
+    log_failure(stage, status, &error);
+    return RECO_OK;
+}
+
+static reco_status run_filter(reco__stage *stage, reco_candidates *c, const reco_call *call, reco_error *err) {
+    uint32_t before = c->filtered;
+
+    if (!stage->run && !c->collected) {
+        reco__candidates_collect(c);
+    }
+    reco_status status = run_stage(stage, c, call, err);
+    if (status == RECO_OK) {
+        count(&stage->counted, c->filtered - before);
+    } else {
+        count(&stage->failures, 1);
+    }
+    return status;
+}
+
+/* Takes back what a ranker or arranger of the application did before it failed. */
+static void take_back(reco_candidates *c, const reco__stage *stage, size_t given, size_t winners, uint32_t filtered) {
+    while (c->given_count > given) {
+        const reco__given *last = &c->given[--c->given_count];
+        c->scores[last->place] -= stage->kind == RECO_STAGE_RANKER ? last->score : 0;
+    }
+    if (stage->kind == RECO_STAGE_ARRANGER) {
+        for (size_t i = 0; i < winners; i++) {
+            c->winners[i] = c->winners_before[i];
+            c->values[c->winners[i].place] &= ~RECO__MARK_DROPPED;
+        }
+        c->winner_count = winners;
+        c->filtered = filtered;
+    }
+}
+
+/* The arranger's work becomes the order: dropped ones leave. */
+static void close_ranks(reco_candidates *c) {
+    size_t kept = 0;
+
+    for (size_t i = 0; i < c->winner_count; i++) {
+        if (!(c->values[c->winners[i].place] & RECO__MARK_DROPPED)) {
+            c->winners[kept++] = c->winners[i];
+        }
+    }
+    c->winner_count = kept;
+}
+
+static reco_status run_order(reco__stage *stage, reco_candidates *c, const reco_call *call, reco_error *err) {
+    size_t given = c->given_count, winners = c->winner_count;
+    uint32_t filtered = c->filtered;
+    reco_error error = RECO_ERROR_INIT;
+
+    if (stage->kind == RECO_STAGE_ARRANGER && winners > 0) {
+        memcpy(c->winners_before, c->winners, winners * sizeof(*c->winners));
+    }
+    reco_status status = run_stage(stage, c, call, &error);
+    if (status == RECO_OK) {
+        if (!stage->run && stage->kind == RECO_STAGE_ARRANGER) {
+            close_ranks(c);
+            count(&stage->counted, c->filtered - filtered);
+        }
+        return RECO_OK;
+    }
+    count(&stage->failures, 1);
+    if (ends_question(status) || stage->run) { /* a built-in one fails only with its store */
+        return end_question(err, status, &error);
+    }
+    take_back(c, stage, given, winners, filtered);
+    c->degraded = true;
+    log_failure(stage, status, &error);
+    return RECO_OK;
+}
+
+static reco_status run_plan(reco_candidates *c, const reco_call *call, reco_error *err) {
+    reco_status status = RECO_OK;
+
+    for (uint32_t kind = RECO_STAGE_SOURCE; kind <= RECO_STAGE_ARRANGER; kind++) {
+        if (kind == RECO_STAGE_RANKER && !c->collected) {
+            reco__candidates_collect(c);
+        }
+        for (uint32_t i = 0; i < c->plan->count && status == RECO_OK; i++) {
+            reco__stage *stage = &c->plan->stages[i];
+            if (stage->kind == kind) {
+                status = kind == RECO_STAGE_SOURCE ? run_source(stage, c, call, err) : kind == RECO_STAGE_FILTER ? run_filter(stage, c, call, err) : run_order(stage, c, call, err);
+            }
+        }
+        if (status != RECO_OK) {
+            return status;
+        }
+    }
+    c->winner_count = c->winner_count < c->limit ? c->winner_count : c->limit;
+    return RECO_OK;
+}
+
+/* --- the answer --------------------------------------------------------------------------------------------------------------------------------------- */
+
+static reco_status name_answer(reco__answer *answer, reco__recommend *recommend, const reco_candidates *c, uint64_t nonce, int64_t now_ms, reco_error *err) {
+    reco__recommendation_id id = {.key_number = recommend->options.key_number, .plan = c->plan->hash, .nonce = nonce, .time = now_ms, .scenario = c->scenario,
+                                  .model = reco__str_of(c->plan->model)};
+
+    reco__recommendation_id_make(&answer->id, &id, recommend->options.key);
+    reco_status status = reco__buf_status(&answer->id, err);
+    if (status == RECO_OK) {
+        answer->shown.recommendation_id = (reco_str){answer->id.data, answer->id.size};
+    }
+    return status;
+}
+
+static reco_status fill_answer(reco__answer *answer, reco_candidates *c, int behind, reco_error *err) {
+    answer->shown.flags = (c->fallback ? RECO_ANSWER_FALLBACK : 0) | (behind ? RECO_ANSWER_BEHIND : 0) | (c->degraded ? RECO_ANSWER_DEGRADED : 0);
+    answer->shown.model = reco__str_of(c->plan->model);
+    answer->shown.as_of = c->moment;
+    answer->shown.candidates = (uint32_t)c->count;
+    answer->shown.filtered = c->filtered;
+    answer->as_of = c->as_of;
+    answer->partition = c->partition;
+    answer->position = c->position;
+    if (!reco__answer_copy(&answer->shown.scenario, answer, c->scenario)) {
+        return reco__no_memory(err);
+    }
+    return reco__explain(c, answer, err);
+}
+
+static bool scenario_valid(reco_str scenario) {
+    bool valid = scenario.size <= 64;
+
+    for (size_t i = 0; i < scenario.size && valid; i++) {
+        char ch = scenario.data[i];
+        valid = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') || ch == '_' || ch == '.' || ch == '-';
+    }
+    return valid;
+}
+
+reco_status reco__limit_check(uint32_t *limit, const reco__settings *settings, uint32_t asked, reco_error *err) {
+    *limit = asked > 0 ? asked : settings->limit_default;
+    if (*limit > settings->limit_max) {
+        return reco__fail(err, RECO_INVALID, "limit", "at most %u", settings->limit_max);
+    }
+    return RECO_OK;
+}
+
+static reco_status read_query(reco_candidates *c, const reco_query *query, int64_t now_ms, reco_error *err) {
+    reco_status status = reco__check_id(query->user_id, -1, "user_id", err);
+
+    if (status == RECO_OK && !scenario_valid(query->scenario)) {
+        status = reco__fail(err, RECO_INVALID, "scenario", "up to 64 characters of A-Z a-z 0-9 _ . -");
+    }
+    if (status == RECO_OK && query->as_of < 0) {
+        status = reco__fail(err, RECO_INVALID, "as_of", "before 1970");
+    }
+    if (status == RECO_OK && query->flags & ~RECO_QUERY_NO_REASONS) {
+        status = reco__fail(err, RECO_INVALID, "flags", "unknown flags 0x%x", query->flags);
+    }
+    c->user = query->user_id;
+    c->scenario = query->scenario.size > 0 ? query->scenario : reco__str_of("default");
+    c->as_of = query->as_of != 0;
+    c->moment = c->as_of ? query->as_of : now_ms;
+    c->reasons = !(query->flags & RECO_QUERY_NO_REASONS);
+    return status == RECO_OK ? reco__limit_check(&c->limit, c->settings, query->limit, err) : status;
+}
+
+/* Popularity as of the moment: the one that is kept, unless windows end elsewhere. *own: to be put back. */
+static reco_status choose_popularity(bool *own, reco_candidates *c, reco__recommend *recommend, reco__state *state, const reco_call *call, reco_error *err) {
+    const reco_board_rules *rules = &c->rules->boards;
+
+    *own = false;
+    c->popularity = state->popularity;
+    c->popular = reco__popularity_hold(c->popularity);
+    if (!c->as_of || (c->popular && reco_board_generation(rules, RECO_BOARD_HOURS, c->moment) == c->popular->end[0] &&
+                      reco_board_generation(rules, RECO_BOARD_DAYS, c->moment) == c->popular->end[1])) {
+        return RECO_OK;
+    }
+    reco__popularity_release(c->popular);
+    c->popular = NULL;
+    reco_status status = reco__state_moment(&c->popularity, recommend, state, c->moment, call, err);
+    if (status == RECO_OK) {
+        *own = true;
+        c->popular = reco__popularity_hold(c->popularity);
+    }
+    return status;
+}
+
+/* Answers from one state. STALE: what was learned was replaced, ask again. */
+static reco_status answer_from(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, reco__state *state, int behind, const reco_call *call, reco_error *err) {
+    bool own = false;
+    reco_status status = load_user(c, call, err);
+
+    if (status == RECO_OK && c->epoch != state->epoch) {
+        status = reco__fail(err, RECO_STALE, NULL, "what was learned was replaced meanwhile");
+    }
+    if (status == RECO_OK) {
+        status = reco__recents_choose(c, err);
+    }
+    if (status == RECO_OK) {
+        c->catalogue = state->catalogue;
+        status = choose_popularity(&own, c, recommend, state, call, err);
+    }
+    if (status == RECO_OK) {
+        status = reco__candidates_reserve_marks(c, c->popular->item_count, err);
+    }
+    if (status == RECO_OK) {
+        status = run_plan(c, call, err);
+    }
+    if (status == RECO_OK) {
+        status = fill_answer(answer, c, behind, err);
+    }
+    reco__popularity_release(c->popular);
+    c->popular = NULL;
+    if (own) {
+        reco__state_moment_done(state, c->popularity);
+    }
+    reco__candidates_reset(c);
+    return status;
+}
+
+static reco_status try_answer(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, int behind, const reco_call *call, reco_error *err) {
+    reco__state *state;
+    reco_status status = reco__state_hold(&state, recommend, call, err);
+
+    if (status != RECO_OK) {
+        return status;
+    }
+    status = reco__state_follow(recommend, state, call, err);
+    if (status == RECO_OK) {
+        status = answer_from(answer, recommend, c, state, behind, call, err);
+    }
+    reco__state_release(state);
+    return status;
+}
+
+static reco_status answer_query(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, const reco_query *query, int64_t now_ms, uint32_t partition, int behind,
+                                const reco_call *call, reco_error *err) {
+    uint64_t nonce = reco__rand_next(&c->rand);
+    reco_status status = read_query(c, query, now_ms, err);
+
+    if (status != RECO_OK) {
+        return status;
+    }
+    c->partition = partition;
+    c->seed = query->seed != 0 ? query->seed : nonce;
+    status = name_answer(answer, recommend, c, nonce, now_ms, err);
+    for (int i = 0; status == RECO_OK && i < TRIES; i++) {
+        status = try_answer(answer, recommend, c, behind, call, err);
+        if (status != RECO_STALE || i + 1 == TRIES) {
+            break;
+        }
+        status = reco__recommend_refresh(recommend, true, call, err);
+    }
+    return status;
+}
+
+static void count_answer(reco__recommend *recommend, const reco_answer *answer) {
+    count(&recommend->answers, 1);
+    count(&recommend->candidates, answer->candidates);
+    count(&recommend->empty, answer->count == 0);
+    count(&recommend->fallbacks, (answer->flags & RECO_ANSWER_FALLBACK) != 0);
+    count(&recommend->degraded, (answer->flags & RECO_ANSWER_DEGRADED) != 0);
+}
+
+reco_status reco__recommend_ask(reco_answer **answer, reco__recommend *recommend, const reco_query *query, int64_t now_ms, uint32_t partition, int behind, const reco_call *call,
+                                reco_error *err) {
+    reco_candidates *c;
+    bool made;
+    reco_status status = reco__pool_take(&c, recommend, err);
+
+    if (status != RECO_OK) {
+        return status;
+    }
+    reco__answer *begun = reco__answer_begin(*answer, &made);
+    status = begun ? answer_query(begun, recommend, c, query, now_ms, partition, behind, call, err) : reco__no_memory(err);
+    reco__pool_give(recommend, c);
+    if (status == RECO_OK) {
+        count_answer(recommend, &begun->shown);
+        *answer = &begun->shown;
+        return RECO_OK;
+    }
+    count(&recommend->failed, 1);
+    if (made && begun) {
+        reco__answer_free(&begun->shown);
+    }
+    return status;
+}

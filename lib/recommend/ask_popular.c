@@ -1,0 +1,235 @@
+/* recommend/ask_popular.c - what is popular: exact sums over a window, of everything or of a category.
+ *
+ * The windows that are configured are kept as sums by item (popularity.c). Any other window, and any other moment, is summed from its rows when asked: by hours when the hours that are kept
+ * can cover it, by days otherwise. A window is a whole number of generations, the one it ends in included, rounded up. */
+#include "recommend/internal.h"
+
+/* What is asked, worked out. */
+typedef struct span {
+    uint32_t board;
+    int64_t first, last; /* generations */
+    bool kept;           /* the sums of window 0 or 1 are those */
+    unsigned window;
+} span;
+
+static reco_status choose_span(span *out, const reco__recommend *recommend, const reco_popular_query *query, const reco__popular_list *list, reco_error *err) {
+    const reco__settings *settings = recommend->options.settings;
+    const reco_board_rules *rules = &recommend->options.rules->boards;
+    int64_t window = query->window > 0 ? query->window : settings->window_hours, moment = query->as_of > 0 ? query->as_of : list->moment;
+    int64_t hours = rules->length[RECO_BOARD_HOURS] * (int64_t)rules->kept[RECO_BOARD_HOURS], days = rules->length[RECO_BOARD_DAYS] * (int64_t)rules->kept[RECO_BOARD_DAYS];
+
+    if (query->window < 0 || (window > hours && window > days)) {
+        return reco__fail(err, RECO_INVALID, "window", "1 to %lld milliseconds", (long long)(hours > days ? hours : days));
+    }
+    out->board = window <= hours ? RECO_BOARD_HOURS : RECO_BOARD_DAYS;
+    out->last = reco_board_generation(rules, out->board, moment);
+    out->first = out->last - (window + rules->length[out->board] - 1) / rules->length[out->board] + 1;
+    out->window = out->board == RECO_BOARD_HOURS ? 0 : 1;
+    out->kept = out->last == list->end[out->window] && window == (out->window == 0 ? settings->window_hours : settings->window_days);
+    return RECO_OK;
+}
+
+/* Sums of a span that is not kept, in c->sums; they are to be cleared. */
+static reco_status sum_span(reco_candidates *c, const span *s, const reco_call *call, reco_error *err) {
+    reco_features_info info = {.struct_size = sizeof(info)};
+    reco_status status = reco__features_info(&info, c->features, call, err);
+
+    if (status == RECO_OK && info.item_count > c->sum_room) {
+        int64_t *sums = reco__realloc_array(c->sums, info.item_count, sizeof(*sums));
+        if (!sums) {
+            return reco__no_memory(err);
+        }
+        memset(sums + c->sum_room, 0, (info.item_count - c->sum_room) * sizeof(*sums));
+        c->sums = sums;
+        c->sum_room = info.item_count;
+    }
+    return status == RECO_OK ? reco__popularity_sum(c->sums, c->sum_room, c->features, s->board, s->first, s->last, call, err) : status;
+}
+
+/* The best so far; those that are not available are left out, and asked about when nobody knows them yet. */
+typedef struct picking {
+    reco_candidates *c;
+    const reco__popularity *popularity; /* NULL: c->sums */
+    unsigned window;
+    int64_t moment;
+    reco__top top;
+    uint32_t considered;
+    const reco_call *call;
+    reco_error *err;
+} picking;
+
+static reco_status pick(picking *p, uint32_t item) {
+    int64_t sum = p->popularity ? reco__popularity_of(p->popularity, p->window, item) : item < p->c->sum_room ? p->c->sums[item] : 0;
+    reco_status status = RECO_OK;
+
+    if (sum <= 0) {
+        return RECO_OK;
+    }
+    p->considered++;
+    if (reco__top_full(&p->top) && sum < p->top.entries[0].score) {
+        return RECO_OK;
+    }
+    if (p->c->settings->filter_availability && !reco__catalogue_known(p->c->catalogue, item)) {
+        status = reco__catalogue_learn(p->c->catalogue, item, p->call, p->err);
+    }
+    if (status == RECO_OK && p->c->settings->filter_availability && !reco__catalogue_available(p->c->catalogue, item, p->moment)) {
+        p->c->filtered++;
+    } else if (status == RECO_OK) {
+        reco__top_offer(&p->top, sum, item, 0);
+    }
+    return status;
+}
+
+static reco_status pick_all(picking *p, uint32_t item_count) {
+    reco_status status = RECO_OK;
+
+    for (uint32_t item = 0; item < item_count && status == RECO_OK; item++) {
+        status = pick(p, item);
+    }
+    return status;
+}
+
+static reco_status pick_category(picking *p, reco_str category) {
+    reco__buf *items = &p->c->scratch;
+    reco_status status;
+
+    reco__buf_reset(items);
+    reco__catalogue_category(items, p->c->catalogue, category);
+    status = reco__buf_status(items, p->err);
+    for (size_t i = 0; i + sizeof(uint32_t) <= items->size && status == RECO_OK; i += sizeof(uint32_t)) {
+        uint32_t item;
+        memcpy(&item, items->data + i, sizeof(item));
+        status = pick(p, item);
+    }
+    return status;
+}
+
+/* A sum as a score. */
+static int64_t score_of(int64_t sum) { return sum < INT64_MAX / RECO_SCORE_UNIT ? sum * RECO_SCORE_UNIT : INT64_MAX; }
+
+static reco_status fill_items(reco__answer *answer, const reco__top *top, const reco_candidates *c, reco_error *err) {
+    reco_answer_item *items = reco__arena_zalloc(&answer->arena, top->count * sizeof(*items));
+    reco_reason *reasons = reco__arena_zalloc(&answer->arena, top->count * sizeof(*reasons));
+
+    if (!items || !reasons) {
+        return reco__no_memory(err);
+    }
+    for (size_t i = 0; i < top->count; i++) {
+        reco_str name;
+        uint64_t hash;
+        reco_status status = reco__features_item_name(&name, &hash, c->features, top->entries[i].item);
+        if (status != RECO_OK || !reco__answer_copy(&items[i].item_id, answer, name)) {
+            return status == RECO_OK ? reco__no_memory(err) : reco__fail(err, status, NULL, "an item has no name");
+        }
+        items[i].score = score_of(top->entries[i].score);
+        items[i].rank = (uint32_t)i + 1;
+        reasons[i] = (reco_reason){.kind = RECO_REASON_POPULAR, .source = reco__str_of("popular"), .score = items[i].score};
+        items[i].reasons = &reasons[i];
+        items[i].reason_count = c->reasons;
+    }
+    answer->shown.items = items;
+    answer->shown.count = top->count;
+    return RECO_OK;
+}
+
+static reco_status answer_span(reco__answer *answer, reco_candidates *c, const reco__state *state, const reco__popular_list *list, const span *s, const reco_popular_query *query,
+                               const reco_call *call, reco_error *err) {
+    picking p = {.c = c, .popularity = s->kept ? state->popularity : NULL, .window = s->window, .moment = c->moment, .call = call, .err = err};
+    reco_status status = reco__candidates_reserve_winners(c, c->limit, err);
+
+    p.top = (reco__top){.entries = c->ranked, .limit = c->limit, .features = c->features};
+    if (status == RECO_OK && !s->kept) {
+        status = sum_span(c, s, call, err);
+    }
+    if (status == RECO_OK) {
+        status = query->category.size > 0 ? pick_category(&p, query->category) : pick_all(&p, s->kept ? list->item_count : c->sum_room);
+    }
+    if (!s->kept && c->sum_room > 0) {
+        memset(c->sums, 0, c->sum_room * sizeof(*c->sums));
+    }
+    if (status == RECO_OK) {
+        reco__top_sort(&p.top);
+        answer->shown.candidates = p.considered;
+        answer->shown.filtered = c->filtered;
+        status = fill_items(answer, &p.top, c, err);
+    }
+    return status;
+}
+
+static reco_status answer_from(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, reco__state *state, const reco_popular_query *query, int64_t now_ms,
+                               const reco_call *call, reco_error *err) {
+    reco__popular_list *list = reco__popularity_hold(state->popularity);
+    span s = {.board = RECO_BOARD_HOURS};
+    reco_status status = choose_span(&s, recommend, query, list, err);
+
+    c->catalogue = state->catalogue;
+    c->moment = query->as_of > 0 ? query->as_of : now_ms;
+    answer->shown.as_of = query->as_of > 0 ? query->as_of : list->moment;
+    if (status == RECO_OK) {
+        status = answer_span(answer, c, state, list, &s, query, call, err);
+    }
+    reco__popularity_release(list);
+    return status;
+}
+
+static reco_status check_query(reco_candidates *c, const reco_popular_query *query, reco_error *err) {
+    if (query->flags & ~RECO_QUERY_NO_REASONS) {
+        return reco__fail(err, RECO_INVALID, "flags", "unknown flags 0x%x", query->flags);
+    }
+    if (query->as_of < 0) {
+        return reco__fail(err, RECO_INVALID, "as_of", "before 1970");
+    }
+    if (query->category.size > 256) {
+        return reco__fail(err, RECO_INVALID, "category", "up to 256 bytes");
+    }
+    c->reasons = !(query->flags & RECO_QUERY_NO_REASONS);
+    return reco__limit_check(&c->limit, c->settings, query->limit, err);
+}
+
+static reco_status answer_query(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, const reco_popular_query *query, int64_t now_ms, const reco_call *call,
+                                reco_error *err) {
+    reco__state *state;
+    reco_status status = check_query(c, query, err);
+
+    if (status == RECO_OK) {
+        status = reco__state_hold(&state, recommend, call, err);
+    }
+    if (status != RECO_OK) {
+        return status;
+    }
+    answer->popular = true;
+    status = reco__state_follow(recommend, state, call, err);
+    if (status == RECO_OK) {
+        status = answer_from(answer, recommend, c, state, query, now_ms, call, err);
+    }
+    reco__state_release(state);
+    if (status == RECO_STALE) { /* the change log left us behind: load anew, and ask again */
+        status = reco__recommend_refresh(recommend, true, call, err);
+        return status == RECO_OK ? RECO_BUSY : status;
+    }
+    return status;
+}
+
+reco_status reco__recommend_popular(reco_answer **answer, reco__recommend *recommend, const reco_popular_query *query, int64_t now_ms, const reco_call *call, reco_error *err) {
+    reco_candidates *c;
+    bool made;
+    reco_status status = reco__pool_take(&c, recommend, err);
+
+    if (status != RECO_OK) {
+        return status;
+    }
+    reco__answer *begun = reco__answer_begin(*answer, &made);
+    status = begun ? answer_query(begun, recommend, c, query, now_ms, call, err) : reco__no_memory(err);
+    if (status == RECO_BUSY && begun) {
+        status = answer_query(begun, recommend, c, query, now_ms, call, err);
+    }
+    reco__candidates_reset(c);
+    reco__pool_give(recommend, c);
+    if (status == RECO_OK) {
+        atomic_fetch_add_explicit(&recommend->popular_answers, 1, memory_order_relaxed);
+        *answer = &begun->shown;
+    } else if (made && begun) {
+        reco__answer_free(&begun->shown);
+    }
+    return status;
+}

@@ -1,0 +1,194 @@
+/* recommend/candidates.h - one question on its way to an answer: who asks, what they touched, and the candidates in columns.
+ *
+ * A candidate is an item number in `items`; its place there is its index in every column. While sources run, what is known of an item lies in `marks`, a dense array by item number, so that
+ * adding to a candidate needs no look-up: three flags, and above them the co-view value, a fixed-point number of 29 bits whose unit is chosen per question. A mark that is 0 says that the
+ * item is no candidate; the end of collecting leaves all marks 0, so nothing is ever cleared but what was touched. Collecting moves the marks into the column `values`.
+ *
+ * Values are integers, so that their sum does not depend on the order of additions, and the share of each recent item in it is exact. */
+#ifndef RECO__CANDIDATES_H
+#define RECO__CANDIDATES_H
+
+#include "learn/learn.h"
+#include "recommend/catalogue.h"
+#include "recommend/plan.h"
+#include "recommend/popularity.h"
+#include "recommend/top.h"
+
+#define RECO__MARK_LISTED 1u
+#define RECO__MARK_DROPPED 2u
+#define RECO__MARK_REVISIT 4u
+#define RECO__MARK_FLAGS 3u          /* bits below the value */
+#define RECO__VALUE_MOST 536870000.0 /* what all values together stay below, < 2^29 */
+
+#define RECO__ARRANGE_LEAST 100u /* how many candidates an application's arranger sees at least */
+#define RECO__ARRANGE_TIMES 4u   /* and in terms of the limit */
+#define RECO__REASONS_MOST 10u
+#define RECO__FILTER_SLOTS 4096u /* a power of two */
+
+/* A recent item that counts as a source. */
+typedef struct reco__recent {
+    uint32_t item;
+    int32_t weight;
+    int64_t t;
+    bool session;
+    reco_str name; /* once asked for; valid as long as features */
+} reco__recent;
+
+/* A packed list of a head in `heads`. */
+typedef struct reco__list {
+    const uint8_t *at, *end;
+    uint64_t factor;   /* value of one unit of sum, times 2^28 */
+    uint32_t count;
+    uint32_t source;   /* which recent */
+    struct reco__trace *trace;
+} reco__list;
+
+/* What an entry of a list added to which item. */
+typedef struct reco__trace {
+    uint32_t member, value;
+} reco__trace;
+
+/* What an own stage added to the score of a candidate. */
+typedef struct reco__given {
+    uint32_t place, stage;
+    uint32_t because; /* item, or RECO_NO_ITEM */
+    int64_t score;
+} reco__given;
+
+/* A candidate that was chosen. */
+typedef struct reco__winner {
+    uint32_t item, place, value; /* value as in the column, flags included */
+    int64_t coview, popular, revisit, given;
+    int64_t score; /* their sum */
+} reco__winner;
+
+/* What a winner owes to a recent item. */
+typedef struct reco__share {
+    uint32_t winner, source, value;
+} reco__share;
+
+/* A head as it lies in `heads`. */
+typedef struct reco__head_copy {
+    size_t open_at, open_size, closed_at, closed_size;
+    uint32_t open_count, closed_count;
+    int64_t open_sum, closed_sum;
+    bool found;
+} reco__head_copy;
+
+/* CONFINED. Pooled: arrays grow and stay. */
+struct reco_candidates {
+    struct reco_candidates *next; /* in the pool */
+
+    /* what stays for a whole engine */
+    const reco__settings *settings;
+    const reco__learn_rules *rules;
+    reco__plan *plan;
+    reco__features *features;
+    reco__rand rand;
+
+    /* the question */
+    reco_str user, scenario;
+    int64_t moment;         /* as_of, or now */
+    bool as_of;             /* it was given */
+    bool reasons;
+    uint32_t limit;
+    uint64_t seed;
+    reco__catalogue *catalogue;
+    reco__popularity *popularity;
+    reco__popular_list *popular;
+
+    /* the user */
+    uint32_t partition;
+    reco_position position;
+    uint64_t epoch;
+    reco__cell cell;        /* empty when there is none, or it has expired */
+    reco_status cell_status;
+    reco_error *cell_err;
+    reco__recent *recents;
+    uint32_t recent_count, recent_room;
+    bool session_runs;
+
+    /* the co-view source's */
+    reco__buf heads;
+    reco__head_copy *copies;
+    uint32_t *head_items;
+    reco__list *lists;
+    uint32_t list_count, copy_room;
+    reco__trace *trace;
+    size_t trace_count, trace_room;
+    reco_status heads_status;
+
+    /* candidates */
+    uint32_t *marks;        /* by item number */
+    uint32_t mark_room;
+    uint32_t *items;
+    size_t count, item_room;
+    bool collected;
+    uint32_t *values;       /* after collecting; as long as item_room */
+    int64_t *scores;        /* with own stages: after the ranker; as long as item_room */
+    uint32_t *places;       /* with own sources: place + 1 by item number, checked against items; as long as mark_room */
+    uint32_t place_room;
+
+    /* ranking */
+    double best_coview;     /* largest value x damp among those not dropped */
+    double coview_scale;    /* micro-units per value x damp */
+    double popular_scale;   /* micro-units of the most popular */
+    bool fallback, degraded;
+    uint32_t filtered;
+
+    /* own stages */
+    uint32_t running;       /* kind of the one that runs; 0: none */
+    uint32_t running_index;
+    reco__given *given;
+    size_t given_count, given_room;
+
+    /* the answer */
+    reco__ranked *ranked;
+    size_t ranked_room;
+    reco__winner *winners, *winners_before;
+    size_t winner_count, winner_room;
+    reco__share *shares, *shares_by_winner;
+    size_t share_room;
+    uint32_t *share_begin;
+    struct reco__piece *pieces;
+    size_t piece_room;
+    uint8_t *filter;        /* RECO__FILTER_SLOTS, all 0 between uses */
+    int64_t *sums;          /* popular: of windows that are not kept; all 0 between uses */
+    uint32_t sum_room;
+    reco__buf scratch;
+};
+
+void reco__candidates_dispose(reco_candidates *c);
+/* Ready for another question; marks are cleared. */
+void reco__candidates_reset(reco_candidates *c);
+
+/* Room for so many; NO_MEMORY. */
+reco_status reco__candidates_reserve_items(reco_candidates *c, size_t count, reco_error *err);
+reco_status reco__candidates_reserve_marks(reco_candidates *c, uint32_t items, reco_error *err);
+reco_status reco__candidates_reserve_winners(reco_candidates *c, size_t count, reco_error *err);
+/* Grows an array to hold `count` elements; old content is kept. */
+bool reco__candidates_grow(void **array, size_t *room, size_t count, size_t size);
+/* Takes the marks off everything that is listed from `from` on. */
+void reco__candidates_unmark(reco_candidates *c, size_t from);
+/* Moves the marks into `values`. */
+void reco__candidates_collect(reco_candidates *c);
+
+/* Makes an item a candidate, or finds it one already. Room was reserved; before collecting only. */
+static inline void reco__candidates_list(reco_candidates *c, uint32_t item, uint32_t flags) {
+    uint32_t mark = c->marks[item];
+    c->items[c->count] = item;
+    c->count += mark == 0;
+    c->marks[item] = mark | RECO__MARK_LISTED | flags;
+}
+
+/* The parts of a candidate's score, in micro-units. */
+void reco__hybrid_parts(reco__winner *parts, const reco_candidates *c, uint32_t item, uint32_t value);
+
+/* ask.c: which of the user's touches count as sources. */
+reco_status reco__recents_choose(reco_candidates *c, reco_error *err);
+
+/* Reasons of the winners into the answer's arena. */
+struct reco__answer;
+reco_status reco__explain(reco_candidates *c, struct reco__answer *answer, reco_error *err);
+
+#endif

@@ -1,0 +1,79 @@
+/* recommend/catalogue.h - what records say of the items features has numbers for: whether they may be recommended, and their categories. */
+#ifndef RECO__CATALOGUE_H
+#define RECO__CATALOGUE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "features/features.h"
+#include "records/records.h"
+
+#define RECO__CHUNK_BITS 14u
+#define RECO__CHUNK_ITEMS (1u << RECO__CHUNK_BITS)
+
+#define RECO__ITEM_KNOWN 1u    /* records were asked */
+#define RECO__ITEM_HIDDEN 2u
+#define RECO__ITEM_WINDOWED 4u /* available from or until */
+
+/* Only of chunks that have an item with a record. The moments are read without the lock, the rest under it. */
+typedef struct reco__catalogue_details {
+    atomic_int_fast64_t from[RECO__CHUNK_ITEMS], until[RECO__CHUNK_ITEMS];
+    uint64_t sequence[RECO__CHUNK_ITEMS]; /* of the change that is shown; 0: none */
+    uint32_t *categories[RECO__CHUNK_ITEMS]; /* how many, then the numbers; NULL: none */
+} reco__catalogue_details;
+
+typedef struct reco__catalogue_chunk {
+    atomic_uint_fast8_t flags[RECO__CHUNK_ITEMS];
+    _Atomic uint64_t restricted[RECO__CHUNK_ITEMS / 64]; /* a bit for each hidden or windowed item */
+    _Atomic(reco__catalogue_details *) details;
+} reco__catalogue_chunk;
+
+typedef struct reco__category {
+    uint32_t *items;
+    size_t count, room;
+} reco__category;
+
+/* SHARED. Numbers belong to one epoch of features: another epoch, another catalogue. */
+typedef struct reco__catalogue {
+    reco__features *features;
+    reco__records *records;
+    uint32_t chunk_count;
+    _Atomic(reco__catalogue_chunk *) *chunks;
+    atomic_uint_fast32_t restricted;      /* how many items are hidden or windowed */
+    atomic_uint_fast32_t known_below;     /* all numbers below are known */
+    atomic_uint_fast64_t sequence;        /* changes up to here are applied */
+    atomic_uint_fast64_t version;         /* raised by every change of flags */
+    atomic_uint_fast64_t bytes;
+    pthread_mutex_t lock;                 /* of writers, and of readers of categories; never held while a door is called */
+    reco__map category_names;
+    reco__category *categories;
+    size_t category_room;
+} reco__catalogue;
+
+reco_status reco__catalogue_create(reco__catalogue **out, reco__features *features, reco__records *records, uint32_t max_items, reco_error *err);
+void reco__catalogue_free(reco__catalogue *catalogue);
+/* Everything records have, by scan. Once, before anyone else has the catalogue. */
+reco_status reco__catalogue_load(reco__catalogue *catalogue, const reco_call *call, reco_error *err);
+/* What the change log has beyond `sequence`. NOT_FOUND when it no longer reaches back: load a new one. */
+reco_status reco__catalogue_follow(reco__catalogue *catalogue, const reco_call *call, reco_error *err);
+/* Asks records about the numbers below `item_count` that are not known. */
+reco_status reco__catalogue_catch_up(reco__catalogue *catalogue, uint32_t item_count, const reco_call *call, reco_error *err);
+/* About one number. */
+reco_status reco__catalogue_learn(reco__catalogue *catalogue, uint32_t item, const reco_call *call, reco_error *err);
+/* The items of a category, in any order; appended as u32 to `out`. */
+void reco__catalogue_category(reco__buf *out, reco__catalogue *catalogue, reco_str category);
+
+static inline reco__catalogue_chunk *reco__catalogue_chunk_of(const reco__catalogue *catalogue, uint32_t item) {
+    uint32_t chunk = item >> RECO__CHUNK_BITS;
+    return chunk < catalogue->chunk_count ? atomic_load_explicit(&catalogue->chunks[chunk], memory_order_acquire) : NULL;
+}
+
+static inline bool reco__catalogue_known(const reco__catalogue *catalogue, uint32_t item) {
+    const reco__catalogue_chunk *chunk = reco__catalogue_chunk_of(catalogue, item);
+    return chunk && atomic_load_explicit(&chunk->flags[item % RECO__CHUNK_ITEMS], memory_order_acquire) != 0;
+}
+
+/* Whether it may be recommended at a moment; an item records know nothing of may. */
+bool reco__catalogue_available(const reco__catalogue *catalogue, uint32_t item, int64_t moment);
+
+#endif

@@ -1,0 +1,95 @@
+/* recommend/rankers/hybrid.c - the score of a candidate.
+ *
+ *     weight_coview x coview / best coview  +  weight_popular x popularity  +  revisit / place in the session          in micro-units
+ *
+ * coview: its value times max(popularity by days, 1) ^ -popularity_power; the best one is that of the candidates that were not dropped. popularity: 1 for the most popular item there is. When
+ * nothing personal is left, popularity is all and weighs 1: the fallback.
+ *
+ * Without stages of the application nobody needs the score of every candidate: here only the best co-view is found, and the arranger scores those that can still be among the best. Damping
+ * only ever lowers, so the undamped value is a bound, and most candidates are passed over without looking at their popularity.
+ */
+#include "recommend/candidates.h"
+
+static const reco__weighing nothing_known = {.damp = 1.0f};
+
+static inline const reco__weighing *weighing_of(const reco_candidates *c, uint32_t item) {
+    const reco__popularity_chunk *chunk = reco__popularity_chunk_of(c->popularity, item);
+    return chunk ? &chunk->weighing[item % RECO__CHUNK_ITEMS] : &nothing_known;
+}
+
+static inline double load(const _Atomic float *value) { return (double)atomic_load_explicit(value, memory_order_relaxed); }
+
+static int64_t revisit_of(const reco_candidates *c, uint32_t item) {
+    for (uint32_t k = 0; k < c->recent_count; k++) {
+        if (c->recents[k].item == item) {
+            return (int64_t)(c->settings->revisit * RECO_SCORE_UNIT / (double)(k + 1) + 0.5);
+        }
+    }
+    return 0;
+}
+
+void reco__hybrid_parts(reco__winner *parts, const reco_candidates *c, uint32_t item, uint32_t value) {
+    const reco__weighing *weighing = weighing_of(c, item);
+    double popularity = load(&weighing->hours) * c->popular->per_hour + load(&weighing->days) * c->popular->per_day;
+
+    popularity = popularity < 1 ? popularity : 1;
+    parts->coview = (int64_t)((double)(value >> RECO__MARK_FLAGS) * load(&weighing->damp) * c->coview_scale + 0.5);
+    parts->popular = (int64_t)(popularity * c->popular_scale + 0.5);
+    parts->revisit = value & RECO__MARK_REVISIT ? revisit_of(c, item) : 0;
+}
+
+/* The largest value x damp; *revisits: whether something is left that the session has. */
+static double find_best(const reco_candidates *c, bool *revisits) {
+    double best = 0;
+    uint32_t any = 0, bound = 0; /* values (flags included) below bound cannot be better */
+
+    for (size_t i = 0; i < c->count; i++) {
+        uint32_t value = c->values[i];
+        any |= value & RECO__MARK_DROPPED ? 0 : value;
+        if (value < bound || value & RECO__MARK_DROPPED) {
+            continue;
+        }
+        double damped = (double)(value >> RECO__MARK_FLAGS) * load(&weighing_of(c, c->items[i])->damp);
+        if (damped > best) {
+            best = damped;
+            bound = (uint32_t)best << RECO__MARK_FLAGS;
+        }
+    }
+    *revisits = (any & RECO__MARK_REVISIT) != 0;
+    return best;
+}
+
+static void score_all(reco_candidates *c) {
+    for (size_t i = 0; i < c->count; i++) {
+        reco__winner parts;
+        reco__hybrid_parts(&parts, c, c->items[i], c->values[i]);
+        c->scores[i] = parts.coview + parts.popular + parts.revisit;
+    }
+    for (size_t g = 0; g < c->given_count; g++) {
+        c->scores[c->given[g].place] += c->given[g].score;
+    }
+}
+
+/* Whether something an own source gave a score to is left. */
+static bool gifts_left(const reco_candidates *c) {
+    for (size_t g = 0; g < c->given_count; g++) {
+        if (!(c->values[c->given[g].place] & RECO__MARK_DROPPED)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+reco_status reco__ranker_hybrid(reco_candidates *c, const reco_call *call, reco_error *err) {
+    bool revisits;
+
+    (void)call, (void)err;
+    c->best_coview = find_best(c, &revisits);
+    c->fallback = c->best_coview <= 0 && !revisits && !gifts_left(c);
+    c->coview_scale = c->best_coview > 0 ? c->settings->weight_coview * RECO_SCORE_UNIT / c->best_coview : 0;
+    c->popular_scale = (c->fallback ? 1 : c->settings->weight_popular) * RECO_SCORE_UNIT;
+    if (c->plan->own) {
+        score_all(c);
+    }
+    return RECO_OK;
+}

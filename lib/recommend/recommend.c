@@ -1,0 +1,389 @@
+/* recommend/recommend.c - the room's object: opening, the state answers are made from, the pool of columns, metrics.
+ *
+ * A state is everything that goes by item numbers: the catalogue and the popularity sums. It is made when the first question comes (that one waits), kept up to date in place by a refresh
+ * every second, and replaced as a whole when features have lost or replaced what they had (another epoch: other numbers) or when the change log no longer reaches back. Whoever answers holds
+ * the state he began with; the last one to let go of an old one frees it. One thread refreshes at a time; others go on with what is there.
+ *
+ * Lock order: `lock` and `pool_lock` are never held together, and no door is called under either. */
+#include "recommend/internal.h"
+
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SECOND_NS INT64_C(1000000000)
+#define NEGLECTED_NS (5 * SECOND_NS) /* with a background thread: when answers look after the state themselves nonetheless */
+
+/* --- states ------------------------------------------------------------------------------------------------------------------------------------------- */
+
+static void free_state(reco__state *state) {
+    for (uint32_t i = 0; i < state->moment_count; i++) {
+        reco__popularity_free(state->moments[i]);
+    }
+    reco__catalogue_free(state->catalogue);
+    reco__popularity_free(state->popularity);
+    pthread_mutex_destroy(&state->lock);
+    reco__release(state);
+}
+
+void reco__state_release(reco__state *state) {
+    if (state && atomic_fetch_sub_explicit(&state->holders, 1, memory_order_acq_rel) == 1) {
+        free_state(state);
+    }
+}
+
+static reco_status refresh_popularity(reco__recommend *recommend, reco__popularity *popularity, reco__state *state, int64_t moment, const reco_call *call, reco_error *err) {
+    return reco__popularity_refresh(popularity, state->catalogue, state->epoch, recommend->options.partitions, moment, moment > 0 ? moment : reco__now_ms(), call, err);
+}
+
+static reco_status fill_state(reco__recommend *recommend, reco__state *state, const reco_call *call, reco_error *err) {
+    const reco__recommend_options *options = &recommend->options;
+    reco_status status = reco__catalogue_create(&state->catalogue, options->features, options->records, options->settings->max_items, err);
+
+    if (status == RECO_OK) {
+        status = reco__popularity_create(&state->popularity, options->settings, &options->rules->boards, options->features, err);
+    }
+    if (status == RECO_OK) {
+        status = reco__catalogue_load(state->catalogue, call, err);
+    }
+    return status == RECO_OK ? refresh_popularity(recommend, state->popularity, state, 0, call, err) : status;
+}
+
+static reco_status make_state(reco__state **out, reco__recommend *recommend, uint64_t epoch, const reco_call *call, reco_error *err) {
+    reco__state *state = reco__zalloc(sizeof(*state));
+
+    if (!state) {
+        return reco__no_memory(err);
+    }
+    pthread_mutex_init(&state->lock, NULL);
+    atomic_store(&state->holders, 1);
+    state->epoch = epoch;
+    reco_status status = fill_state(recommend, state, call, err);
+    if (status != RECO_OK) {
+        free_state(state);
+        return status;
+    }
+    *out = state;
+    return RECO_OK;
+}
+
+static reco__state *hold_current(reco__recommend *recommend, int64_t *age_ns) {
+    pthread_mutex_lock(&recommend->lock);
+    reco__state *state = recommend->state;
+    if (state) {
+        atomic_fetch_add_explicit(&state->holders, 1, memory_order_relaxed);
+    }
+    *age_ns = reco__monotonic_ns() - recommend->refreshed_ns;
+    pthread_mutex_unlock(&recommend->lock);
+    return state;
+}
+
+reco_status reco__state_hold(reco__state **out, reco__recommend *recommend, const reco_call *call, reco_error *err) {
+    int64_t age, allowed = recommend->options.settings->background ? NEGLECTED_NS : SECOND_NS;
+    reco__state *state = hold_current(recommend, &age);
+    reco_error error = RECO_ERROR_INIT;
+
+    if (state && age > allowed) { /* a failure is not this question's: what is there will do */
+        if (reco__recommend_refresh(recommend, false, call, &error) != RECO_OK) {
+            reco__log(RECO_LOG_WARN, "recommend", "refresh failed: %s", error.text);
+        }
+        reco__state_release(state);
+        state = hold_current(recommend, &age);
+    }
+    if (!state) {
+        reco_status status = reco__recommend_refresh(recommend, true, call, err);
+        if (status != RECO_OK) {
+            return status;
+        }
+        state = hold_current(recommend, &age);
+    }
+    *out = state;
+    return RECO_OK;
+}
+
+/* --- refreshing --------------------------------------------------------------------------------------------------------------------------------------- */
+
+static reco_status update_state(reco__recommend *recommend, reco__state *state, const reco_features_info *info, const reco_call *call, reco_error *err) {
+    reco_status status = reco__catalogue_follow(state->catalogue, call, err);
+
+    if (status == RECO_NOT_FOUND) {
+        return RECO_STALE;
+    }
+    if (status == RECO_OK) {
+        status = reco__catalogue_catch_up(state->catalogue, info->item_count, call, err);
+    }
+    return status == RECO_OK ? refresh_popularity(recommend, state->popularity, state, 0, call, err) : status;
+}
+
+/* Brings `state` (NULL: none) up to date, or makes another; *made: the other. */
+static reco_status renew(reco__state **made, reco__recommend *recommend, reco__state *state, const reco_call *call, reco_error *err) {
+    reco_features_info info = {.struct_size = sizeof(info)};
+    reco_status status = RECO_STALE;
+
+    *made = NULL;
+    for (int i = 0; i < 3 && status == RECO_STALE; i++) { /* what was learned may be replaced between two looks */
+        status = reco__features_info(&info, recommend->options.features, call, err);
+        if (status == RECO_OK && state && state->epoch == info.epoch) {
+            status = update_state(recommend, state, &info, call, err);
+            state = status == RECO_STALE ? NULL : state;
+        } else if (status == RECO_OK) {
+            status = make_state(made, recommend, info.epoch, call, err);
+        }
+    }
+    return status;
+}
+
+/* Waits until nobody refreshes, or for 10 ms. */
+static void wait_refreshed(reco__recommend *recommend) {
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += 10000000;
+    until.tv_sec += until.tv_nsec / SECOND_NS;
+    until.tv_nsec %= SECOND_NS;
+    pthread_cond_timedwait(&recommend->refreshed, &recommend->lock, &until);
+}
+
+/* Takes the turn to refresh. *mine: it is ours to do. */
+static reco_status take_turn(bool *mine, reco__recommend *recommend, bool force, const reco_call *call, reco_error *err) {
+    int64_t begun = reco__monotonic_ns();
+    reco_status status = RECO_OK;
+
+    *mine = false;
+    pthread_mutex_lock(&recommend->lock);
+    while (recommend->refreshing && (force || !recommend->state) && status == RECO_OK) {
+        wait_refreshed(recommend);
+        status = reco__call_check(call, err);
+    }
+    bool fresh = recommend->state && !force && begun - recommend->refreshed_ns < SECOND_NS;
+    if (status == RECO_OK && !recommend->refreshing && !fresh) {
+        *mine = recommend->refreshing = true;
+    }
+    pthread_mutex_unlock(&recommend->lock);
+    return status;
+}
+
+reco_status reco__recommend_refresh(reco__recommend *recommend, bool force, const reco_call *call, reco_error *err) {
+    reco__state *made, *old = NULL;
+    bool mine;
+    reco_status status = take_turn(&mine, recommend, force, call, err);
+
+    if (status != RECO_OK || !mine) {
+        return status;
+    }
+    status = renew(&made, recommend, recommend->state, call, err); /* only who has the turn changes the pointer */
+    pthread_mutex_lock(&recommend->lock);
+    if (status == RECO_OK && made) {
+        old = recommend->state;
+        recommend->state = made;
+    }
+    recommend->refreshing = false;
+    recommend->refreshed_ns = reco__monotonic_ns();
+    pthread_cond_broadcast(&recommend->refreshed);
+    pthread_mutex_unlock(&recommend->lock);
+    reco__state_release(old);
+    return status;
+}
+
+reco_status reco__state_follow(reco__recommend *recommend, reco__state *state, const reco_call *call, reco_error *err) {
+    if (recommend->options.records_far) {
+        return RECO_OK;
+    }
+    reco_status status = reco__catalogue_follow(state->catalogue, call, err);
+    return status == RECO_NOT_FOUND ? reco__fail(err, RECO_STALE, NULL, "the change log of records does not reach back to what is loaded") : status;
+}
+
+/* --- other moments ------------------------------------------------------------------------------------------------------------------------------------ */
+
+static reco__popularity *take_moment(reco__state *state, int64_t moment) {
+    reco__popularity *found = NULL;
+    uint32_t best = 0;
+
+    pthread_mutex_lock(&state->lock);
+    for (uint32_t i = 0; i < state->moment_count; i++) { /* the nearest has the least to change */
+        if (i == 0 || llabs(state->moments[i]->list->moment - moment) < llabs(state->moments[best]->list->moment - moment)) {
+            best = i;
+        }
+    }
+    if (state->moment_count > 0) {
+        found = state->moments[best];
+        state->moments[best] = state->moments[--state->moment_count];
+    }
+    pthread_mutex_unlock(&state->lock);
+    return found;
+}
+
+reco_status reco__state_moment(reco__popularity **out, reco__recommend *recommend, reco__state *state, int64_t moment, const reco_call *call, reco_error *err) {
+    const reco__recommend_options *options = &recommend->options;
+    reco__popularity *popularity = take_moment(state, moment);
+    reco_status status = popularity ? RECO_OK : reco__popularity_create(&popularity, options->settings, &options->rules->boards, options->features, err);
+
+    if (status == RECO_OK) {
+        status = refresh_popularity(recommend, popularity, state, moment, call, err);
+        if (status != RECO_OK) {
+            reco__popularity_free(popularity);
+        } else {
+            *out = popularity;
+        }
+    }
+    return status;
+}
+
+void reco__state_moment_done(reco__state *state, reco__popularity *popularity) {
+    pthread_mutex_lock(&state->lock);
+    if (state->moment_count < RECO__MOMENTS_MAX) {
+        state->moments[state->moment_count++] = popularity;
+        popularity = NULL;
+    }
+    pthread_mutex_unlock(&state->lock);
+    reco__popularity_free(popularity);
+}
+
+/* --- the pool ----------------------------------------------------------------------------------------------------------------------------------------- */
+
+static reco_status make_candidates(reco_candidates **out, reco__recommend *recommend, reco_error *err) {
+    reco_candidates *c = reco__zalloc(sizeof(*c));
+    uint64_t seed;
+    reco_status status = c ? reco__random_bytes(&seed, sizeof(seed), err) : reco__no_memory(err);
+
+    if (status != RECO_OK) {
+        reco__release(c);
+        return status;
+    }
+    c->settings = recommend->options.settings;
+    c->rules = recommend->options.rules;
+    c->features = recommend->options.features;
+    c->plan = recommend->plan;
+    reco__rand_seed(&c->rand, seed);
+    *out = c;
+    return RECO_OK;
+}
+
+reco_status reco__pool_take(reco_candidates **out, reco__recommend *recommend, reco_error *err) {
+    pthread_mutex_lock(&recommend->pool_lock);
+    reco_candidates *c = recommend->pool;
+    if (c) {
+        recommend->pool = c->next;
+        recommend->pool_count--;
+    }
+    pthread_mutex_unlock(&recommend->pool_lock);
+    if (c) {
+        *out = c;
+        return RECO_OK;
+    }
+    return make_candidates(out, recommend, err);
+}
+
+static void free_candidates(reco_candidates *c) {
+    if (c) {
+        reco__candidates_dispose(c);
+        reco__release(c);
+    }
+}
+
+void reco__pool_give(reco__recommend *recommend, reco_candidates *c) {
+    pthread_mutex_lock(&recommend->pool_lock);
+    if (recommend->pool_count < recommend->pool_most) {
+        c->next = recommend->pool;
+        recommend->pool = c;
+        recommend->pool_count++;
+        c = NULL;
+    }
+    pthread_mutex_unlock(&recommend->pool_lock);
+    free_candidates(c);
+}
+
+/* --- open and close ----------------------------------------------------------------------------------------------------------------------------------- */
+
+static void init_locks(reco__recommend *recommend) {
+    pthread_condattr_t attributes;
+
+    pthread_mutex_init(&recommend->lock, NULL);
+    pthread_mutex_init(&recommend->pool_lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&recommend->refreshed, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+reco_status reco__recommend_open(reco__recommend **out, const reco__recommend_options *options, const reco_call *call, reco_error *err) {
+    reco__recommend *recommend = reco__zalloc(sizeof(*recommend));
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (!recommend) {
+        return reco__no_memory(err);
+    }
+    recommend->options = *options;
+    recommend->pool_most = cores > 0 ? (uint32_t)cores * 4 : 4;
+    init_locks(recommend);
+    reco_status status = reco__plan_open(&recommend->plan, options->settings, call, err);
+    if (status != RECO_OK) {
+        reco__recommend_close(recommend);
+        return status;
+    }
+    *out = recommend;
+    return RECO_OK;
+}
+
+void reco__recommend_close(reco__recommend *recommend) {
+    if (!recommend) {
+        return;
+    }
+    while (recommend->pool) {
+        reco_candidates *next = recommend->pool->next;
+        free_candidates(recommend->pool);
+        recommend->pool = next;
+    }
+    reco__state_release(recommend->state);
+    reco__plan_close(recommend->plan);
+    pthread_cond_destroy(&recommend->refreshed);
+    pthread_mutex_destroy(&recommend->lock);
+    pthread_mutex_destroy(&recommend->pool_lock);
+    reco__release(recommend);
+}
+
+/* --- metrics ------------------------------------------------------------------------------------------------------------------------------------------ */
+
+static uint64_t read_counter(const atomic_uint_fast64_t *counter) { return atomic_load_explicit(counter, memory_order_relaxed); }
+
+void reco__recommend_metrics(const reco__recommend *recommend, reco__metric_sink sink, void *context) {
+    for (uint32_t i = 0; i < recommend->plan->count; i++) {
+        const reco__stage *stage = &recommend->plan->stages[i];
+        if (stage->kind == RECO_STAGE_SOURCE) {
+            sink(context, "reco_candidates_total", "source", stage->name, read_counter(&stage->counted));
+            sink(context, "reco_source_skipped_total", "source", stage->name, read_counter(&stage->skipped));
+        } else if (stage->kind == RECO_STAGE_FILTER || (stage->kind == RECO_STAGE_ARRANGER && !stage->run)) {
+            sink(context, "reco_filtered_total", "reason", stage->name, read_counter(&stage->counted));
+        }
+        sink(context, "reco_stage_failures_total", "stage", stage->name, read_counter(&stage->failures));
+    }
+    sink(context, "reco_recommendations_total", NULL, NULL, read_counter(&recommend->answers));
+    sink(context, "reco_recommendations_failed_total", NULL, NULL, read_counter(&recommend->failed));
+    sink(context, "reco_empty_answers_total", NULL, NULL, read_counter(&recommend->empty));
+    sink(context, "reco_fallback_total", NULL, NULL, read_counter(&recommend->fallbacks));
+    sink(context, "reco_degraded_answers_total", NULL, NULL, read_counter(&recommend->degraded));
+    sink(context, "reco_popular_answers_total", NULL, NULL, read_counter(&recommend->popular_answers));
+}
+
+static uint64_t candidates_bytes(const reco_candidates *c) {
+    return sizeof(*c) + c->mark_room * sizeof(*c->marks) + c->item_room * (sizeof(*c->items) + sizeof(*c->values)) + c->trace_room * sizeof(*c->trace) + c->heads.capacity +
+           c->share_room * 2 * sizeof(*c->shares) + c->winner_room * (2 * sizeof(*c->winners) + sizeof(*c->ranked)) + c->sum_room * sizeof(*c->sums);
+}
+
+uint64_t reco__recommend_bytes(const reco__recommend *recommend) {
+    reco__recommend *shared = (reco__recommend *)(uintptr_t)recommend; /* its locks are not part of what is const */
+    uint64_t bytes = sizeof(*recommend) + sizeof(*recommend->plan);
+    int64_t age;
+    reco__state *state = hold_current(shared, &age);
+
+    if (state) {
+        bytes += atomic_load(&state->catalogue->bytes) + reco__popularity_bytes(state->popularity);
+        reco__state_release(state);
+    }
+    pthread_mutex_lock(&shared->pool_lock);
+    for (const reco_candidates *c = recommend->pool; c; c = c->next) {
+        bytes += candidates_bytes(c);
+    }
+    pthread_mutex_unlock(&shared->pool_lock);
+    return bytes;
+}

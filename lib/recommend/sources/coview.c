@@ -1,0 +1,304 @@
+/* recommend/sources/coview.c - what was looked at together with what the user looked at.
+ *
+ * The recent item of rank k adds to each item j of its head
+ *
+ *     w_k x sum_j / norm      w_k: the weight of the rank; sum_j: weight[0] x (sum in the open head) + (sum in the closed one);
+ *                             norm: the row's sum to a power, or the largest sum_j of the row
+ *
+ * in units chosen so that all additions together stay below 2^29: the sum of w_k x row sum / norm over the recent items bounds whatever can come together. Each addition is rounded down
+ * on its own and only integers are added, so neither the order of additions nor the numbers of items can make a difference, and what an item owes to each recent one is known exactly.
+ *
+ * This is where most of an answer's time goes: some ten thousand entries in bytes of varying length. Heads are copied out of the store one after the other; then two lists are walked side
+ * by side, because where an entry begins is known only when the one before was read, and two such chains keep the processor twice as busy. Each entry's share is kept beside (`trace`), so
+ * that explaining an answer need not decode anything again.
+ */
+#include <math.h>
+
+#include "recommend/candidates.h"
+#include "recommend/packed.h"
+
+#define PAD 16u /* readable bytes behind the last list */
+
+__extension__ typedef unsigned __int128 u128;
+
+/* --- fetching --------------------------------------------------------------------------------------------------------------------------------------- */
+
+static void take_head(void *context, size_t index, const void *data, size_t size) {
+    reco_candidates *c = context;
+    reco__head_copy *copy = &c->copies[index];
+    reco_head head;
+    reco_status status = reco_head_read(&head, data, size);
+
+    if (status != RECO_OK) {
+        c->heads_status = status;
+        return;
+    }
+    copy->open_at = c->heads.size;
+    copy->open_size = head.open_size;
+    reco__buf_add(&c->heads, head.open, head.open_size);
+    copy->closed_at = c->heads.size;
+    copy->closed_size = head.closed_size;
+    reco__buf_add(&c->heads, head.closed, head.closed_size);
+    copy->open_count = head.open_count;
+    copy->closed_count = head.closed_count;
+    copy->open_sum = head.open_sum;
+    copy->closed_sum = head.closed_sum;
+    copy->found = true;
+}
+
+static reco_status reserve_copies(reco_candidates *c, reco_error *err) {
+    uint32_t count = c->recent_count;
+
+    if (count <= c->copy_room) {
+        return RECO_OK;
+    }
+    reco__head_copy *copies = reco__realloc_array(c->copies, count, sizeof(*copies));
+    c->copies = copies ? copies : c->copies;
+    uint32_t *items = copies ? reco__realloc_array(c->head_items, count, sizeof(*items)) : NULL;
+    c->head_items = items ? items : c->head_items;
+    reco__list *lists = items ? reco__realloc_array(c->lists, 2 * (size_t)count, sizeof(*lists)) : NULL;
+    c->lists = lists ? lists : c->lists;
+    if (!lists) {
+        return reco__no_memory(err);
+    }
+    c->copy_room = count;
+    return RECO_OK;
+}
+
+static reco_status fetch(reco_candidates *c, const reco_call *call, reco_error *err) {
+    static const char pad[PAD];
+    reco_status status = reserve_copies(c, err);
+
+    if (status != RECO_OK) {
+        return status;
+    }
+    for (uint32_t k = 0; k < c->recent_count; k++) {
+        c->head_items[k] = c->recents[k].item;
+        c->copies[k].found = false;
+    }
+    c->heads_status = RECO_OK;
+    status = reco__features_heads(c->features, c->head_items, c->recent_count, take_head, c, call, err);
+    if (status == RECO_OK && c->heads_status != RECO_OK) {
+        status = reco__fail(err, c->heads_status, NULL, "the head of a recent item cannot be read");
+    }
+    reco__buf_add(&c->heads, pad, sizeof(pad));
+    return status == RECO_OK ? reco__buf_status(&c->heads, err) : status;
+}
+
+/* --- factors ---------------------------------------------------------------------------------------------------------------------------------------- */
+
+/* The largest weight x open + closed of a member. */
+static double row_maximum(const reco_candidates *c, const reco__head_copy *copy, int64_t weight) {
+    reco__packed open = reco__packed_of(c->heads.data + copy->open_at, copy->open_size), closed = reco__packed_of(c->heads.data + copy->closed_at, copy->closed_size);
+    bool has_open = reco__packed_next(&open), has_closed = reco__packed_next(&closed);
+    double most = 0;
+
+    while (has_open || has_closed) {
+        bool take_open = has_open && (!has_closed || open.member <= closed.member), take_closed = has_closed && (!has_open || closed.member <= open.member);
+        double sum = (take_open ? (double)open.sum * (double)weight : 0) + (take_closed ? (double)closed.sum : 0);
+        most = sum > most ? sum : most;
+        has_open = take_open ? reco__packed_next(&open) : has_open;
+        has_closed = take_closed ? reco__packed_next(&closed) : has_closed;
+    }
+    return most;
+}
+
+/* w_k / norm of a recent item; 0: it adds nothing. */
+static double share_of(const reco_candidates *c, uint32_t k, double row_sum, int64_t weight) {
+    const reco__settings *settings = c->settings;
+    double norm;
+
+    if (!c->copies[k].found || row_sum <= 0) {
+        return 0;
+    }
+    if (settings->normalise == RECO__NORM_MAX) {
+        norm = row_maximum(c, &c->copies[k], weight);
+    } else {
+        norm = settings->row_power == 0.5 ? sqrt(row_sum) : pow(row_sum, settings->row_power);
+    }
+    return norm > 0 && k < c->plan->recents ? c->plan->recency[k] / norm : 0;
+}
+
+static void add_list(reco_candidates *c, uint32_t k, size_t at, size_t size, uint32_t count, double factor) {
+    const uint8_t *bytes = (const uint8_t *)c->heads.data + at;
+
+    if (count > 0 && factor >= 1) {
+        c->lists[c->list_count++] = (reco__list){.at = bytes, .end = bytes + size, .count = count, .source = k, .factor = factor < 0x1p60 ? (uint64_t)factor : UINT64_C(1) << 60};
+    }
+}
+
+/* The lists to be walked, with their factors; *entries: how many entries they have. */
+static void plan_lists(reco_candidates *c, size_t *entries) {
+    int64_t weight = c->rules->boards.weight[0];
+    double bound = 0;
+
+    for (uint32_t k = 0; k < c->recent_count; k++) {
+        double row_sum = (double)c->copies[k].open_sum + (double)c->copies[k].closed_sum;
+        bound += share_of(c, k, row_sum, weight) * row_sum;
+    }
+    double unit = bound > 0 ? RECO__VALUE_MOST / bound : 0;
+    for (uint32_t k = 0; k < c->recent_count; k++) {
+        const reco__head_copy *copy = &c->copies[k];
+        double factor = share_of(c, k, (double)copy->open_sum + (double)copy->closed_sum, weight) * unit * 0x1p28;
+        if (copy->found) {
+            add_list(c, k, copy->open_at, copy->open_size, copy->open_count, factor * (double)weight);
+            add_list(c, k, copy->closed_at, copy->closed_size, copy->closed_count, factor);
+        }
+    }
+    *entries = 0;
+    for (uint32_t l = 0; l < c->list_count; l++) {
+        *entries += c->lists[l].count;
+    }
+}
+
+/* --- walking ---------------------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct walk {
+    uint32_t *marks;
+    uint32_t room;   /* of marks */
+    uint32_t beyond; /* largest member that has none */
+    uint32_t *items;
+    size_t count;
+    bool bad;
+} walk;
+
+/* An entry whose sum takes more than four bytes, is negative, or is cut off. Returns the place after it, NULL when the bytes are bad. */
+static const uint8_t *read_rare(uint32_t *value, const uint8_t *at, const uint8_t *end, uint64_t factor) {
+    reco__packed list = reco__packed_of(at, (size_t)(end - at));
+
+    *value = 0;
+    if (!reco__packed_next(&list)) {
+        return NULL;
+    }
+    if (list.sum > 0) {
+        u128 share = (u128)(uint64_t)list.sum * factor >> 28;
+        *value = share < RECO__VALUE_MOST ? (uint32_t)share : (uint32_t)RECO__VALUE_MOST;
+    }
+    return list.at;
+}
+
+/* Reads one entry, adds its share, and keeps it in the trace. */
+static inline __attribute__((always_inline)) const uint8_t *step(walk *w, const uint8_t *at, const uint8_t *end, uint64_t factor, reco__trace *trace) {
+    if (__builtin_expect(end - at < 5, 0)) {
+        w->bad = true;
+        return NULL;
+    }
+    uint32_t member = reco__packed_u32(at), bytes = reco__packed_u32(at + 4), stop = ~bytes & 0x80808080u, value;
+    if (__builtin_expect(stop == 0 || (bytes & 1), 0)) {
+        at = read_rare(&value, at, end, factor);
+        w->bad |= !at;
+    } else {
+        bytes &= stop ^ (stop - 1); /* what belongs to this entry */
+        uint64_t sum = (bytes & 0x7f) >> 1 | (bytes >> 2 & 0x1fc0) | (bytes >> 3 & 0xfe000) | (bytes >> 4 & 0x7f00000);
+        value = (uint32_t)((u128)(sum << 36) * factor >> 64);
+        at += 4 + (((unsigned)__builtin_ctz(stop) + 1) >> 3);
+    }
+    *trace = (reco__trace){member, value};
+    if (__builtin_expect(member >= w->room, 0)) {
+        w->beyond = member > w->beyond ? member : w->beyond;
+        return at;
+    }
+    uint32_t mark = w->marks[member];
+    w->items[w->count] = member;
+    w->count += mark == 0;
+    w->marks[member] = (mark + (value << RECO__MARK_FLAGS)) | RECO__MARK_LISTED;
+    return at;
+}
+
+/* Walks two lists as far as the shorter one goes. */
+static void walk_pair(walk *w, reco__list *a, reco__list *b, uint32_t steps) {
+    walk local = *w;
+    const uint8_t *at = a->at, *bt = b->at;
+    const uint8_t *const a_end = a->end, *const b_end = b->end;
+    const uint64_t a_factor = a->factor, b_factor = b->factor;
+    reco__trace *a_trace = a->trace, *b_trace = b->trace;
+
+    for (uint32_t i = 0; i < steps && at && bt; i++) {
+        at = step(&local, at, a_end, a_factor, a_trace + i);
+        bt = step(&local, bt, b_end, b_factor, b_trace + i);
+    }
+    *w = local;
+    a->at = at;
+    b->at = bt;
+    a->trace += steps;
+    b->trace += steps;
+    a->count -= steps;
+    b->count -= steps;
+}
+
+static void walk_rest(walk *w, reco__list *a) {
+    while (a->count > 0 && a->at) {
+        a->at = step(w, a->at, a->end, a->factor, a->trace++);
+        a->count--;
+    }
+}
+
+static void walk_lists(walk *w, const reco_candidates *c, reco__trace *trace) {
+    reco__list none = {.count = 0}, lanes[2] = {none, none};
+    uint32_t next = 0;
+
+    for (;;) {
+        for (int lane = 0; lane < 2; lane++) {
+            if (lanes[lane].count == 0 && next < c->list_count) {
+                lanes[lane] = c->lists[next++];
+                lanes[lane].trace = trace;
+                trace += lanes[lane].count;
+            }
+        }
+        uint32_t steps = lanes[0].count < lanes[1].count ? lanes[0].count : lanes[1].count;
+        if (steps == 0 || w->bad) {
+            break;
+        }
+        walk_pair(w, &lanes[0], &lanes[1], steps);
+    }
+    walk_rest(w, &lanes[0]);
+    walk_rest(w, &lanes[1]);
+}
+
+/* Every list has the entries it says it has, at most: each takes five bytes. */
+static bool plausible(const reco_candidates *c) {
+    for (uint32_t l = 0; l < c->list_count; l++) {
+        if ((size_t)(c->lists[l].end - c->lists[l].at) / 5 < c->lists[l].count) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static reco_status reserve(reco_candidates *c, size_t entries, reco_error *err) {
+    void *trace = c->trace;
+    bool grown = reco__candidates_grow(&trace, &c->trace_room, entries, sizeof(*c->trace));
+
+    c->trace = trace;
+    return grown ? reco__candidates_reserve_items(c, c->count + entries + 1, err) : reco__no_memory(err);
+}
+
+reco_status reco__source_coview(reco_candidates *c, const reco_call *call, reco_error *err) {
+    size_t entries, before = c->count;
+    reco_status status = c->recent_count > 0 ? fetch(c, call, err) : RECO_OK;
+
+    if (status != RECO_OK || c->recent_count == 0) {
+        return status;
+    }
+    plan_lists(c, &entries);
+    if (!plausible(c)) {
+        return reco__fail(err, RECO_CORRUPT, NULL, "the head of a recent item is damaged");
+    }
+    status = reserve(c, entries, err);
+    while (status == RECO_OK) {
+        walk w = {.marks = c->marks, .room = c->mark_room, .items = c->items, .count = c->count};
+        walk_lists(&w, c, c->trace);
+        c->count = w.count;
+        if (w.bad || w.beyond >= c->settings->max_items) {
+            status = reco__fail(err, RECO_CORRUPT, NULL, "the head of a recent item is damaged");
+        } else if (w.beyond == 0) {
+            c->trace_count = entries;
+            return RECO_OK;
+        } else { /* items that are newer than the marks */
+            reco__candidates_unmark(c, before);
+            status = reco__candidates_reserve_marks(c, w.beyond + 1, err);
+        }
+    }
+    reco__candidates_unmark(c, before);
+    return status;
+}
