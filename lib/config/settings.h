@@ -56,6 +56,7 @@ typedef struct reco__settings {
     uint32_t popular_candidates;       /* 200: how many the popular source adds */
     int64_t window_hours;              /* 24 h: the window of popularity by hours */
     int64_t window_days;               /* 60 d: by days; also the popularity that damps */
+    char stages[512];            /* the application's stages that take part: registered names, comma separated, each perhaps followed by a JSON object of options */
     uint32_t limit_default, limit_max; /* 20, 500 */
     int64_t wait_max;                  /* 2 s: most that wait_ms may ask */
     /* services */

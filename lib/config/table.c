@@ -82,6 +82,7 @@ const setting reco__config_table[] = {
     COUNT(0, "recommend.popular_candidates", popular_candidates, 0, 100000, "200", "popular items taken as candidates"),
     DURATION(0, "recommend.window_hours", window_hours, HOUR, 512 * HOUR, "24h", "window of popularity by hours"),
     DURATION(0, "recommend.window_days", window_days, DAY, 512 * DAY, "60d", "window of popularity by days; also the popularity that damps"),
+    TEXT("recommend.stages", stages, "", "the application's own stages that take part: registered names, comma separated, each perhaps followed by a JSON object"),
     COUNT(0, "recommend.limit_default", limit_default, 1, 10000, "20", "length of an answer when none is asked"),
     COUNT(0, "recommend.limit_max", limit_max, 1, 10000, "500", "longest answer that may be asked"),
     DURATION(0, "recommend.wait_max", wait_max, 0, 60 * SECOND, "2s", "longest wait for a position that may be asked"),
