@@ -14,7 +14,7 @@ static void get_popular(http_request *request, void *context) {
     reco_reply reply = {.struct_size = sizeof reply};
     reco_error err = RECO_ERROR_INIT;
     reco_status status = reco_popular_json(&reply, context, http_query(request), http_call(request), &err);
-    http_send_reply(request, status, &reply, &err, 0);
+    http_send_reply(request, status, &reply, &err, HTTP_ETAG);
 }
 
 static void get_item(http_request *request, void *context) {

@@ -80,7 +80,7 @@ bool http_params(http_request *request, http_param *params, size_t count);
 
 #define HTTP_JSON "application/json"
 #define HTTP_PERSONAL 1u /* Cache-Control: private, no-store */
-#define HTTP_CLOSE 2u    /* and close the connection */
+#define HTTP_ETAG 2u     /* carries an ETag of its body; 304 to a client that has it */
 
 void http_send(http_request *request, int status, const char *content_type, const char *body, size_t size, uint32_t flags);
 /* What libreco made; disposes it. `status` not OK: an error was met instead, `err` is sent. */

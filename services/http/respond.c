@@ -10,11 +10,10 @@
 
 static const char *reason(int status) {
     static const struct { int status; const char *text; } reasons[] = {
-        {200, "OK"}, {202, "Accepted"}, {204, "No Content"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
+        {200, "OK"}, {202, "Accepted"}, {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
         {405, "Method Not Allowed"}, {408, "Request Timeout"}, {409, "Conflict"}, {411, "Length Required"}, {413, "Content Too Large"}, {414, "URI Too Long"},
         {415, "Unsupported Media Type"}, {417, "Expectation Failed"}, {422, "Unprocessable Content"}, {429, "Too Many Requests"},
-        {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"}, {501, "Not Implemented"}, {503, "Service Unavailable"},
-        {505, "HTTP Version Not Supported"}, {507, "Insufficient Storage"},
+        {500, "Internal Server Error"}, {501, "Not Implemented"}, {503, "Service Unavailable"}, {505, "HTTP Version Not Supported"}, {507, "Insufficient Storage"},
     };
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
         if (reasons[i].status == status)
@@ -64,6 +63,16 @@ static void write_answer(http_request *request, const char *head, size_t head_si
         request->close = true;
 }
 
+/* A hash of the body (FNV-1a, 64 bits) in quotes; true when the client says that it has it. */
+static bool make_etag(const http_request *request, const char *body, size_t size, char etag[24]) {
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ (unsigned char)body[i]) * UINT64_C(0x100000001b3);
+    snprintf(etag, 24, "\"%016llx\"", (unsigned long long)hash);
+    const char *has = http_header(request, "If-None-Match");
+    return has && (strcmp(has, "*") == 0 || strstr(has, etag));
+}
+
 typedef struct headers {
     const char *content_type;
     uint32_t flags;
@@ -71,20 +80,25 @@ typedef struct headers {
 } headers;
 
 static void send_answer(http_request *request, int status, const headers *with, const char *body, size_t size) {
-    char head[1024], now[40];
+    char head[1024], now[40], etag[24] = "";
     if (request->status) {
         http_log(RECO_LOG_ERROR, "http", NULL, "a handler answered twice");
         return;
     }
+    size_t length = size; /* a 304 states the length the body would have */
+    if (status == 200 && with->flags & HTTP_ETAG && make_etag(request, body, size, etag)) {
+        status = 304;
+        size = 0;
+    }
     request->status = status;
-    if (with->flags & HTTP_CLOSE)
-        request->close = true;
     bool keep = keeps(request);
     date(now);
     int used = snprintf(head, sizeof head, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: %s\r\n", status, reason(status), now,
-                        with->content_type, size, keep ? "keep-alive" : "close");
+                        with->content_type, length, keep ? "keep-alive" : "close");
     if (with->flags & HTTP_PERSONAL)
         used += snprintf(head + used, sizeof head - (size_t)used, "Cache-Control: private, no-store\r\n");
+    if (etag[0])
+        used += snprintf(head + used, sizeof head - (size_t)used, "ETag: %s\r\nCache-Control: no-cache\r\n", etag);
     if (with->retry_after > 0)
         used += snprintf(head + used, sizeof head - (size_t)used, "Retry-After: %d\r\n", with->retry_after);
     if (status == 405)

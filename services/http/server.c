@@ -177,8 +177,6 @@ static int on_error(struct mg_connection *connection, int status, const char *me
             http_send_problem(&request, 405, NULL, "this path knows %s", request.allow);
         else
             http_send_problem(&request, 404, NULL, "there is nothing at this path");
-    } else if (status == 413) {
-        http_send_problem(&request, 431, NULL, "the head of the request is too long");
     } else {
         http_send_problem(&request, status, NULL, "%s", message);
     }

@@ -1,0 +1,137 @@
+"""The command line: exit codes, JSON shapes, errors on one line."""
+import json
+import os
+import subprocess
+import unittest
+
+from http_support import BIN, WithData, environment, run
+
+COMMANDS = ("serve", "import", "ingest", "items", "recommend", "popular", "item", "verify", "stats", "snapshot", "generate")
+
+
+def one_line(text):
+    return text.startswith("reco: ") and text.count("\n") == 1
+
+
+class Line(WithData):
+    def test_help(self):
+        text = run("reco", "--help", check=0).stdout
+        for command in COMMANDS:
+            self.assertIn(f"\n  {command}", text)
+            self.assertIn(f"usage: reco [options] {command}", run("reco", command, "--help", check=0).stdout)
+            self.assertIn("usage", run("reco", "--help", command, check=0).stdout)
+        self.assertIn("usage", run("reco", check=2).stderr)
+        for program in ("reco-ingest", "reco-processor", "reco-api"):
+            self.assertIn("Exit codes", run(program, "--help", check=0).stdout)
+
+    def test_version(self):
+        self.assertRegex(run("reco", "--version", check=0).stdout, r"^reco .*\d+\.\d+\.\d+")
+        self.assertRegex(run("reco-api", "--version", check=0).stdout, r"^reco-api .*\d+\.\d+\.\d+")
+
+    def test_wrong_lines(self):
+        for line in (["nonsense"], ["--nonsense"], ["stats", "--nonsense"], ["recommend"], ["recommend", "a", "b"], ["recommend", "u", "--limit", "x"],
+                     ["recommend", "u", "--limit"], ["recommend", "u", "--limit", "-1"], ["stats", "--json=yes"], ["import", "--format", "csv"], ["import", "x"],
+                     ["popular", "--window", "3 moons"], ["popular", "--as-of", "2026-01-01"], ["generate", "--late", "1.5"], ["generate", "--format", "xml"],
+                     ["stats", "--set", "no.such.setting=1"], ["stats", "--set", "partitions"], ["stats", "--set", "partitions=zero"]):
+            done = run("reco", "--data", self.data, *line)
+            self.assertEqual(done.returncode, 2, (line, done.stderr))
+            self.assertTrue(one_line(done.stderr), (line, done.stderr))
+            self.assertEqual(done.stdout, "")
+
+    def test_environment(self):
+        done = run("reco", "stats", "--data", self.data, env=environment(RECO_NO_SUCH="1"))
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("RECO_NO_SUCH", done.stderr)
+        run("reco", "stats", "--json", env=environment(RECO_DATA=self.data), check=0)
+        self.assertTrue(os.path.isdir(self.data))
+
+    def test_failures(self):
+        missing = run("reco", "--data", self.data, "item", "none")
+        self.assertEqual(missing.returncode, 1)
+        self.assertTrue(one_line(missing.stderr), missing.stderr)
+        self.assertEqual(run("reco", "--data", self.data, "import", "--format", "csv", self.folder + "/none.csv").returncode, 1)
+        self.assertEqual(run("reco", "--config", self.folder + "/none.yaml", "stats").returncode, 1)
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([os.path.join(BIN, "reco"), "generate", "--events", "100000"], stdout=full, stderr=subprocess.PIPE, text=True, env=environment())
+        self.assertEqual(done.returncode, 1)
+        self.assertTrue(one_line(done.stderr), done.stderr)
+
+
+class Work(WithData):
+    def reco(self, *arguments, check=0, stdin=None):
+        return run("reco", "--data", self.data, *arguments, check=check, stdin=stdin)
+
+    def json(self, *arguments, check=0, stdin=None):
+        return json.loads(self.reco(*arguments, "--json", check=check, stdin=stdin).stdout)
+
+    def import_small(self):
+        path = os.path.join(self.folder, "history.csv")
+        rows = ["user_id,item_id,event_type,timestamp,value"]
+        for user in range(20):
+            for step, item in enumerate(("tea", "cup", "pot", f"own{user}")):
+                rows.append(f"u{user},{item},view,{1767225600000 + user * 60000 + step * 1000},")
+        with open(path, "w") as file:
+            file.write("\n".join(rows) + "\n")
+        return path
+
+    def test_import_recommend_verify(self):
+        path = self.import_small()
+        result = self.json("import", "--format", "csv", "--shift-time", path)
+        self.assertEqual((result["events"], result["rejected"], result["already"]), (80, 0, False))
+        answer = self.json("recommend", "u0", "--limit", "3")
+        self.assertEqual(set(answer) >= {"recommendation_id", "scenario", "fallback", "position", "items"}, True, answer)
+        self.assertLessEqual(len(answer["items"]), 3)
+        for item in answer["items"]:
+            self.assertEqual(sum(reason["score"] for reason in item["reasons"]), item["score"])
+        verified = self.json("verify")
+        self.assertTrue(verified["equal"])
+        self.assertEqual(verified["events"], 80)
+        self.assertEqual(verified["hash"], verified["replayed"])
+        self.assertRegex(verified["hash"], r"^[0-9a-f]{32}$")
+        self.assertEqual(self.json("popular", "--window", "24h", "--limit", "1")["items"][0]["rank"], 1)
+        again = run("reco", "import", "--format", "csv", "--shift-time", path, "--json", "--data", self.data, check=0)
+        self.assertTrue(json.loads(again.stdout)["already"])
+
+    def test_tables_for_people(self):
+        self.reco("import", "--format", "csv", "--shift-time", self.import_small())
+        self.reco("items", "-", stdin='[{"item_id":"own1","title":"Grüner Tee"}]')
+        table = self.reco("recommend", "u0").stdout
+        self.assertIn("rank", table)
+        self.assertIn("Grüner Tee", table)
+        self.assertIn("equal", self.reco("verify").stdout)
+        self.assertIn("Grüner Tee", self.reco("item", "own1").stdout)
+        self.assertTrue(self.reco("stats").stdout)
+
+    def test_ingest_lines(self):
+        lines = '{"user_id":"u","item_id":"a","event_type":"view"}\n{"user_id":"u","item_id":"","event_type":"view"}\n'
+        done = self.reco("ingest", "-", "--json", stdin=lines, check=1)
+        self.assertEqual(json.loads(done.stdout), {"accepted": 1, "rejected": 1})
+        self.assertIn("line 2", done.stderr)
+        self.assertEqual([item["item_id"] for item in self.json("popular")["items"]], ["a"])
+        self.reco("ingest", "-", stdin="nonsense\n", check=2)
+
+    def test_snapshot(self):
+        self.reco("import", "--format", "csv", "--shift-time", self.import_small())
+        path = os.path.join(self.folder, "snapshot")
+        made = self.json("snapshot", path)
+        self.assertEqual(made["hash"], self.json("verify")["hash"])
+        self.assertTrue(self.json("verify", "--from", path)["equal"])
+        self.assertTrue(one_line(self.reco("snapshot", path, check=1).stderr))
+        self.assertIsInstance(self.json("stats"), dict)
+
+    def test_generate(self):
+        arguments = ["generate", "--events", "2000", "--items", "100", "--users", "50", "--seed", "7", "--duplicate", "0.1", "--late", "0.05"]
+        first, second = self.reco(*arguments).stdout, self.reco(*arguments).stdout
+        self.assertEqual(first, second)
+        self.assertNotEqual(first, self.reco(*arguments, "--seed", "8").stdout)
+        events = [json.loads(line) for line in first.splitlines()]
+        self.assertEqual(len(events), 2000)
+        for one in events:
+            self.assertTrue({"user_id", "item_id", "event_type", "timestamp"} <= set(one))
+        csv = self.reco(*arguments, "--format", "csv").stdout.splitlines()
+        self.assertEqual(csv[0], "user_id,item_id,event_type,timestamp,value")
+        self.assertEqual(len(csv), 2001)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,412 @@
+"""The services over HTTP: status codes, problems, limits, metrics, connections, draining."""
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+import unittest
+import urllib.parse
+
+from http_support import PATIENCE, Service, WithData, ask, environment, event, get, post, raw, run, wait_for
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+class Events(WithData):
+    """POST /events."""
+
+    def setUp(self):
+        super().setUp()
+        self.ingest = self.service("reco-ingest", "--set", "services.body_max=64KiB", "--set", "services.events_max=50")
+        self.port = self.ingest.port
+
+    def test_object_array_and_lines(self):
+        one = post(self.port, "/events", event("u", "a"))
+        self.assertEqual(one.status, 202, one.body)
+        self.assertEqual(one.headers["Content-Type"], "application/json")
+        self.assertEqual((one.json()["accepted"], one.json()["rejected"]), (1, []))
+        self.assertTrue(one.json()["position"])
+        many = post(self.port, "/events", [event("u", "a"), event("v", "b")], "application/json; charset=utf-8")
+        self.assertEqual(many.json()["accepted"], 2)
+        lines = "\n".join(json.dumps(event("u", str(i))) for i in range(3)) + "\n"
+        self.assertEqual(post(self.port, "/events", lines, "application/x-ndjson").json()["accepted"], 3)
+
+    def test_some_are_rejected(self):
+        answer = post(self.port, "/events", [event("u", "a"), event("", "b"), event("u", "c", "no such type")])
+        self.assertEqual(answer.status, 202)
+        self.assertEqual(answer.json()["accepted"], 1)
+        rejected = answer.json()["rejected"]
+        self.assertEqual([(one["index"], one["field"]) for one in rejected], [(1, "user_id"), (2, "event_type")])
+        self.assertTrue(all(one["detail"] for one in rejected))
+
+    def test_all_are_rejected(self):
+        self.assert_problem(post(self.port, "/events", [event("u", "")]), 422, "item_id")
+
+    def test_atomic(self):
+        events = [event("atomic", "a"), event("atomic", "")]
+        problem = self.assert_problem(post(self.port, "/events?atomic=true", events), 422, "item_id")
+        self.assertEqual(problem["errors"][0]["index"], 1)
+        self.assertEqual(post(self.port, "/events?atomic=false", events).json()["accepted"], 1)
+        self.assertEqual(post(self.port, "/events?atomic=true", events[:1]).json()["accepted"], 1)
+
+    def test_times(self):
+        now = int(time.time() * 1000)
+        self.assertEqual(post(self.port, "/events", event("u", "a", timestamp=now - 1000)).status, 202)
+        self.assert_problem(post(self.port, "/events", event("u", "a", timestamp=now - 86400000)), 422, "timestamp")
+        self.assert_problem(post(self.port, "/events", event("u", "a", timestamp=now + 86400000)), 422, "timestamp")
+        self.assert_problem(post(self.port, "/events", event("u", "a", timestamp="2026-01-01T00:00:00")), 422, "timestamp")
+
+    def test_not_json(self):
+        self.assert_problem(post(self.port, "/events", "{"), 400)
+        self.assert_problem(post(self.port, "/events", ""), 400)
+        self.assertIn(post(self.port, "/events", b"\xff\xfe").status, (400, 422))
+
+    def test_content_type(self):
+        self.assert_problem(post(self.port, "/events", event("u", "a"), "text/plain"), 415, "Content-Type")
+        self.assert_problem(ask(self.port, "POST", "/events", b"{}"), 415, "Content-Type")
+        self.assert_problem(post(self.port, "/events", event("u", "a"), headers={"Content-Encoding": "gzip"}), 415, "Content-Encoding")
+
+    def test_parameters(self):
+        self.assert_problem(post(self.port, "/events?atomc=true", event("u", "a")), 400, "atomc")
+        self.assert_problem(post(self.port, "/events?atomic=maybe", event("u", "a")), 400, "atomic")
+        self.assert_problem(post(self.port, "/events?atomic=true&atomic=true", event("u", "a")), 400, "atomic")
+        self.assert_problem(post(self.port, "/events?atomic=%zz", event("u", "a")), 400)
+
+    def test_limits(self):
+        self.assert_problem(post(self.port, "/events", b" " * 65537), 413)
+        self.assert_problem(post(self.port, "/events", b" " * 6000000), 413)
+        self.assert_problem(post(self.port, "/events", [event("u", str(i)) for i in range(51)]), 413)
+        self.assertEqual(post(self.port, "/events", [event("u", str(i)) for i in range(50)]).json()["accepted"], 50)
+
+    def test_chunks(self):
+        body = json.dumps(event("u", "a")).encode()
+        head = b"POST /events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        chunks = b"%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (5, body[:5], len(body) - 5, body[5:])
+        self.assertIn(b" 202 ", raw(self.port, head + chunks))
+        self.assertIn(b" 413 ", raw(self.port, head + b"10001\r\n" + b" " * 65537 + b"\r\n0\r\n\r\n"))
+        self.assertIn(b" 400 ", raw(self.port, head + b"xyz\r\n"))
+        self.assertIn(b" 400 ", raw(self.port, head + b"5\r\nab"))
+
+    def test_lengths(self):
+        head = b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        self.assertIn(b" 411 ", raw(self.port, head + b"Connection: close\r\n\r\n"))
+        for lengths in (b"Content-Length: 5abc\r\n", b"Content-Length: 2\r\nContent-Length: 3\r\n", b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+                        b"Content-Length: -1\r\n", b"Content-Length: 99999999999999999999\r\n"):
+            answer = raw(self.port, head + lengths + b"\r\n{}")
+            self.assertRegex(answer, rb"^HTTP/1.1 4(00|11|13) ", lengths)
+            self.assertIn(b"Connection: close", answer)
+        self.assertIn(b" 400 ", raw(self.port, head + b"Content-Length: 20\r\n\r\n{}"))
+
+    def test_expect_continue(self):
+        body = json.dumps(event("u", "a")).encode()
+        head = b"POST /events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as connection:
+            connection.sendall(head % len(body))
+            self.assertIn(b" 100 ", connection.recv(1000))
+            connection.sendall(body)
+            self.assertIn(b" 202 ", connection.recv(4000))
+
+    def test_methods_and_paths(self):
+        for method in ("GET", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "FOO"):
+            answer = ask(self.port, method, "/events")
+            self.assert_problem(answer, 405)
+            self.assertEqual(answer.headers["Allow"], "POST")
+        self.assertEqual(ask(self.port, "POST", "/health").headers["Allow"], "GET, HEAD")
+        self.assert_problem(get(self.port, "/events/"), 404)
+        self.assert_problem(get(self.port, "/recommendations?user_id=u"), 404)
+        self.assertEqual(ask(self.port, "HEAD", "/health").body, b"")
+
+    def test_malformed(self):
+        for data in (b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n", b"\r\n" * 10, b"GET " + b"x" * 100,
+                     b"POST /events HTTP/1.1\r\n" + b"h: v\r\n" * 200 + b"\r\n", b"GET /" + b"%" * 300 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"):
+            answer = raw(self.port, data)
+            if answer:
+                self.assertRegex(answer, rb"^HTTP/1.1 [45]\d\d ", data)
+                self.assertIn(b"application/problem+json", answer)
+        self.assertIn(b" 400 ", raw(self.port, b"GET /health HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 20000, end=False))
+        self.assertEqual(get(self.port, "/health").status, 200)
+        self.assertIsNone(self.ingest.process.poll())
+
+    def test_pipelined(self):
+        one = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+        last = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        self.assertEqual(raw(self.port, one * 4 + last).count(b" 200 OK"), 5)
+
+    def test_error_keeps_the_connection(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        self.addCleanup(connection.close)
+        for content_type, status in (("text/plain", 415), ("application/json", 202), ("text/plain", 415), ("application/json", 202)):
+            connection.request("POST", "/events", body=json.dumps(event("u", "a")), headers={"Content-Type": content_type})
+            sock = connection.sock
+            response = connection.getresponse()
+            response.read()
+            self.assertEqual(response.status, status)
+            self.assertIs(connection.sock, sock)
+
+    def test_trace(self):
+        answer = post(self.port, "/events", event("u", "a"), headers={"traceparent": TRACE})
+        parts = answer.headers["traceparent"].split("-")
+        self.assertEqual(parts[1], TRACE.split("-")[1])
+        self.assertNotEqual(parts[2], TRACE.split("-")[2])
+        for bad in ("nonsense", TRACE.upper(), TRACE.replace("00-", "ff-", 1), "00-" + "0" * 32 + "-b7ad6b7169203331-01", TRACE + "-more"):
+            self.assertIsNone(get(self.port, "/health", traceparent=bad).headers["traceparent"], bad)
+
+
+class Answers(WithData):
+    """GET /recommendations, /popular and /items of three services on one directory."""
+
+    def setUp(self):
+        super().setUp()
+        self.ingest = self.service("reco-ingest").port
+        self.processor = self.service("reco-processor", "--threads", "2").port
+        self.api = self.service("reco-api").port
+
+    def learn(self, *events):
+        position = post(self.ingest, "/events", list(events)).json()["position"]
+        user = urllib.parse.quote_plus(events[0]["user_id"])
+
+        def learned():
+            answer = get(self.api, f"/recommendations?user_id={user}&min_position={position}&wait_ms=1000")
+            self.assertEqual(answer.status, 200, answer.body)
+            return not answer.json().get("behind")
+        wait_for(learned, "the events to be learned")
+        return position
+
+    def test_event_changes_the_answer(self):
+        for user in ("a", "b", "c"):
+            self.learn(event(user, "tea"), event(user, "cup"))
+        self.learn(event("new", "tea"))
+        answer = get(self.api, "/recommendations?user_id=new&limit=5").json()
+        self.assertFalse(answer["fallback"])
+        best = answer["items"][0]
+        self.assertEqual((best["item_id"], best["rank"]), ("cup", 1))
+        self.assertEqual(sum(reason["score"] for reason in best["reasons"]), best["score"])
+        self.assertIn("tea", json.dumps(best["reasons"]))
+        self.assertNotIn("tea", [item["item_id"] for item in answer["items"]])
+
+    def test_unknown_user_gets_the_fallback(self):
+        self.learn(event("a", "tea"))
+        answer = get(self.api, "/recommendations?user_id=nobody")
+        self.assertEqual(answer.status, 200)
+        self.assertTrue(answer.json()["fallback"])
+        self.assertEqual(answer.headers["Cache-Control"], "private, no-store")
+
+    def test_ids_with_slashes(self):
+        self.learn(event("a/b c", "x/y"))
+        answer = get(self.api, "/recommendations?user_id=a%2Fb+c").json()
+        self.assertFalse(answer["fallback"] and any(item["item_id"] == "x/y" for item in answer["items"]))
+        wait_for(lambda: [item["item_id"] for item in get(self.api, "/popular").json()["items"]] == ["x/y"], "popularity")
+
+    def test_popular(self):
+        self.learn(event("a", "tea"), event("b", "tea"), event("b", "cup"))
+        wait_for(lambda: len(get(self.api, "/popular?window=24h&limit=2").json()["items"]) == 2, "popularity")
+        answer = get(self.api, "/popular?window=24h&limit=2")
+        self.assertEqual([item["item_id"] for item in answer.json()["items"]], ["tea", "cup"])
+        self.assertTrue(answer.headers["ETag"])
+        self.assertEqual(ask(self.api, "HEAD", "/popular").status, 200)
+
+    def test_parameters(self):
+        for path, field in (("/recommendations", "user_id"), ("/recommendations?user_id=", "user_id"), ("/recommendations?user_id=u&limt=1", "limt"),
+                            ("/recommendations?user_id=u&user_id=v", "user_id"), ("/recommendations?user_id=u&limit=-1", "limit"),
+                            ("/recommendations?user_id=u&limit=0", "limit"), ("/recommendations?user_id=u&limit=100000", "limit"),
+                            ("/recommendations?user_id=u&min_position=zzz", "min_position"), ("/recommendations?user_id=%ff", "user_id"),
+                            ("/recommendations?user_id=u&as_of=yesterday", "as_of"), ("/popular?window=x", "window"), ("/popular?user_id=u", "user_id"),
+                            ("/ready?verbos", "verbos"), ("/health?x=1", "x"), ("/metrics?x=1", "x")):
+            self.assert_problem(get(self.api, path), 400, field)
+
+    def test_items(self):
+        run("reco", "--data", self.data, "items", "-", stdin='{"item_id":"a/b","title":"Tea & cups"}\n', check=0)
+        answer = get(self.api, "/items/a%2Fb")
+        self.assertEqual(answer.status, 200, answer.body)
+        self.assertEqual(answer.json()["title"], "Tea & cups")
+        self.assert_problem(get(self.api, "/items/a/b"), 404)
+        self.assert_problem(get(self.api, "/items/none"), 404)
+        self.assert_problem(get(self.api, "/items/%zz"), 400, "item_id")
+
+    def test_health_and_ready(self):
+        for port in (self.ingest, self.processor, self.api):
+            self.assertEqual(get(port, "/health").status, 200)
+            self.assertEqual(get(port, "/ready").status, 200)
+            details = get(port, "/ready?verbose").json()
+            self.assertIn("lag", details)
+            self.assertIn("lag_ms", details)
+
+
+class Metrics(WithData):
+    def setUp(self):
+        super().setUp()
+        self.all = self.serve()
+
+    def read(self, port):
+        answer = get(port, "/metrics")
+        self.assertEqual(answer.status, 200)
+        self.assertTrue(answer.headers["Content-Type"].startswith("text/plain; version=0.0.4"))
+        return answer.body.decode()
+
+    def value(self, text, start):
+        found = [line.rsplit(" ", 1)[1] for line in text.splitlines() if line.startswith(start)]
+        return float(found[0]) if found else 0
+
+    def test_counts_every_status(self):
+        post(self.all.ingest, "/events", event("u", "a"))
+        post(self.all.ingest, "/events", "{")
+        get(self.all.ingest, "/nothing/of/the/kind")
+        ask(self.all.ingest, "TRACE", "/events")
+        text = self.read(self.all.ingest)
+        for labels in ('method="POST",route="/events",status="202"', 'method="POST",route="/events",status="400"', 'method="GET",route="",status="404"',
+                       'method="other",route="/events",status="405"'):
+            self.assertEqual(self.value(text, "http_requests_total{%s}" % labels), 1, labels)
+            self.assertEqual(self.value(text, 'http_request_duration_seconds_bucket{%s,le="+Inf"}' % labels), 1)
+            self.assertEqual(self.value(text, "http_request_duration_seconds_count{%s}" % labels), 1)
+            self.assertGreater(self.value(text, "http_request_duration_seconds_sum{%s}" % labels), 0)
+        self.assertNotIn("nothing/of", text)
+
+    def test_engine_and_process(self):
+        post(self.all.ingest, "/events", event("u", "a"))
+        text = self.read(self.all.api)
+        self.assertIn("\nprocess_resident_memory_bytes ", text)
+        self.assertIn("\nreco_build_info{", text)
+        self.assertRegex(text, r"\nreco_[a-z_]+_total")
+        families = re.findall(r"^# TYPE (\S+)", text, re.M)
+        self.assertEqual(len(families), len(set(families)))
+        self.assertEqual(re.findall(r"^# HELP (\S+)", text, re.M), families)
+
+    @unittest.skipUnless(shutil.which("promtool"), "promtool is not installed")
+    def test_promtool(self):
+        post(self.all.ingest, "/events", event("u", "a"))
+        get(self.all.api, "/recommendations?user_id=u")
+        for port in (self.all.ingest, self.all.api, self.all.processor):
+            done = subprocess.run(["promtool", "check", "metrics"], input=self.read(port), capture_output=True, text=True, timeout=PATIENCE)
+            self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+
+
+class Connections(WithData):
+    def test_64_keep_alive(self):
+        everything = self.serve()
+        connections = [http.client.HTTPConnection("127.0.0.1", everything.api, timeout=PATIENCE) for _ in range(64)]
+        for _ in range(3):
+            for one in connections:
+                one.request("GET", "/health")
+                response = one.getresponse()
+                response.read()
+                self.assertEqual((response.status, response.headers["Connection"]), (200, "keep-alive"))
+        self.assertEqual(get(everything.api, "/ready").status, 200)
+        for one in connections:
+            one.close()
+
+    def test_more_connections_than_threads(self):
+        api = self.service("reco-ingest", "--set", "services.http_threads=4")
+        kept = [http.client.HTTPConnection("127.0.0.1", api.port, timeout=PATIENCE) for _ in range(4)]
+        for one in kept:
+            one.request("GET", "/health")
+            one.getresponse().read()
+        for _ in range(50):
+            self.assertEqual(get(api.port, "/health").headers["Connection"], "close")
+        for one in kept:
+            one.request("GET", "/health")
+            self.assertEqual(one.getresponse().read(), b'{"status":"ok"}\n')
+            one.close()
+
+    def test_parallel_posts(self):
+        everything = self.serve()
+        failures = []
+
+        def work(number):
+            connection = http.client.HTTPConnection("127.0.0.1", everything.ingest, timeout=PATIENCE)
+            for i in range(20):
+                connection.request("POST", "/events", body=json.dumps(event(f"u{number}", f"i{i}", event_id=f"{number}-{i}")),
+                                   headers={"Content-Type": "application/json"})
+                response = connection.getresponse()
+                body = response.read()
+                if response.status != 202:
+                    failures.append((response.status, body))
+            connection.close()
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(32)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failures, [])
+        self.assertEqual(everything.stop(), 0)
+        result = json.loads(run("reco", "--data", self.data, "verify", "--json", check=0).stdout)
+        self.assertTrue(result["equal"])
+
+
+class Ending(WithData):
+    def test_signals(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            for program in ("reco-ingest", "reco-api", "reco-processor"):
+                with self.subTest(program=program, signal=number):
+                    service = self.service(program)
+                    self.assertEqual(get(service.port, "/ready").status, 200)
+                    self.assertEqual(service.stop(number), 0, service.log_text())
+
+    def test_request_under_way_is_finished(self):
+        service = self.service("reco-ingest")
+        body = json.dumps(event("u", "a")).encode()
+        with socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE) as slow:
+            slow.sendall(b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body[:5]))
+            wait_for(lambda: b"http_requests_in_flight 2" in get(service.port, "/metrics").body, "the request to be under way")
+            service.process.send_signal(signal.SIGTERM)
+            wait_for(lambda: get(service.port, "/ready").status == 503, "draining")
+            self.assertEqual(get(service.port, "/health").status, 200)
+            refused = post(service.port, "/events", event("u", "b"))
+            self.assert_problem(refused, 503)
+            self.assertTrue(refused.headers["Retry-After"])
+            slow.sendall(body[5:])
+            self.assertIn(b" 202 ", slow.recv(4000))
+        self.assertEqual(service.process.wait(PATIENCE), 0)
+        self.assertEqual(json.loads(run("reco", "--data", self.data, "verify", "--json", check=0).stdout)["equal"], True)
+
+    def test_killed_service_lost_nothing(self):
+        service = self.service("reco-ingest")
+        self.assertEqual(post(service.port, "/events", event("u", "kept")).status, 202)
+        service.process.kill()
+        service.process.wait()
+        everything = self.serve()
+        wait_for(lambda: [item["item_id"] for item in get(everything.api, "/popular").json()["items"]] == ["kept"], "the event to be learned")
+
+
+class Starting(WithData):
+    def test_logs_are_json(self):
+        service = self.service("reco-ingest", "--set", "log.level=debug")
+        get(service.port, "/health")
+        self.assertEqual(service.stop(), 0)
+        lines = [json.loads(line) for line in service.log_text().splitlines()]
+        self.assertTrue(any(line.get("listening") == f"127.0.0.1:{service.port}" for line in lines), lines)
+        self.assertTrue(any(line.get("route") == "/health" and line.get("status") == 200 for line in lines), lines)
+        for line in lines:
+            self.assertRegex(line["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+            self.assertIn(line["level"], ("error", "warn", "info", "debug"))
+            self.assertTrue(line["room"] and line["message"])
+
+    def test_port_taken(self):
+        service = self.service("reco-ingest")
+        done = run("reco-ingest", "--data", self.data + "2", "--listen", f"127.0.0.1:{service.port}", check=1)
+        self.assertIn("in use", done.stderr)
+
+    def test_refusals(self):
+        for listen in ("nonsense", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000", "[::1]:80", ":80", "127.0.0.1:443s"):
+            done = run("reco-api", "--data", self.data, "--listen", listen, check=2)
+            self.assertIn("(listen)", done.stderr, listen)
+        self.assertIn("TLS", run("reco-api", "--data", self.data, "--listen", "127.0.0.1:443s", check=2).stderr)
+
+    def test_precedence(self):
+        config = os.path.join(self.folder, "reco.yaml")
+        with open(config, "w") as file:
+            file.write("services:\n  events_max: 1\n  body_max: 1KiB\n")
+        two = [event("u", "a"), event("u", "b")]
+        self.assertEqual(post(self.service("reco-ingest", "--config", config).port, "/events", two).status, 413)
+        self.assertEqual(post(self.service("reco-ingest", env=environment(RECO_CONFIG=config)).port, "/events", two).status, 413)
+        env = environment(RECO_SERVICES_EVENTS_MAX="2")
+        self.assertEqual(post(self.service("reco-ingest", "--config", config, env=env).port, "/events", two).status, 202)
+        self.assertEqual(post(self.service("reco-ingest", "--config", config, "--set", "services.events_max=1", env=env).port, "/events", two).status, 413)
+
+
+if __name__ == "__main__":
+    unittest.main()
