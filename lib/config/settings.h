@@ -43,20 +43,21 @@ typedef struct reco__settings {
     uint32_t max_items; /* 10,000,000 */
     uint64_t max_users; /* 100,000,000 */
     /* asking */
-    uint32_t normalise;                /* RECO__NORM_SUM (row sum ^ row_power) or RECO__NORM_MAX (row maximum) */
-    double row_power;                  /* .5 */
-    double popularity_power;           /* .2 */
-    uint32_t recency;                  /* RECO__RECENCY_EXP (exp(-rank / recency_value)) or RECO__RECENCY_POWER (recency_value ^ rank) */
-    double recency_value;              /* 5 */
-    double revisit;                    /* 0; sessions: 2 (adds revisit / position from the end) */
-    double weight_coview;              /* 1 */
-    double weight_popular;             /* .01 */
-    uint32_t filter_seen;              /* 1; sessions: 0 */
-    uint32_t filter_availability;      /* 1 */
-    uint32_t popular_candidates;       /* 200: how many the popular source adds */
-    int64_t window_hours;              /* 24 h: the window of popularity by hours */
-    int64_t window_days;               /* 60 d: by days; also the popularity that damps */
-    char stages[512];            /* the application's stages that take part: registered names, comma separated, each perhaps followed by a JSON object of options */
+    uint32_t normalise;           /* RECO__NORM_SUM (row sum ^ row_power) or RECO__NORM_MAX (row maximum) */
+    double row_power;             /* .5 */
+    double popularity_power;      /* .2 */
+    uint32_t recency;             /* RECO__RECENCY_EXP (exp(-rank / recency_value)) or RECO__RECENCY_POWER (recency_value ^ rank) */
+    double recency_value;         /* 5 */
+    double revisit;               /* 0; sessions: 2 (adds revisit / position from the end) */
+    double weight_coview;         /* 1 */
+    double weight_popular;        /* .01 */
+    uint32_t filter_seen;         /* 1; sessions: 0 */
+    uint32_t filter_availability; /* 1 */
+    uint32_t popular_candidates;  /* 200: how many the popular source adds */
+    int64_t window_hours;         /* 24 h: the window of popularity by hours */
+    int64_t window_days;          /* 60 d: by days; also the popularity that damps */
+    char stages[512]; /* the application's stages that take part: registered names, comma separated, each perhaps followed by a JSON object of options
+                       */
     uint32_t limit_default, limit_max; /* 20, 500 */
     int64_t wait_max;                  /* 2 s: most that wait_ms may ask */
     /* services */

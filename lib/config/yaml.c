@@ -22,7 +22,7 @@ typedef struct reading {
     yaml_parser_t parser;
     reco__arena arena;
     pair *pairs;
-    size_t count;
+    size_t count, capacity;
 } reading;
 
 static reco_status fail_line(const yaml_mark_t *mark, reco_error *err, const char *what) {
@@ -50,6 +50,18 @@ static bool join(char name[NAME_ROOM], size_t *size, const yaml_event_t *event) 
     return true;
 }
 
+static bool make_room(reading *in) {
+    if (in->count < in->capacity)
+        return true;
+    size_t capacity = in->capacity ? in->capacity * 2 : 16;
+    pair *pairs = reco__realloc_array(in->pairs, capacity, sizeof *pairs);
+    if (!pairs)
+        return false;
+    in->pairs = pairs;
+    in->capacity = capacity;
+    return true;
+}
+
 static reco_status add_pair(reading *in, const char *name, const yaml_event_t *event, reco_error *err) {
     static const char *const nothing[] = {"", "~", "null", "Null", "NULL"};
     const char *text = (const char *)event->data.scalar.value;
@@ -61,6 +73,8 @@ static reco_status add_pair(reading *in, const char *name, const yaml_event_t *e
         if (strcmp(in->pairs[i].name, name) == 0)
             return reco__fail(err, RECO_INVALID, name, "line %zu: \"%.80s\" is set twice, first in line %zu", event->start_mark.line + 1, name,
                               in->pairs[i].line);
+    if (!make_room(in))
+        return reco__no_memory(err);
     pair *added = &in->pairs[in->count];
     memcpy(added->name, name, strlen(name) + 1);
     added->line = event->start_mark.line + 1;
@@ -168,8 +182,7 @@ reco_status reco__settings_yaml(reco__settings *settings, const char *text, size
         return reco__fail(err, RECO_TOO_LARGE, NULL, "%zu bytes of settings, at most %d are allowed", size, FILE_MAX);
     reading in = {.count = 0};
     reco__settings *copy = reco__alloc(sizeof *copy);
-    in.pairs = reco__alloc_array(PAIRS_MAX, sizeof *in.pairs);
-    reco_status status = copy && in.pairs && yaml_parser_initialize(&in.parser) ? RECO_OK : reco__no_memory(err);
+    reco_status status = copy && yaml_parser_initialize(&in.parser) ? RECO_OK : reco__no_memory(err);
     if (status == RECO_OK) {
         yaml_parser_set_input_string(&in.parser, (const unsigned char *)text, size);
         yaml_parser_set_encoding(&in.parser, YAML_UTF8_ENCODING);
