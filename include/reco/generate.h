@@ -1,4 +1,5 @@
-/* reco/generate.h - synthetic streams for trying, testing and measuring: Zipf items in taste clusters, sessions, drift, and stated shares of trouble; the same for the same seed. */
+/* reco/generate.h - synthetic streams for trying, testing and measuring: Zipf items in taste clusters, sessions, drift, and stated shares of trouble;
+ * the same for the same seed. */
 #ifndef RECO_GENERATE_H
 #define RECO_GENERATE_H
 

@@ -19,6 +19,7 @@ typedef struct bucket {
     int64_t generation;
     uint32_t board;
     uint32_t count;
+    uint32_t items, members; /* the bits that occur in them */
     size_t end; /* during finish: where the next entry goes */
 } bucket;
 
@@ -143,7 +144,10 @@ reco_status reco__adds_put(reco__adds *adds, uint32_t board, int64_t generation,
         at = find_bucket(adds, board, generation);
     if (at == NO_BUCKET)
         return RECO_NO_MEMORY;
-    adds->buckets[at].count++;
+    bucket *to = &adds->buckets[at];
+    to->count++;
+    to->items |= item;
+    to->members |= member;
     adds->bucket_of[adds->count] = (uint32_t)at;
     adds->entries[adds->count++] = (reco_add){item, member, delta};
     return RECO_OK;
@@ -214,13 +218,8 @@ typedef struct digits {
 
 static unsigned bits_of(uint32_t value) { return value == 0 ? 0 : 32 - (unsigned)__builtin_clz(value); }
 
-static digits plan_digits(const reco_add *adds, size_t count) {
-    uint32_t items = 0, members = 0;
-    for (size_t i = 0; i < count; i++) {
-        items |= adds[i].item;
-        members |= adds[i].member;
-    }
-    unsigned member_bits = bits_of(members), bits = member_bits + bits_of(items), most = count < MEDIUM ? 8 : DIGIT_MAX;
+static digits plan_digits(const bucket *of) {
+    unsigned member_bits = bits_of(of->members), bits = member_bits + bits_of(of->items), most = of->count < MEDIUM ? 8 : DIGIT_MAX;
     unsigned passes = (bits + most - 1) / most;
     digits plan = {member_bits, passes > 0 ? (bits + passes - 1) / passes : 0, passes};
     return plan;
@@ -248,9 +247,10 @@ static void count_digits(uint32_t (*histogram)[1 << DIGIT_MAX], const reco_add *
     }
 }
 
-/* Sorts a stretch, moving it to and fro between `from` and `to`; returns where it came to rest. */
-static reco_add *sort_many(uint32_t (*histogram)[1 << DIGIT_MAX], reco_add *from, reco_add *to, size_t count) {
-    digits plan = plan_digits(from, count);
+/* Sorts a bucket's stretch, moving it to and fro between `from` and `to`; returns where it came to rest. */
+static reco_add *sort_many(uint32_t (*histogram)[1 << DIGIT_MAX], reco_add *from, reco_add *to, const bucket *of) {
+    digits plan = plan_digits(of);
+    size_t count = of->count;
     uint64_t mask = (UINT64_C(1) << plan.width) - 1;
     count_digits(histogram, from, count, &plan);
     for (unsigned pass = 0, shift = 0; pass < plan.passes; pass++, shift += plan.width) {
@@ -292,7 +292,7 @@ static void finish_bucket(reco__adds *adds, const bucket *from) {
     if (from->count <= SMALL)
         sort_few(stretch, from->count);
     else
-        stretch = sort_many(adds->histogram, stretch, adds->entries + start, from->count);
+        stretch = sort_many(adds->histogram, stretch, adds->entries + start, from);
     left = sum_equal(stretch, from->count);
     if (left == 0)
         return;
