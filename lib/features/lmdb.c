@@ -189,7 +189,7 @@ static void close_store(reco_features_store *store) {
     }
     reco__flmdb_names_dispose(store);
     reco__flmdb_array *arrays[] = {&store->totals,      &store->members,    &store->looked_up, &store->chunk, &store->head_entries, &store->head_merged,
-                                   &store->head_bytes, &store->head_copy, &store->row,       &store->spans, &store->cursors};
+                                   &store->head_bytes, &store->head_copy, &store->hashes, &store->row,       &store->spans, &store->cursors};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
         reco__release(arrays[i]->data);
     }

@@ -69,7 +69,7 @@ struct reco_features_store {
     reco__kv_lock *restore_lock;  /* held while this store restores */
 
     pthread_mutex_t write_lock;   /* one writer of this store; guards what follows */
-    reco__flmdb_array totals, members, looked_up, chunk, head_entries, head_merged, head_bytes, head_copy, row, spans, cursors;
+    reco__flmdb_array totals, members, looked_up, chunk, head_entries, head_merged, head_bytes, head_copy, hashes, row, spans, cursors;
     reco__head_maker maker;
     reco__map new_names;
 };
@@ -107,6 +107,7 @@ enum { RECO__FLMDB_META_IDENTITY = 'i', RECO__FLMDB_META_STATE = 's', RECO__FLMD
 reco_status reco__flmdb_names_follow(reco_features_store *store, reco__kv_txn *txn, const reco__flmdb_state *state, reco_error *err);
 /* Names for ties. */
 reco_board_names reco__flmdb_board_names(reco_features_store *store);
+const reco__names *reco__flmdb_names_now(const reco_features_store *store);
 void reco__flmdb_names_dispose(reco_features_store *store);
 reco_status reco__flmdb_intern(uint32_t *numbers, reco_features_store *store, const reco_str *names, size_t count, const reco_call *call, reco_error *err);
 reco_status reco__flmdb_find_items(uint32_t *numbers, reco_features_store *store, const reco_str *names, size_t count, const reco_call *call, reco_error *err);

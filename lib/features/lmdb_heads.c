@@ -241,34 +241,73 @@ static reco_status unpack_open(reco_features_store *store, const struct draft *d
     return RECO_OK;
 }
 
-/* Drops the worst entry, keeping the order: cheaper than a cut when few are too many. */
-static void drop_worst(reco_entry *entries, size_t count, const reco_board_names *names) {
-    size_t worst = 0;
-    for (size_t i = 1; i < count; i++) {
-        if (entries[i].sum > entries[worst].sum) {
+enum { FEW = 16 }; /* entries that are dropped one by one */
+
+/* The `drop` largest of the hashes of entries with the sum `least`, ascending, in worst; the hashes of all of them are left in the store's array. */
+static void worst_ties(uint64_t worst[FEW], size_t drop, uint64_t *hashes, const reco_entry *entries, size_t count, int64_t least, const reco__names *names) {
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (entries[i].sum != least) {
             continue;
         }
-        if (entries[i].sum == entries[worst].sum) {
-            uint64_t a = names->hash(names->context, entries[i].member), b = names->hash(names->context, entries[worst].member);
-            if (a < b || (a == b && names->compare(names->context, entries[i].member, entries[worst].member) < 0)) {
-                continue;
+        uint64_t hash = hashes[i] = reco__names_hash(names, entries[i].member);
+        if (found == drop && hash <= worst[0]) {
+            continue;
+        }
+        size_t at = found < drop ? found++ : 0;
+        if (found == drop && at == 0 && drop > 1) { /* the smallest goes; the others move down as far as the new one reaches */
+            while (at + 1 < drop && worst[at + 1] < hash) {
+                worst[at] = worst[at + 1];
+                at++;
+            }
+        } else {
+            for (; at > 0 && worst[at - 1] > hash; at--) {
+                worst[at] = worst[at - 1];
             }
         }
-        worst = i;
+        worst[at] = hash;
     }
-    memmove(&entries[worst], &entries[worst + 1], (count - worst - 1) * sizeof *entries);
 }
 
-static size_t cut_open(reco_features_store *store, reco_entry *entries, size_t count) {
-    size_t limit = store->rules.head;
+/* Drops the `drop` worst entries of a list in which the smallest sum is `least` > 0 and at least `drop` have it: those of them that come last by name. Keeps the order. The usual
+ * case of a full head: new pairs come in with the same small sum that the last places have. False, with nothing done, when two names share the deciding hash. */
+static bool drop_ties(reco_entry *entries, size_t count, size_t drop, int64_t least, uint64_t *hashes, const reco__names *names) {
+    uint64_t worst[FEW];
+    size_t doomed = 0;
+    worst_ties(worst, drop, hashes, entries, count, least, names);
+    for (size_t i = 0; i < count; i++) {
+        doomed += entries[i].sum == least && hashes[i] >= worst[0];
+    }
+    for (size_t i = 0, kept = 0; doomed == drop && i < count; i++) {
+        entries[kept] = entries[i];
+        kept += entries[i].sum != least || hashes[i] < worst[0];
+    }
+    return doomed == drop;
+}
+
+/* Cuts a list to its limit. full: it was full before, and none of its sums is below `least`. */
+static reco_status cut_open(reco_features_store *store, reco_entry *entries, size_t *count, bool full, int64_t least, reco_error *err) {
+    size_t limit = store->rules.head, ties = 0;
+    if (*count <= limit) {
+        return RECO_OK;
+    }
+    for (size_t i = 0; i < *count; i++) {
+        ties += entries[i].sum == least;
+    }
+    size_t drop = *count - limit;
+    if (full && drop <= FEW && ties >= drop) {
+        reco_status status = reco__flmdb_room(&store->hashes, *count, sizeof(uint64_t), err);
+        if (status != RECO_OK) {
+            return status;
+        }
+        if (drop_ties(entries, *count, drop, least, store->hashes.data, reco__flmdb_names_now(store))) {
+            *count = limit;
+            return RECO_OK;
+        }
+    }
     reco_board_names names = reco__flmdb_board_names(store);
-    if (count > limit + 4) {
-        return reco_board_cut(entries, count, limit, 1, &names);
-    }
-    for (; count > limit; count--) {
-        drop_worst(entries, count, &names);
-    }
-    return count;
+    *count = reco_board_cut(entries, *count, limit, 1, &names);
+    return RECO_OK;
 }
 
 /* The new open part from the old one and the members touched; *lost when a full head has lost by it and must be made anew. */
@@ -307,7 +346,10 @@ static reco_status merge_open(struct draft *draft, reco_features_store *store, c
     if (*lost) {
         return RECO_OK;
     }
-    count = cut_open(store, merged, count);
+    status = cut_open(store, merged, &count, full, least, err);
+    if (status != RECO_OK) {
+        return status;
+    }
     status = reco__flmdb_room(&store->head_bytes, RECO_HEAD_BYTES_MAX(RECO__FLMDB_GENERATIONS, store->rules.head) + count * RECO_PACKED_ENTRY_MAX, 1, err);
     if (status == RECO_OK) { /* packed behind where draft_write puts the whole head */
         uint8_t *place = (uint8_t *)store->head_bytes.data + RECO_HEAD_BYTES_MAX(RECO__FLMDB_GENERATIONS, store->rules.head);

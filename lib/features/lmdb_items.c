@@ -89,9 +89,7 @@ void reco__flmdb_names_dispose(reco_features_store *store) {
 /* --- ties ------------------------------------------------------------------------------------------------------------------------------------------- */
 
 static uint64_t tie_hash(void *context, uint32_t member) {
-    uint64_t hash = 0;
-    reco__names_get(NULL, &hash, context, member);
-    return hash;
+    return member < reco__names_count(context) ? reco__names_hash(context, member) : 0;
 }
 
 static int tie_compare(void *context, uint32_t a, uint32_t b) {
@@ -100,6 +98,8 @@ static int tie_compare(void *context, uint32_t a, uint32_t b) {
     reco__names_get(&name_b, NULL, context, b);
     return reco__str_compare(name_a, name_b);
 }
+
+const reco__names *reco__flmdb_names_now(const reco_features_store *store) { return current(store)->names; }
 
 reco_board_names reco__flmdb_board_names(reco_features_store *store) {
     reco_board_names names = {current(store)->names, tie_hash, tie_compare};

@@ -20,6 +20,8 @@ reco_status reco__names_add(reco__names *names, const void *name, size_t size, r
 size_t reco__names_find(uint32_t *numbers, reco__names *names, const reco_str *wanted, size_t count, uint32_t missing);
 /* False for a number never given. */
 bool reco__names_get(reco_str *name, uint64_t *hash, const reco__names *names, uint32_t number);
+/* Hash of the name of a number below count. */
+uint64_t reco__names_hash(const reco__names *names, uint32_t number);
 /* Bytes held. */
 uint64_t reco__names_bytes(const reco__names *names);
 
