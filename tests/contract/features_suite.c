@@ -529,10 +529,9 @@ Suite *features_suite(const reco_features_backend *backend, const char *url, uns
     suite_url = url;
     features_suite_flags = flags;
     Suite *suite = suite_create("features");
-    TCase *rules = tcase_create("rules"), *random = tcase_create("random");
-    features_suite_rules(rules);
+    TCase *random = tcase_create("random");
+    features_suite_rules(suite);
     features_suite_random(random);
-    suite_add_tcase(suite, rules);
     suite_add_tcase(suite, random);
     return suite;
 }

@@ -19,7 +19,7 @@ Suite *features_suite(const reco_features_backend *backend, const char *url, uns
 int features_suite_run(const reco_features_backend *backend, const char *url, unsigned flags);
 
 /* --- within the suite --------------------------------------------------------------------------------------------------------------------- */
-void features_suite_rules(TCase *tcase);  /* features_suite_rules.c: one test a rule */
+void features_suite_rules(Suite *suite);  /* features_suite_rules.c: one case a rule, named after it */
 void features_suite_random(TCase *tcase); /* features_suite_random.c: random operations against the model */
 
 /* A store under test and the model of what it must hold. */

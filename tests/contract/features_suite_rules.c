@@ -221,6 +221,8 @@ START_TEST(heads_sum_open_generations) {
     grow(1, 1, 1, 1, -1);
     grow(1, 2, 6, 6, 5);
     check_head(&f, 0);
+    grow(1, 0, 5, 6, 1); /* to the oldest alone, of members that have more in the younger */
+    check_head(&f, 0);
     b.count = b.cell_count = 0;
     for (uint32_t member = 1; member < 12; member++) { /* several generations in one batch */
         batch_add(&b, COVIEW, member % 3, 0, member, 2);
@@ -518,7 +520,7 @@ static void restore_begin(void) {
 
 START_TEST(restore_replaces_everything) {
     begin(1, 12);
-    grow(1, 0, 1, 11, 2);
+    grow(1, 4, 1, 11, 2); /* not expired where the restore goes to */
     reco_str old_name;
     uint64_t hash;
     test_ok(f.backend->item_name(&old_name, &hash, f.store, 2), &f.err);
@@ -594,31 +596,44 @@ START_TEST(stats_count) {
 }
 END_TEST
 
-void features_suite_rules(TCase *tcase) {
-    tcase_add_test(tcase, adds_sum_up);
-    tcase_add_test(tcase, zero_sums_vanish);
-    tcase_add_test(tcase, long_rows_are_whole);
-    tcase_add_test(tcase, stale_changes_nothing);
-    tcase_add_test(tcase, full_changes_nothing);
-    tcase_add_test(tcase, closed_generations_refuse_adds);
-    tcase_add_test(tcase, ties_are_broken_by_name);
-    tcase_add_test(tcase, the_cut_keeps_exactly_n);
-    tcase_add_test(tcase, a_head_is_lowered);
-    tcase_add_test(tcase, heads_sum_open_generations);
-    tcase_add_test(tcase, weights_follow_age);
-    tcase_add_test(tcase, closing_waits_for_all_partitions);
-    tcase_add_test(tcase, expiry_is_exact);
-    tcase_add_test(tcase, closing_remakes_heads);
-    tcase_add_test(tcase, steps_of_closing_mix_with_learning);
-    tcase_add_test(tcase, an_item_comes_back);
-    tcase_add_test(tcase, cells_live_by_their_partition);
-    tcase_add_test(tcase, intern_gives_a_number_once);
-    tcase_add_test(tcase, items_have_a_limit);
-    tcase_add_test(tcase, two_handles_see_each_other);
-    tcase_add_test(tcase, namespaces_are_apart);
-    tcase_add_test(tcase, another_identity_is_refused);
-    tcase_add_test(tcase, content_survives_closing_the_store);
-    tcase_add_test(tcase, restore_replaces_everything);
-    tcase_add_test(tcase, a_broken_restore_is_emptied);
-    tcase_add_test(tcase, stats_count);
+/* A case of its own for each, so that one can be run by its name. */
+void features_suite_rules(Suite *suite) {
+#define RULE(name) {#name, name}
+    const struct {
+        const char *name;
+        const TTest *test;
+    } rules[] = {
+        RULE(adds_sum_up),
+        RULE(zero_sums_vanish),
+        RULE(long_rows_are_whole),
+        RULE(stale_changes_nothing),
+        RULE(full_changes_nothing),
+        RULE(closed_generations_refuse_adds),
+        RULE(ties_are_broken_by_name),
+        RULE(the_cut_keeps_exactly_n),
+        RULE(a_head_is_lowered),
+        RULE(heads_sum_open_generations),
+        RULE(weights_follow_age),
+        RULE(closing_waits_for_all_partitions),
+        RULE(expiry_is_exact),
+        RULE(closing_remakes_heads),
+        RULE(steps_of_closing_mix_with_learning),
+        RULE(an_item_comes_back),
+        RULE(cells_live_by_their_partition),
+        RULE(intern_gives_a_number_once),
+        RULE(items_have_a_limit),
+        RULE(two_handles_see_each_other),
+        RULE(namespaces_are_apart),
+        RULE(another_identity_is_refused),
+        RULE(content_survives_closing_the_store),
+        RULE(restore_replaces_everything),
+        RULE(a_broken_restore_is_emptied),
+        RULE(stats_count),
+    };
+#undef RULE
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        TCase *tcase = tcase_create(rules[i].name);
+        tcase_add_test(tcase, rules[i].test);
+        suite_add_tcase(suite, tcase);
+    }
 }
