@@ -9,8 +9,8 @@
  * on its own and only integers are added, so neither the order of additions nor the numbers of items can make a difference, and what an item owes to each recent one is known exactly.
  *
  * This is where most of an answer's time goes: some ten thousand entries in bytes of varying length. Heads are copied out of the store one after the other; then two lists are walked side
- * by side, because where an entry begins is known only when the one before was read, and two such chains keep the processor twice as busy. Each entry's share is kept beside (`trace`), so
- * that explaining an answer need not decode anything again.
+ * by side, because where an entry begins is known only when the one before was read, and two such chains keep the processor twice as busy. Each entry's share goes into a trace first, and
+ * its mark is fetched meanwhile; then the trace is added to the marks. The trace stays, so that explaining an answer need not decode anything again.
  */
 #include <math.h>
 
@@ -177,64 +177,82 @@ static const uint8_t *read_rare(uint32_t *value, const uint8_t *at, const uint8_
     return list.at;
 }
 
-/* Reads one entry, adds its share, and keeps it in the trace. */
-static inline __attribute__((always_inline)) const uint8_t *step(walk *w, const uint8_t *at, const uint8_t *end, uint64_t factor, reco__trace *trace) {
+/* Reads one entry into the trace and asks for its mark, which is needed soon. Returns the place after it, NULL when the bytes are bad. */
+static inline __attribute__((always_inline)) const uint8_t *step(const uint32_t *marks, const uint8_t *at, const uint8_t *end, uint64_t factor, reco__trace *trace) {
     if (__builtin_expect(end - at < 5, 0)) {
-        w->bad = true;
         return NULL;
     }
     uint32_t member = reco__packed_u32(at), bytes = reco__packed_u32(at + 4), stop = ~bytes & 0x80808080u, value;
+    __builtin_prefetch((const void *)((uintptr_t)marks + (uintptr_t)member * sizeof(*marks)), 1); /* harmless where there is none */
     if (__builtin_expect(stop == 0 || (bytes & 1), 0)) {
         at = read_rare(&value, at, end, factor);
-        w->bad |= !at;
     } else {
         bytes &= stop ^ (stop - 1); /* what belongs to this entry */
         uint64_t sum = (bytes & 0x7f) >> 1 | (bytes >> 2 & 0x1fc0) | (bytes >> 3 & 0xfe000) | (bytes >> 4 & 0x7f00000);
         value = (uint32_t)((u128)(sum << 36) * factor >> 64);
         at += 4 + (((unsigned)__builtin_ctz(stop) + 1) >> 3);
     }
-    *trace = (reco__trace){member, value};
-    if (__builtin_expect(member >= w->room, 0)) {
-        w->beyond = member > w->beyond ? member : w->beyond;
-        return at;
-    }
-    uint32_t mark = w->marks[member];
-    w->items[w->count] = member;
-    w->count += mark == 0;
-    w->marks[member] = (mark + (value << RECO__MARK_FLAGS)) | RECO__MARK_LISTED;
+    trace->member = member;
+    trace->value = value;
     return at;
+}
+
+/* Adds what stands in the trace to the marks. */
+static void add_up(walk *w, const reco__trace *trace, uint32_t steps) {
+    uint32_t *const marks = w->marks, *const items = w->items;
+    const uint32_t room = w->room;
+    size_t count = w->count;
+
+    for (uint32_t i = 0; i < steps; i++) {
+        uint32_t member = trace[i].member;
+        if (__builtin_expect(member >= room, 0)) {
+            w->beyond = member > w->beyond ? member : w->beyond;
+            continue;
+        }
+        uint32_t mark = marks[member];
+        items[count] = member;
+        count += mark == 0;
+        marks[member] = (mark + (trace[i].value << RECO__MARK_FLAGS)) | RECO__MARK_LISTED;
+    }
+    w->count = count;
 }
 
 /* Walks two lists as far as the shorter one goes. */
 static void walk_pair(walk *w, reco__list *a, reco__list *b, uint32_t steps) {
-    walk local = *w;
-    const uint8_t *at = a->at, *bt = b->at;
-    const uint8_t *const a_end = a->end, *const b_end = b->end;
+    const uint8_t *at = a->at, *bt = b->at, *const a_end = a->end, *const b_end = b->end;
     const uint64_t a_factor = a->factor, b_factor = b->factor;
+    const uint32_t *const marks = w->marks;
     reco__trace *a_trace = a->trace, *b_trace = b->trace;
 
-    for (uint32_t i = 0; i < steps && at && bt; i++) {
-        at = step(&local, at, a_end, a_factor, a_trace + i);
-        bt = step(&local, bt, b_end, b_factor, b_trace + i);
+    for (uint32_t i = 0; i < steps; i++) {
+        at = step(marks, at, a_end, a_factor, a_trace + i);
+        bt = step(marks, bt, b_end, b_factor, b_trace + i);
+        if (__builtin_expect(!at || !bt, 0)) {
+            w->bad = true;
+            return;
+        }
     }
-    *w = local;
-    a->at = at;
-    b->at = bt;
-    a->trace += steps;
-    b->trace += steps;
-    a->count -= steps;
-    b->count -= steps;
+    add_up(w, a_trace, steps);
+    add_up(w, b_trace, steps);
+    *a = (reco__list){.at = at, .end = a_end, .factor = a_factor, .count = a->count - steps, .trace = a_trace + steps};
+    *b = (reco__list){.at = bt, .end = b_end, .factor = b_factor, .count = b->count - steps, .trace = b_trace + steps};
 }
 
-static void walk_rest(walk *w, reco__list *a) {
-    while (a->count > 0 && a->at) {
-        a->at = step(w, a->at, a->end, a->factor, a->trace++);
-        a->count--;
+static void walk_rest(walk *w, const reco__list *a) {
+    const uint8_t *at = a->at;
+
+    for (uint32_t i = 0; i < a->count && !w->bad; i++) {
+        at = step(w->marks, at, a->end, a->factor, a->trace + i);
+        w->bad = !at;
+    }
+    if (!w->bad) {
+        add_up(w, a->trace, a->count);
     }
 }
 
-static void walk_lists(walk *w, const reco_candidates *c, reco__trace *trace) {
-    reco__list none = {.count = 0}, lanes[2] = {none, none};
+static void walk_lists(walk *w, const reco_candidates *c) {
+    reco__list lanes[2] = {{.count = 0}, {.count = 0}};
+    reco__trace *trace = c->trace;
     uint32_t next = 0;
 
     for (;;) {
@@ -287,7 +305,7 @@ reco_status reco__source_coview(reco_candidates *c, const reco_call *call, reco_
     status = reserve(c, entries, err);
     while (status == RECO_OK) {
         walk w = {.marks = c->marks, .room = c->mark_room, .items = c->items, .count = c->count};
-        walk_lists(&w, c, c->trace);
+        walk_lists(&w, c);
         c->count = w.count;
         if (w.bad || w.beyond >= c->settings->max_items) {
             status = reco__fail(err, RECO_CORRUPT, NULL, "the head of a recent item is damaged");
