@@ -124,7 +124,11 @@ static bool about_content(enum json_error_code code) {
 /* Parses the extent. *syntax tells that it is not JSON. */
 static reco_status parse(json_t **out, bool *syntax, const input *in, reco_str text, int32_t index, reco_error *err) {
     json_error_t error;
-    *syntax = false;
+    const char *zero = memchr(text.data, 0, text.size); /* jansson overlooks one behind a number */
+    *syntax = zero != NULL;
+    *out = NULL;
+    if (zero)
+        return fail_place(in->text, zero, index, err, "a zero byte");
     *out = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
     if (*out)
         return RECO_OK;

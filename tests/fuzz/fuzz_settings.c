@@ -44,6 +44,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     reco__buf_dispose(&first);
     reco__buf_dispose(&second);
     free(copy);
-    PLANT(settings.partitions > 4);
+    PLANT(settings.type_count > initial.type_count);
     return 0;
 }

@@ -7,7 +7,7 @@ trap 'rm -rf "$folder"' EXIT
 mkdir "$folder/seeds" "$folder/found"
 "$program" --seeds "$folder/seeds"
 status=0
-"$program" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$folder/" -print_final_stats=1 \
+"$program" -max_total_time="$seconds" -max_len=4096 -timeout=10 -keep_seed=1 -rss_limit_mb=2048 -artifact_prefix="$folder/" -print_final_stats=1 \
     "$folder/found" "$folder/seeds" > "$folder/log" 2>&1 || status=$?
 if [ -n "$planted" ]; then
     if [ "$status" -eq 0 ] || ! grep -q "the planted bug" "$folder/log"; then

@@ -166,6 +166,17 @@ START_TEST(text_that_is_not_json)
 }
 END_TEST
 
+START_TEST(zero_bytes_are_not_json)
+{
+    static const char array[] = "[{" REQUIRED ",\"value\":2\0}]", lines[] = "{" REQUIRED ",\"value\":2\0}\n{" REQUIRED "}";
+    test_status(RECO_INVALID, reco__events_parse(&batch, &arena, array, sizeof array - 1, RECO__JSON_AUTO, 10, TYPES, TYPE_COUNT, &err));
+    ck_assert_msg(strstr(err.text, "line 1, column") && strstr(err.text, "zero byte"), "%s", err.text);
+    test_ok(reco__events_parse(&batch, &arena, lines, sizeof lines - 1, RECO__JSON_NDJSON, 10, TYPES, TYPE_COUNT, &err), &err);
+    ck_assert_uint_eq(batch.count, 1);
+    ck_assert_uint_eq(batch.error_count, 1);
+}
+END_TEST
+
 START_TEST(empty_array_is_fine)
 {
     test_ok(parse(" [ ] "), &err);
@@ -330,6 +341,7 @@ int main(void) {
     tcase_add_test(tests, unknown_fields_become_properties);
     tcase_add_test(tests, bad_elements_name_their_field);
     tcase_add_test(tests, text_that_is_not_json);
+    tcase_add_test(tests, zero_bytes_are_not_json);
     tcase_add_test(tests, empty_array_is_fine);
     tcase_add_test(tests, lines);
     tcase_add_test(tests, limits);
