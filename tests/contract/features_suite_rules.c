@@ -221,7 +221,7 @@ START_TEST(heads_sum_open_generations) {
     grow(1, 1, 1, 1, -1);
     grow(1, 2, 6, 6, 5);
     check_head(&f, 0);
-    grow(1, 0, 5, 6, 1); /* to the oldest alone, of members that have more in the younger */
+    grow(1, 0, 5, 5, 3); /* to the oldest alone, of a member outside the head that has more in a younger one */
     check_head(&f, 0);
     b.count = b.cell_count = 0;
     for (uint32_t member = 1; member < 12; member++) { /* several generations in one batch */
