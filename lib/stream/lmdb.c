@@ -14,7 +14,6 @@
  *
  * What it does not do: check records (they carry a checksum of their own, see the envelope), or know what is in them. */
 #include "stream/lmdb.h"
-#include "model/envelope.h"
 
 #include <stdio.h>
 
@@ -114,18 +113,18 @@ static reco_status add_record(struct space *space, uint32_t partition, const voi
 
 static reco_status add_ticks(void *context, reco__kv_txn *txn, reco_error *err) {
     struct space *space = context;
-    reco__buf tick = {0};
+    uint8_t tick[RECO_STREAM_TICK_MAX];
+    size_t size = 0;
     reco_status status = RECO_OK;
     if (space->commit.ticks) {
-        reco__envelope_tick(&tick, space->commit.newest);
-        status = reco__buf_status(&tick, err);
+        size = reco_stream_tick_write(tick, space->commit.newest);
+        status = size ? RECO_OK : reco__no_memory(err);
     }
     for (uint32_t p = 0; status == RECO_OK && space->commit.ticks && p < space->partitions; p++) {
         if (space->commit.parts[p].last < space->commit.newest - space->commit.tick_ms) {
-            status = add_record(space, p, tick.data, tick.size, space->commit.newest, txn, err);
+            status = add_record(space, p, tick, size, space->commit.newest, txn, err);
         }
     }
-    reco__buf_dispose(&tick);
     return status == RECO_OK ? store_parts(space->commit.parts, space, txn, err) : status;
 }
 

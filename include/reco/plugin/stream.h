@@ -87,11 +87,12 @@ typedef struct reco_stream_backend {
     reco_status (*spans)(reco_stream_span *spans, reco_stream_store *store, const reco_call *call, reco_error *err);
     /* Waits until any partition's end is beyond the given one (array of P), the deadline of the call, or at most timeout_ns. OK in each case. */
     reco_status (*wait_for)(reco_stream_store *store, const int64_t *ends, int64_t timeout_ns, const reco_call *call, reco_error *err);
-    /* Drops records below the offset, in small transactions. */
+    /* Drops records below the offset, in small transactions; an offset past the end means the end. Offsets go on from where they were. */
     reco_status (*trim)(reco_stream_store *store, uint32_t partition, int64_t before, const reco_call *call, reco_error *err);
 
     /* Sharing partitions between processors, in this process and others. A member owns a partition alone until it leaves, is killed, or gives it up in `assign`,
-     * which every processor calls between batches: it brings the share towards ceil(P / members) and answers what is owned now, ascending. */
+     * which every processor calls between batches: it brings the share towards P / members, rounded down or up so that all are owned, and answers what is owned now,
+     * ascending (room for P). */
     reco_status (*member_open)(reco_stream_member **out, reco_stream_store *store, const reco_call *call, reco_error *err);
     void (*member_close)(reco_stream_member *member);
     reco_status (*member_assign)(uint32_t *partitions, uint32_t *count, reco_stream_member *member, const reco_call *call, reco_error *err);
@@ -107,6 +108,12 @@ typedef struct reco_stream_backend {
     reco_status (*append_with_note)(reco_stream_ticket *ticket, reco_stream_store *store, const reco_stream_record *records, size_t count, uint32_t flags,
                                     const char *key, const void *value, size_t value_size, const reco_call *call, reco_error *err);
 } reco_stream_backend;
+
+/* The record of a tick, for backends to add: writes at most RECO_STREAM_TICK_MAX bytes and answers how many; 0 when memory is out. SHARED. */
+#define RECO_STREAM_TICK_MAX 64u
+RECO_API size_t reco_stream_tick_write(void *out, int64_t received_at);
+/* 1, and its received_at (NULL allowed), when a record is a tick; else 0. SHARED. */
+RECO_API int reco_stream_tick_read(int64_t *received_at, const void *data, size_t size);
 
 /* Registers a backend by its scheme before an engine is opened. INVALID naming the missing function; CONFLICT when the scheme is taken. The table is borrowed
  * for the life of the process. SHARED. */
