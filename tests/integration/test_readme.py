@@ -6,9 +6,11 @@ import glob
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = os.environ.get("RECO_SOURCE_DIR") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -49,10 +51,13 @@ def anchor(heading):
     return words.replace(" ", "-")
 
 
-def run(*command, env=None):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RECO_") or name in ("RECO_BUILD_DIR", "RECO_SOURCE_DIR")}
-    environment.update(env or {})
-    return subprocess.run(command, text=True, capture_output=True, timeout=120, env=environment, check=False)
+def clean_environment():
+    """Without RECO_..., which our programs take for settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("RECO_")}
+
+
+def run(*command):
+    return subprocess.run(command, text=True, capture_output=True, timeout=120, env=clean_environment(), check=False)
 
 
 def program(name):
@@ -257,6 +262,54 @@ class CommandLine(unittest.TestCase):
             done = run("bash", "-c", script)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("equal", done.stdout)
+
+
+class Http(unittest.TestCase):
+    """The lines of curl in README.md, as they stand but for the ports."""
+
+    PORTS = {"8080": "ingest", "8081": "api", "8082": "processor"}
+
+    def setUp(self):
+        if not os.path.exists(program("reco")):
+            self.skipTest("services were not built")
+        if not shutil.which("curl"):
+            self.skipTest("there is no curl")
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        file = os.path.join(holder.name, "ports")
+        with open(os.path.join(holder.name, "log"), "w", encoding="utf-8") as log:
+            server = subprocess.Popen([program("reco"), "--data", os.path.join(holder.name, "data"), "--set", "limits.map_size=4GiB", "serve", "--port-file",
+                                       file] + [f"--{name}-listen=127.0.0.1:0" for name in self.PORTS.values()], stdout=log, stderr=log,
+                                      env=clean_environment())
+        self.addCleanup(server.wait, 60)
+        self.addCleanup(server.terminate)
+        until = time.monotonic() + 60
+        while not os.path.exists(file) and time.monotonic() < until and server.poll() is None:
+            time.sleep(0.01)
+        self.assertTrue(os.path.exists(file), "reco serve did not begin")
+        with open(file, encoding="utf-8") as ports:
+            self.ports = dict(line.strip().split("=") for line in ports)
+
+    def curl(self, line):
+        for port, name in self.PORTS.items():
+            line = line.replace("localhost:" + port, "127.0.0.1:" + self.ports[name])
+        done = run("bash", "-c", line + " -f")
+        self.assertEqual(done.returncode, 0, line + done.stderr)
+        return done.stdout
+
+    def test_readme_lines(self):
+        lines = next(block for block in fences(read("README.md"), "sh") if "/events" in block).splitlines()
+        self.assertEqual(len(lines), 5)
+        receipt = json.loads(self.curl(lines[0]))
+        self.assertEqual((receipt["accepted"], receipt["rejected"]), (1, []))
+        answer = json.loads(self.curl(lines[1].replace("POSITION", receipt["position"])))
+        self.assertFalse(answer["behind"])
+        self.assertEqual(json.loads(self.curl(lines[3]))["status"], "ready")
+        self.assertIn("reco_", self.curl(lines[4]))
+        until, items = time.monotonic() + 30, []
+        while not items and time.monotonic() < until:
+            items = json.loads(self.curl(lines[2]))["items"]
+        self.assertEqual([item["item_id"] for item in items], ["i7"])
 
 
 class Layering(unittest.TestCase):
