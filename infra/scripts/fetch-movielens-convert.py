@@ -7,8 +7,8 @@ import os
 import sys
 import zipfile
 
-GENRES = ("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical",
-          "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western")
+GENRES = ("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy", "Film-Noir", "Horror",
+          "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western")
 INSIDE = "recbole/dataset_example/ml-100k/ml-100k."
 
 

@@ -43,7 +43,9 @@ find_pip() {
 
 from_wheel() {
     local pip=()
-    find_pip && "${pip[@]}" --disable-pip-version-check download --quiet --no-deps --timeout 20 --retries 2 --dest "$work/wheel" "$wheel" >>"$work/why" 2>&1 &&
+    find_pip &&
+        "${pip[@]}" --disable-pip-version-check download --quiet --no-deps --timeout 20 --retries 2 --dest "$work/wheel" "$wheel" \
+            >>"$work/why" 2>&1 &&
         python3 "$here/fetch-movielens-convert.py" "$work"/wheel/*.whl "$work/made" 2>>"$work/why" && complete "$work/made"
 }
 

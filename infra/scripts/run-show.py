@@ -44,7 +44,7 @@ def why(reason, titles):
 
 
 def show(titles, answer):
-    print(f"  {'':>3}  {'score':>7}  {'title':<44}  reasons")
+    print(f"  {'#':>3}  {'score':>7}  {'title':<44}  reasons")
     for item in answer["items"]:
         reasons = "; ".join(why(reason, titles) for reason in item["reasons"][:2])
         print(f"  {item['rank']:>3}  {item['score'] / UNIT:>7.3f}  {short(titles[item['item_id']], 44):<44}  {reasons}")

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Shows libreco at work on a bare Debian 12: installs what it needs, builds, imports MovieLens 100K, serves it, posts one event and shows what that changed.
+# Shows libreco at work on a bare Debian 12: installs what it needs, builds, imports MovieLens 100K, serves it, posts one event and shows
+# what that changed.
 #
 #   bash infra/scripts/run.sh          stays up until Ctrl-C
 #   bash infra/scripts/run.sh --once   ends when all was shown
@@ -39,7 +40,8 @@ say "Build"
 log=$(mktemp)
 generator=()
 [ -f "$build/CMakeCache.txt" ] || generator=(-G Ninja)
-{ cmake -S "$root" -B "$build" "${generator[@]}" -DCMAKE_BUILD_TYPE=Release -DRECO_BUILD_TESTS=OFF && cmake --build "$build" --parallel "$(nproc)"; } >"$log" 2>&1 || {
+{ cmake -S "$root" -B "$build" "${generator[@]}" -DCMAKE_BUILD_TYPE=Release -DRECO_BUILD_TESTS=OFF &&
+    cmake --build "$build" --parallel "$(nproc)"; } >"$log" 2>&1 || {
     tail -n 40 "$log" >&2
     rm -f "$log"
     fail "the build failed"
@@ -127,7 +129,8 @@ echo "$answer"
 position=$(jq -r .position <<<"$answer")
 
 say "Recommendations of user $user, after"
-fetch --get "$api/recommendations" --data-urlencode "user_id=$user" --data-urlencode "min_position=$position" -d wait_ms=2000 -d limit=10 >"$work/after.json"
+fetch --get "$api/recommendations" --data-urlencode "user_id=$user" --data-urlencode "min_position=$position" \
+    -d wait_ms=2000 -d limit=10 >"$work/after.json"
 table show "$api" "$work/after.json"
 
 say "What changed"

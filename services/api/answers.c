@@ -1,4 +1,5 @@
-/* api/answers.c - recommendations out over HTTP. Parameters are the library's to check: the raw query string goes to it and a ready reply comes back. */
+/* api/answers.c - recommendations out over HTTP. Parameters are the library's to check: the raw query string goes to it and a ready reply comes back.
+ */
 #include <string.h>
 
 #include "api/api.h"

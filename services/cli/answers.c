@@ -15,9 +15,12 @@ typedef struct options {
     bool json, no_reasons;
 } options;
 
-#define LIMIT {"limit", 'n', OPTION_U32, offsetof(options, limit), "N", "how many items"}
-#define AS_OF {"as-of", 0, OPTION_TIME, offsetof(options, as_of), "TIME", "as of this moment: RFC 3339 with offset, or milliseconds"}
-#define JSON {"json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "the answer as JSON"}
+#define LIMIT                                                                                                                                        \
+    { "limit", 'n', OPTION_U32, offsetof(options, limit), "N", "how many items" }
+#define AS_OF                                                                                                                                        \
+    { "as-of", 0, OPTION_TIME, offsetof(options, as_of), "TIME", "as of this moment: RFC 3339 with offset, or milliseconds" }
+#define JSON                                                                                                                                         \
+    { "json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "the answer as JSON" }
 
 static const option_spec recommend_table[] = {
     LIMIT,
@@ -68,11 +71,16 @@ static void print_cell(const char *text, int width) {
 
 static const char *words(uint32_t kind) {
     switch (kind) {
-    case RECO_REASON_COVIEW: return "because of";
-    case RECO_REASON_POPULAR: return "popular now";
-    case RECO_REASON_REVISIT: return "seen a moment ago";
-    case RECO_REASON_OTHER: return "other reasons";
-    default: return "stage";
+    case RECO_REASON_COVIEW:
+        return "because of";
+    case RECO_REASON_POPULAR:
+        return "popular now";
+    case RECO_REASON_REVISIT:
+        return "seen a moment ago";
+    case RECO_REASON_OTHER:
+        return "other reasons";
+    default:
+        return "stage";
     }
 }
 
@@ -194,7 +202,14 @@ static int run_recommend(const cli_call *call) { return cli_with_engine(call, re
 static int run_popular(const cli_call *call) { return cli_with_engine(call, popular); }
 static int run_item(const cli_call *call) { return cli_with_engine(call, item); }
 
-const cli_command cli_recommend = {"recommend", "USER", "what to show a user, and why", "Scores and reasons are in units; the reasons of an item sum to its score.",
-                                   CLI_OPTIONS(recommend_table), sizeof(options), 1, 1, run_recommend};
+const cli_command cli_recommend = {"recommend",
+                                   "USER",
+                                   "what to show a user, and why",
+                                   "Scores and reasons are in units; the reasons of an item sum to its score.",
+                                   CLI_OPTIONS(recommend_table),
+                                   sizeof(options),
+                                   1,
+                                   1,
+                                   run_recommend};
 const cli_command cli_popular = {"popular", "", "what is popular", NULL, CLI_OPTIONS(popular_table), sizeof(options), 0, 0, run_popular};
 const cli_command cli_item = {"item", "ID", "what is known of an item", NULL, CLI_OPTIONS(item_table), sizeof(options), 1, 1, run_item};

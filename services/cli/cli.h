@@ -23,11 +23,11 @@ typedef struct cli_command {
     int (*run)(const cli_call *call);
 } cli_command;
 
-extern const cli_command cli_serve;                                   /* serve.c */
-extern const cli_command cli_import, cli_ingest, cli_items;           /* import.c, ingest.c */
-extern const cli_command cli_recommend, cli_popular, cli_item;        /* answers.c */
-extern const cli_command cli_verify, cli_stats, cli_snapshot;         /* state.c */
-extern const cli_command cli_generate;                                /* generate.c */
+extern const cli_command cli_serve;                            /* serve.c */
+extern const cli_command cli_import, cli_ingest, cli_items;    /* import.c, ingest.c */
+extern const cli_command cli_recommend, cli_popular, cli_item; /* answers.c */
+extern const cli_command cli_verify, cli_stats, cli_snapshot;  /* state.c */
+extern const cli_command cli_generate;                         /* generate.c */
 
 #define CLI_OPTIONS(table) table, sizeof table / sizeof *table
 
@@ -35,7 +35,7 @@ extern const cli_command cli_generate;                                /* generat
 typedef struct cli_session {
     reco_engine *engine;
     const cli_call *call;
-    int code;            /* exit code when body answers OK */
+    int code; /* exit code when body answers OK */
 } cli_session;
 int cli_with_engine(const cli_call *call, reco_status (*body)(cli_session *session, reco_error *err));
 

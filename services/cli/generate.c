@@ -119,7 +119,14 @@ static int run(const cli_call *call) {
     return status == RECO_OK ? PROGRAM_OK : program_fail(&err);
 }
 
-const cli_command cli_generate = {"generate", "", "synthetic events on stdout",
-                                  "Zipf items in clusters of taste, sessions, drift, and stated shares of trouble. What is written in order of receipt has the time of the\n"
-                                  "event; the time of receipt is whenever it is ingested.",
-                                  CLI_OPTIONS(table), sizeof(options), 0, 0, run};
+const cli_command cli_generate = {
+    "generate",
+    "",
+    "synthetic events on stdout",
+    "Zipf items in clusters of taste, sessions, drift, and stated shares of trouble. What is written in order of receipt has the time of the\n"
+    "event; the time of receipt is whenever it is ingested.",
+    CLI_OPTIONS(table),
+    sizeof(options),
+    0,
+    0,
+    run};

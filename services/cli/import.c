@@ -31,9 +31,9 @@ static void show(void *context, uint64_t done, uint64_t total) {
 static void print_json(const reco_import_result *result) {
     http_text warning = {0};
     http_text_json(&warning, result->warning, strlen(result->warning));
-    printf("{\"events\":%llu,\"rejected\":%llu,\"items\":%llu,\"already\":%s,\"first\":%lld,\"last\":%lld,\"warning\":%s}\n", (unsigned long long)result->events,
-           (unsigned long long)result->rejected, (unsigned long long)result->items, result->already ? "true" : "false", (long long)result->first,
-           (long long)result->last, warning.failed ? "\"\"" : warning.data);
+    printf("{\"events\":%llu,\"rejected\":%llu,\"items\":%llu,\"already\":%s,\"first\":%lld,\"last\":%lld,\"warning\":%s}\n",
+           (unsigned long long)result->events, (unsigned long long)result->rejected, (unsigned long long)result->items,
+           result->already ? "true" : "false", (long long)result->first, (long long)result->last, warning.failed ? "\"\"" : warning.data);
     http_text_dispose(&warning);
 }
 
@@ -41,8 +41,8 @@ static void print_text(const reco_import_result *result) {
     if (result->already)
         printf("imported before: nothing was added\n");
     else
-        printf("%llu events and %llu items imported and learned, %llu events rejected\n", (unsigned long long)result->events, (unsigned long long)result->items,
-               (unsigned long long)result->rejected);
+        printf("%llu events and %llu items imported and learned, %llu events rejected\n", (unsigned long long)result->events,
+               (unsigned long long)result->items, (unsigned long long)result->rejected);
     if (result->warning[0])
         fprintf(stderr, "reco: warning: %s\n", result->warning);
 }
@@ -80,7 +80,14 @@ static int run(const cli_call *call) {
     return cli_with_engine(call, import);
 }
 
-const cli_command cli_import = {"import", "PATH...", "history from files, learned when it returns",
-                                "csv has a header line with user_id,item_id,event_type,timestamp,value (timestamps in milliseconds); ndjson has one event a line;\n"
-                                "movielens is the folder of ml-100k, with titles and genres. Importing the same again adds nothing.",
-                                CLI_OPTIONS(table), sizeof(options), 1, 1000, run};
+const cli_command cli_import = {
+    "import",
+    "PATH...",
+    "history from files, learned when it returns",
+    "csv has a header line with user_id,item_id,event_type,timestamp,value (timestamps in milliseconds); ndjson has one event a line;\n"
+    "movielens is the folder of ml-100k, with titles and genres. Importing the same again adds nothing.",
+    CLI_OPTIONS(table),
+    sizeof(options),
+    1,
+    1000,
+    run};

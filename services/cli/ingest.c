@@ -39,7 +39,8 @@ static void report(const feed *self, const json_t *rejected) {
     json_array_foreach(rejected, i, one) {
         const char *field = json_string_value(json_object_get(one, "field")), *detail = json_string_value(json_object_get(one, "detail"));
         long long index = json_integer_value(json_object_get(one, "index"));
-        fprintf(stderr, "reco: line %llu: %s (%s)\n", (unsigned long long)self->before + (unsigned long long)index + 1, detail ? detail : "refused", field ? field : "");
+        fprintf(stderr, "reco: line %llu: %s (%s)\n", (unsigned long long)self->before + (unsigned long long)index + 1, detail ? detail : "refused",
+                field ? field : "");
     }
 }
 
@@ -120,7 +121,8 @@ static reco_status put_items(cli_session *session, reco_error *err) {
     size_t size = 0, count = 0;
     reco_status status = cli_read_file(&text, &size, session->call->arguments[0], ITEMS_MAX, err);
     if (status == RECO_OK)
-        status = reco_items_put_json(&count, session->engine, text, size, size && text[strspn(text, " \t\r\n")] == '[' ? RECO_JSON_AUTO : RECO_JSON_NDJSON, NULL, err);
+        status = reco_items_put_json(&count, session->engine, text, size,
+                                     size && text[strspn(text, " \t\r\n")] == '[' ? RECO_JSON_AUTO : RECO_JSON_NDJSON, NULL, err);
     free(text);
     if (status != RECO_OK)
         return status;
@@ -131,7 +133,21 @@ static reco_status put_items(cli_session *session, reco_error *err) {
 static int run_ingest(const cli_call *call) { return cli_with_engine(call, ingest); }
 static int run_items(const cli_call *call) { return cli_with_engine(call, put_items); }
 
-const cli_command cli_ingest = {"ingest", "FILE|-", "events as they happen, one JSON object a line", "Exit code 1 when an event was rejected; each is named on stderr.",
-                                CLI_OPTIONS(ingest_table), sizeof(options), 1, 1, run_ingest};
-const cli_command cli_items = {"items", "FILE|-", "what is known of items: an array of objects, or one a line", "All of them are stored, or none.", CLI_OPTIONS(items_table),
-                               sizeof(options), 1, 1, run_items};
+const cli_command cli_ingest = {"ingest",
+                                "FILE|-",
+                                "events as they happen, one JSON object a line",
+                                "Exit code 1 when an event was rejected; each is named on stderr.",
+                                CLI_OPTIONS(ingest_table),
+                                sizeof(options),
+                                1,
+                                1,
+                                run_ingest};
+const cli_command cli_items = {"items",
+                               "FILE|-",
+                               "what is known of items: an array of objects, or one a line",
+                               "All of them are stored, or none.",
+                               CLI_OPTIONS(items_table),
+                               sizeof(options),
+                               1,
+                               1,
+                               run_items};

@@ -14,9 +14,11 @@ typedef struct options {
 
 static const option_spec table[] = {
     {"ingest-listen", 0, OPTION_TEXT, offsetof(options, ingest), "ADDRESS:PORT", "POST /events (default 127.0.0.1:8080)"},
-    {"api-listen", 0, OPTION_TEXT, offsetof(options, api), "ADDRESS:PORT", "GET /recommendations, /popular, /items/{item_id} (default 127.0.0.1:8081)"},
+    {"api-listen", 0, OPTION_TEXT, offsetof(options, api), "ADDRESS:PORT",
+     "GET /recommendations, /popular, /items/{item_id} (default 127.0.0.1:8081)"},
     {"processor-listen", 0, OPTION_TEXT, offsetof(options, processor), "ADDRESS:PORT", "health and metrics of learning (default 127.0.0.1:8082)"},
-    {"port-file", 0, OPTION_TEXT, offsetof(options, port_file), "FILE", "write ingest=PORT, api=PORT and processor=PORT to this file once all answer"},
+    {"port-file", 0, OPTION_TEXT, offsetof(options, port_file), "FILE",
+     "write ingest=PORT, api=PORT and processor=PORT to this file once all answer"},
 };
 
 enum { INGEST, API, PROCESSOR, SERVERS };
@@ -28,7 +30,8 @@ static reco_status write_ports(const char *path, http_server *const *servers, re
     if (snprintf(temporary, sizeof temporary, "%s.%ld", path, (long)getpid()) >= (int)sizeof temporary)
         return options_fail(err, RECO_INVALID, "port-file", "the path is too long");
     FILE *file = fopen(temporary, "we");
-    bool fine = file && fprintf(file, "ingest=%s\napi=%s\nprocessor=%s\n", port_of(servers[INGEST]), port_of(servers[API]), port_of(servers[PROCESSOR])) > 0;
+    bool fine =
+        file && fprintf(file, "ingest=%s\napi=%s\nprocessor=%s\n", port_of(servers[INGEST]), port_of(servers[API]), port_of(servers[PROCESSOR])) > 0;
     fine = file && fclose(file) == 0 && fine;
     if (fine && rename(temporary, path) == 0)
         return RECO_OK;
@@ -37,8 +40,8 @@ static reco_status write_ports(const char *path, http_server *const *servers, re
     return RECO_IO;
 }
 
-static reco_status open_servers(http_server **servers, const options *given, const reco_settings *settings, http_standard *standard, http_route routes[][HTTP_ROUTES_MAX],
-                                reco_error *err) {
+static reco_status open_servers(http_server **servers, const options *given, const reco_settings *settings, http_standard *standard,
+                                http_route routes[][HTTP_ROUTES_MAX], reco_error *err) {
     const program_server how[SERVERS] = {{.name = "ingest", .listen = given->ingest, .listen_setting = "services.ingest_listen"},
                                          {.name = "api", .listen = given->api, .listen_setting = "services.api_listen"},
                                          {.name = "processor", .listen = given->processor, .listen_setting = "services.processor_listen"}};
@@ -86,6 +89,13 @@ static int run(const cli_call *call) {
     return status == RECO_OK ? PROGRAM_OK : program_fail(&err);
 }
 
-const cli_command cli_serve = {"serve", "", "ingest, API and processor in one process",
-                               "SIGTERM and SIGINT end it in order: running requests are finished, then the stores are closed. TLS is not spoken: put a proxy in front.",
-                               CLI_OPTIONS(table), sizeof(options), 0, 0, run};
+const cli_command cli_serve = {
+    "serve",
+    "",
+    "ingest, API and processor in one process",
+    "SIGTERM and SIGINT end it in order: running requests are finished, then the stores are closed. TLS is not spoken: put a proxy in front.",
+    CLI_OPTIONS(table),
+    sizeof(options),
+    0,
+    0,
+    run};

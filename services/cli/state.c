@@ -12,8 +12,10 @@ typedef struct options {
     bool json;
 } options;
 
-#define JSON {"json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "the result as JSON"}
-static const option_spec verify_table[] = {{"from", 0, OPTION_TEXT, offsetof(options, from), "SNAPSHOT", "replay from this snapshot instead of the beginning"}, JSON};
+#define JSON                                                                                                                                         \
+    { "json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "the result as JSON" }
+static const option_spec verify_table[] = {
+    {"from", 0, OPTION_TEXT, offsetof(options, from), "SNAPSHOT", "replay from this snapshot instead of the beginning"}, JSON};
 static const option_spec json_table[] = {JSON};
 
 static reco_status verify(cli_session *session, reco_error *err) {
@@ -27,13 +29,13 @@ static reco_status verify(cli_session *session, reco_error *err) {
     if (given->json) {
         http_text difference = {0};
         http_text_json(&difference, result.difference, strlen(result.difference));
-        printf("{\"equal\":%s,\"hash\":\"%s\",\"replayed\":\"%s\",\"events\":%llu,\"records\":%llu,\"heads\":%llu,\"difference\":%s}\n", result.equal ? "true" : "false",
-               result.hash, result.replayed, (unsigned long long)result.events, (unsigned long long)result.records, (unsigned long long)result.heads,
-               difference.failed ? "\"\"" : difference.data);
+        printf("{\"equal\":%s,\"hash\":\"%s\",\"replayed\":\"%s\",\"events\":%llu,\"records\":%llu,\"heads\":%llu,\"difference\":%s}\n",
+               result.equal ? "true" : "false", result.hash, result.replayed, (unsigned long long)result.events, (unsigned long long)result.records,
+               (unsigned long long)result.heads, difference.failed ? "\"\"" : difference.data);
         http_text_dispose(&difference);
     } else {
-        printf("%s: %llu events replayed, %llu heads recomputed\nlearned   %s\nreplayed  %s\n", result.equal ? "equal" : "UNEQUAL", (unsigned long long)result.events,
-               (unsigned long long)result.heads, result.hash, result.replayed);
+        printf("%s: %llu events replayed, %llu heads recomputed\nlearned   %s\nreplayed  %s\n", result.equal ? "equal" : "UNEQUAL",
+               (unsigned long long)result.events, (unsigned long long)result.heads, result.hash, result.replayed);
         if (result.difference[0])
             printf("%s\n", result.difference);
     }
@@ -95,7 +97,16 @@ static int run_verify(const cli_call *call) { return cli_with_engine(call, verif
 static int run_stats(const cli_call *call) { return cli_with_engine(call, stats); }
 static int run_snapshot(const cli_call *call) { return cli_with_engine(call, snapshot); }
 
-const cli_command cli_verify = {"verify", "", "replay everything and compare", "Exit code 1 when what is learned differs from a clean replay.", CLI_OPTIONS(verify_table),
-                                sizeof(options), 0, 0, run_verify};
-const cli_command cli_stats = {"stats", "", "counters, positions, lags and the bytes of every table", NULL, CLI_OPTIONS(json_table), sizeof(options), 0, 0, run_stats};
-const cli_command cli_snapshot = {"snapshot", "PATH", "write what is learned to a new file", NULL, CLI_OPTIONS(json_table), sizeof(options), 1, 1, run_snapshot};
+const cli_command cli_verify = {"verify",
+                                "",
+                                "replay everything and compare",
+                                "Exit code 1 when what is learned differs from a clean replay.",
+                                CLI_OPTIONS(verify_table),
+                                sizeof(options),
+                                0,
+                                0,
+                                run_verify};
+const cli_command cli_stats = {
+    "stats", "", "counters, positions, lags and the bytes of every table", NULL, CLI_OPTIONS(json_table), sizeof(options), 0, 0, run_stats};
+const cli_command cli_snapshot = {"snapshot", "PATH",      "write what is learned to a new file", NULL, CLI_OPTIONS(json_table), sizeof(options), 1,
+                                  1,          run_snapshot};

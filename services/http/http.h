@@ -1,11 +1,11 @@
 /* http/http.h - the HTTP kit of the services: one civetweb server with routes, limits, problem+json, metrics and an orderly end.
  *
- * A service makes a table of routes and hands it to http_server_open; everything that is the same for all of them is done here, once: matching of method
- * and raw path, the body within its limit, headers of the answer, errors as application/problem+json (RFC 9457), counting by method, route and status,
- * traceparent, overload and draining. It never speaks TLS (a proxy in front does). It sees libreco through its public headers only.
+ * A service makes a table of routes and hands it to http_server_open; everything that is the same for all of them is done here, once: matching of
+ * method and raw path, the body within its limit, headers of the answer, errors as application/problem+json (RFC 9457), counting by method, route and
+ * status, traceparent, overload and draining. It never speaks TLS (a proxy in front does). It sees libreco through its public headers only.
  *
- * civetweb serves each connection with one thread for as long as the connection lives. So that more connections than threads are still answered, the server
- * has HTTP_SPARE_THREADS more threads than connections it keeps: a connection beyond that gets one answer, with "Connection: close". */
+ * civetweb serves each connection with one thread for as long as the connection lives. So that more connections than threads are still answered, the
+ * server has HTTP_SPARE_THREADS more threads than connections it keeps: a connection beyond that gets one answer, with "Connection: close". */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
 
@@ -37,12 +37,12 @@ typedef struct http_route {
 #define HTTP_SPARE_THREADS 8u
 
 typedef struct http_options {
-    const char *name;          /* of the service, for logs */
-    const char *listen;        /* "ADDRESS:PORT", an IPv4 address; port 0: a free one */
-    uint32_t threads;          /* connections kept and requests answered at once; 0: 64 */
-    uint64_t body_max;         /* bytes; 0: 2 MiB */
-    uint32_t keep_alive_ms;    /* an idle connection is closed after; 0: 60,000 */
-    uint32_t request_ms;       /* for a request to arrive and an answer to leave; 0: 10,000 */
+    const char *name;       /* of the service, for logs */
+    const char *listen;     /* "ADDRESS:PORT", an IPv4 address; port 0: a free one */
+    uint32_t threads;       /* connections kept and requests answered at once; 0: 64 */
+    uint64_t body_max;      /* bytes; 0: 2 MiB */
+    uint32_t keep_alive_ms; /* an idle connection is closed after; 0: 60,000 */
+    uint32_t request_ms;    /* for a request to arrive and an answer to leave; 0: 10,000 */
     const http_route *routes;
     size_t route_count;
 } http_options;
@@ -60,7 +60,7 @@ void http_server_close(http_server *server);
 /* --- the request ---------------------------------------------------------------------------------------------------------------------------- */
 
 http_server *http_request_server(http_request *request);
-const char *http_query(const http_request *request);                     /* raw query string, "" when there is none */
+const char *http_query(const http_request *request);                    /* raw query string, "" when there is none */
 const char *http_header(const http_request *request, const char *name); /* NULL when there is none */
 /* Reads the body. false: it could not be had and the error (400, 411, 413 ...) is already sent. Terminated; valid during the handler's call. */
 bool http_body(http_request *request, const char **text, size_t *size);
@@ -69,7 +69,8 @@ bool http_path_param(http_request *request, const char *field, reco_str *out);
 /* Deadline and trace of the request, for calls of libreco. Valid during the handler's call. */
 const reco_call *http_call(http_request *request);
 
-/* Parameters a route knows. http_params fills `value` (NULL: not given), or answers 400 naming an unknown, doubled or badly encoded one and returns false. */
+/* Parameters a route knows. http_params fills `value` (NULL: not given), or answers 400 naming an unknown, doubled or badly encoded one and returns
+ * false. */
 typedef struct http_param {
     const char *name;
     const char *value; /* decoded, terminated, valid during the handler's call */

@@ -15,7 +15,7 @@ struct http_server {
     uint32_t threads;
     uint64_t body_max;
     uint32_t request_ms;
-    uint64_t span_seed;          /* of the span ids this server makes up */
+    uint64_t span_seed; /* of the span ids this server makes up */
     _Atomic uint64_t spans;
     _Atomic int draining;
     char name[32];
@@ -26,12 +26,12 @@ struct http_request {
     http_server *server;
     struct mg_connection *connection;
     const struct mg_request_info *info;
-    uint32_t route;              /* index, or HTTP_NO_ROUTE */
-    int status;                  /* sent; 0: nothing yet */
-    bool unread;                 /* a body may be on its way in that is not worth waiting for: the connection ends with the answer */
-    bool close;                  /* the connection ends with this answer */
+    uint32_t route;                 /* index, or HTTP_NO_ROUTE */
+    int status;                     /* sent; 0: nothing yet */
+    bool unread;                    /* a body may be on its way in that is not worth waiting for: the connection ends with the answer */
+    bool close;                     /* the connection ends with this answer */
     char *body, *decoded, *segment; /* freed at the end */
-    char allow[64];              /* methods of the path, for 405 */
+    char allow[64];                 /* methods of the path, for 405 */
     char traceparent[56];
     reco_call call;
 };

@@ -53,7 +53,8 @@ static bool labels_of(char *out, size_t room, const http_series *series, const c
         return false;
     key--;
     uint32_t route = key >> 16;
-    snprintf(out, room, "method=\"%s\",route=\"%s\",status=\"%u\"", methods[key >> 12 & 0xf], route == HTTP_NO_ROUTE ? "" : path(context, route), key & 0xfff);
+    snprintf(out, room, "method=\"%s\",route=\"%s\",status=\"%u\"", methods[key >> 12 & 0xf], route == HTTP_NO_ROUTE ? "" : path(context, route),
+             key & 0xfff);
     return true;
 }
 
@@ -83,7 +84,8 @@ static void write_durations(http_text *out, http_metrics *metrics, const char *(
             http_text_printf(out, "http_request_duration_seconds_bucket{%s,le=\"%s\"} %" PRIu64 "\n", labels, bound_text[k], count);
         }
         double seconds = (double)atomic_load_explicit(&metrics->series[i].nanoseconds, memory_order_relaxed) / 1e9;
-        http_text_printf(out, "http_request_duration_seconds_sum{%s} %.9g\nhttp_request_duration_seconds_count{%s} %" PRIu64 "\n", labels, seconds, labels, count);
+        http_text_printf(out, "http_request_duration_seconds_sum{%s} %.9g\nhttp_request_duration_seconds_count{%s} %" PRIu64 "\n", labels, seconds,
+                         labels, count);
     }
 }
 
@@ -92,10 +94,13 @@ void http_metrics_write(http_text *out, http_metrics *metrics, const char *(*pat
     write_durations(out, metrics, path, context);
     http_text_printf(out, "# HELP http_connections Connections open.\n# TYPE http_connections gauge\nhttp_connections %" PRId64 "\n",
                      atomic_load_explicit(&metrics->connections, memory_order_relaxed));
-    http_text_printf(out, "# HELP http_requests_in_flight Requests being answered.\n# TYPE http_requests_in_flight gauge\nhttp_requests_in_flight %" PRId64 "\n",
-                     atomic_load_explicit(&metrics->in_flight, memory_order_relaxed));
-    http_text_printf(out, "# HELP http_requests_uncounted_total Requests no series had room for.\n# TYPE http_requests_uncounted_total counter\n"
-                          "http_requests_uncounted_total %" PRIu64 "\n", atomic_load_explicit(&metrics->lost, memory_order_relaxed));
+    http_text_printf(
+        out, "# HELP http_requests_in_flight Requests being answered.\n# TYPE http_requests_in_flight gauge\nhttp_requests_in_flight %" PRId64 "\n",
+        atomic_load_explicit(&metrics->in_flight, memory_order_relaxed));
+    http_text_printf(out,
+                     "# HELP http_requests_uncounted_total Requests no series had room for.\n# TYPE http_requests_uncounted_total counter\n"
+                     "http_requests_uncounted_total %" PRIu64 "\n",
+                     atomic_load_explicit(&metrics->lost, memory_order_relaxed));
 }
 
 static struct http_family *find_family(http_families *families, const char *name) {
@@ -160,8 +165,8 @@ void http_families_write(http_text *out, http_families *families) {
         if (family->samples.failed || !family->samples.data)
             out->failed = true;
         else
-            http_text_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s", family->name, family->help.data ? family->help.data : "", family->name, family->type,
-                             family->samples.data);
+            http_text_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s", family->name, family->help.data ? family->help.data : "", family->name,
+                             family->type, family->samples.data);
     }
     if (families->failed)
         out->failed = true;

@@ -37,7 +37,7 @@ typedef struct http_families {
     struct http_family {
         char name[80], type[16];
         http_text help, samples;
-    } *list;
+    } * list;
     size_t count, room;
     bool failed;
 } http_families;

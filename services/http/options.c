@@ -64,7 +64,8 @@ static bool parse_offset(const char *text, long *seconds) {
         *seconds = 0;
         return true;
     }
-    if ((*text != '+' && *text != '-') || sscanf(text + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 || used != 5 || text[6] || hours > 23 || minutes > 59)
+    if ((*text != '+' && *text != '-') || sscanf(text + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 || used != 5 || text[6] || hours > 23 ||
+        minutes > 59)
         return false;
     *seconds = (hours * 60L + minutes) * 60 * (*text == '-' ? -1 : 1);
     return true;
@@ -81,7 +82,8 @@ bool options_time(const char *text, int64_t *ms) {
         *ms = (int64_t)number;
         return true;
     }
-    if (sscanf(text, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d%n", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour, &t.tm_min, &t.tm_sec, &used) != 6 || used != 19)
+    if (sscanf(text, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d%n", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour, &t.tm_min, &t.tm_sec, &used) != 6 ||
+        used != 19)
         return false;
     text += used;
     if (*text == '.') {
@@ -185,7 +187,9 @@ static reco_status take(const option_set *sets, size_t set_count, int argc, char
     bool is_long = word[1] == '-';
     size_t size = is_long ? strcspn(word + 2, "=") : 0;
     char *target = NULL;
-    const option_spec *option = is_long ? find(sets, set_count, word + 2, size, 0, &target) : word[2] ? NULL : find(sets, set_count, NULL, 0, word[1], &target);
+    const option_spec *option = is_long   ? find(sets, set_count, word + 2, size, 0, &target)
+                                : word[2] ? NULL
+                                          : find(sets, set_count, NULL, 0, word[1], &target);
     if (!option)
         return options_fail(err, RECO_INVALID, word, "unknown option; --help lists them");
     if (is_long && word[2 + size] == '=')
@@ -199,8 +203,8 @@ static reco_status take(const option_set *sets, size_t set_count, int argc, char
     return store(option, target, value, err);
 }
 
-reco_status options_parse(const option_set *sets, size_t set_count, int argc, char **argv, char **arguments, size_t room, size_t *argument_count, bool stop_at_first,
-                          reco_error *err) {
+reco_status options_parse(const option_set *sets, size_t set_count, int argc, char **argv, char **arguments, size_t room, size_t *argument_count,
+                          bool stop_at_first, reco_error *err) {
     bool only_arguments = false;
     *argument_count = 0;
     for (int i = 1; i < argc; i++) {

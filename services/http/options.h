@@ -10,15 +10,15 @@
 #include <reco/status.h>
 
 typedef enum option_kind {
-    OPTION_FLAG,   /* bool, takes no value */
-    OPTION_TEXT,   /* const char *, borrowed from argv */
-    OPTION_LIST,   /* option_list: may be given again */
+    OPTION_FLAG, /* bool, takes no value */
+    OPTION_TEXT, /* const char *, borrowed from argv */
+    OPTION_LIST, /* option_list: may be given again */
     OPTION_U32,
     OPTION_U64,
-    OPTION_SHARE,  /* double from 0 to 1 */
-    OPTION_REAL,   /* double above 0 */
-    OPTION_MS,     /* int64_t milliseconds: an integer with unit ms, s, m, h or d; without a unit milliseconds */
-    OPTION_TIME    /* int64_t: milliseconds since 1970, or RFC 3339 with offset */
+    OPTION_SHARE, /* double from 0 to 1 */
+    OPTION_REAL,  /* double above 0 */
+    OPTION_MS,    /* int64_t milliseconds: an integer with unit ms, s, m, h or d; without a unit milliseconds */
+    OPTION_TIME   /* int64_t: milliseconds since 1970, or RFC 3339 with offset */
 } option_kind;
 
 #define OPTION_LIST_MAX 64u
@@ -27,7 +27,8 @@ typedef struct option_list {
     size_t count;
 } option_list;
 
-/* One option, "--name VALUE" or "--name=VALUE"; `letter` is its short form, 0: none. `offset` is where in the target struct the value goes. FROZEN. */
+/* One option, "--name VALUE" or "--name=VALUE"; `letter` is its short form, 0: none. `offset` is where in the target struct the value goes. FROZEN.
+ */
 typedef struct option_spec {
     const char *name;
     char letter;
@@ -44,10 +45,10 @@ typedef struct option_set {
     void *target;
 } option_set;
 
-/* Takes argv apart, from argv[1]. What is no option goes to arguments[0..*argument_count), at most `room` of them; with `stop_at_first` the first one and all behind
- * it go there untouched. "--" ends the options, "-" is an argument. INVALID naming the option. */
-reco_status options_parse(const option_set *sets, size_t set_count, int argc, char **argv, char **arguments, size_t room, size_t *argument_count, bool stop_at_first,
-                          reco_error *err);
+/* Takes argv apart, from argv[1]. What is no option goes to arguments[0..*argument_count), at most `room` of them; with `stop_at_first` the first one
+ * and all behind it go there untouched. "--" ends the options, "-" is an argument. INVALID naming the option. */
+reco_status options_parse(const option_set *sets, size_t set_count, int argc, char **argv, char **arguments, size_t room, size_t *argument_count,
+                          bool stop_at_first, reco_error *err);
 /* One line for every option of the table. */
 void options_print(FILE *out, const option_spec *options, size_t count);
 

@@ -28,8 +28,8 @@ static bool read_stat(stat_fields *out) {
     const char *after = strrchr(text, ')');
     if (!after)
         return false;
-    return sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %lld %*d %llu %llu %lld", &out->user, &out->system,
-                  &out->threads, &out->start, &out->virtual_bytes, &out->resident_pages) == 6;
+    return sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %lld %*d %llu %llu %lld", &out->user,
+                  &out->system, &out->threads, &out->start, &out->virtual_bytes, &out->resident_pages) == 6;
 }
 
 /* Seconds since 1970 at which the machine started; 0 when unknown. */
@@ -67,10 +67,12 @@ void http_process_metrics(http_families *families) {
         http_families_sink(families, "process_max_fds", "", (double)limit.rlim_cur, "gauge", "Most file descriptors allowed.");
     if (!read_stat(&stat))
         return;
-    http_families_sink(families, "process_cpu_seconds_total", "", (double)(stat.user + stat.system) / ticks, "counter", "CPU time spent, user and system.");
+    http_families_sink(families, "process_cpu_seconds_total", "", (double)(stat.user + stat.system) / ticks, "counter",
+                       "CPU time spent, user and system.");
     http_families_sink(families, "process_resident_memory_bytes", "", (double)stat.resident_pages * (double)sysconf(_SC_PAGESIZE), "gauge",
                        "Resident memory, mapped files included.");
     http_families_sink(families, "process_virtual_memory_bytes", "", (double)stat.virtual_bytes, "gauge", "Address space.");
     http_families_sink(families, "process_threads", "", (double)stat.threads, "gauge", "Threads.");
-    http_families_sink(families, "process_start_time_seconds", "", boot_time() + (double)stat.start / ticks, "gauge", "Start of the process, seconds since 1970.");
+    http_families_sink(families, "process_start_time_seconds", "", boot_time() + (double)stat.start / ticks, "gauge",
+                       "Start of the process, seconds since 1970.");
 }

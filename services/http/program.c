@@ -170,7 +170,10 @@ void program_stop(http_server **servers, size_t count) {
 }
 
 void program_log_start(const reco_settings *settings) {
-    static const struct { const char *name; int level; } levels[] = {{"error", RECO_LOG_ERROR}, {"warn", RECO_LOG_WARN}, {"debug", RECO_LOG_DEBUG}};
+    static const struct {
+        const char *name;
+        int level;
+    } levels[] = {{"error", RECO_LOG_ERROR}, {"warn", RECO_LOG_WARN}, {"debug", RECO_LOG_DEBUG}};
     char text[32] = "";
     int level = RECO_LOG_INFO;
     reco_error err = RECO_ERROR_INIT;
@@ -196,13 +199,15 @@ static const option_spec service_own[] = {
 static int help(const program_service *service) {
     char *settings = NULL;
     printf("%s - %s\n\nusage: %s [options]\n\n", service->name, service->summary, service->name);
-    printf("answers %s,\nGET /health (the process is alive), GET /ready (its stores answer; ?verbose), GET /metrics (Prometheus)\non %s unless told otherwise.\n\n",
+    printf("answers %s,\nGET /health (the process is alive), GET /ready (its stores answer; ?verbose), GET /metrics (Prometheus)\non %s unless told "
+           "otherwise.\n\n",
            service->paths, service->listen_default);
     options_print(stdout, program_global_options, program_global_count);
     options_print(stdout, service_own, sizeof service_own / sizeof *service_own);
     options_print(stdout, service->options, service->option_count);
     printf("\nFlags go before RECO_* of the environment, which goes before the file. Unknown settings are errors.\n"
-           "SIGTERM and SIGINT end it in order. TLS is not spoken: put a proxy in front.\nExit codes: 0 ended in order, 1 failed, 2 a wrong option or setting.\n");
+           "SIGTERM and SIGINT end it in order. TLS is not spoken: put a proxy in front.\nExit codes: 0 ended in order, 1 failed, 2 a wrong option "
+           "or setting.\n");
     if (reco_settings_help(&settings, 0, NULL) == RECO_OK)
         printf("\nsettings:\n%s", settings);
     reco_free(settings);
@@ -210,7 +215,8 @@ static int help(const program_service *service) {
 }
 
 /* Everything between the open engine and the signal that ends it. */
-static reco_status run_server(const program_service *service, const service_options *options, const reco_settings *settings, reco_engine *engine, reco_error *err) {
+static reco_status run_server(const program_service *service, const service_options *options, const reco_settings *settings, reco_engine *engine,
+                              reco_error *err) {
     http_route routes[HTTP_ROUTES_MAX];
     size_t count = 0;
     http_standard standard = {.engine = engine};

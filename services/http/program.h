@@ -1,7 +1,7 @@
 /* http/program.h - what all our programs do alike: settings from flags, environment and file, an engine, a server, an orderly end.
  *
- * Precedence: flags, then RECO_* of the environment, then the file (--config, or RECO_CONFIG). Exit codes: 0 all went well, 1 it failed, 2 the command line or a
- * setting is wrong. */
+ * Precedence: flags, then RECO_* of the environment, then the file (--config, or RECO_CONFIG). Exit codes: 0 all went well, 1 it failed, 2 the
+ * command line or a setting is wrong. */
 #ifndef HTTP_PROGRAM_H
 #define HTTP_PROGRAM_H
 
@@ -33,8 +33,8 @@ void program_log_start(const reco_settings *settings);
 /* One setting, by its name. */
 reco_status program_setting_u32(uint32_t *out, const reco_settings *settings, const char *name, reco_error *err);
 
-/* A server with the limits the settings state; `listen` NULL: the setting `listen_setting`. Says {"listening":"ADDRESS:PORT"} in the log and, with `port_file`, writes the
- * port to that file, by rename. */
+/* A server with the limits the settings state; `listen` NULL: the setting `listen_setting`. Says {"listening":"ADDRESS:PORT"} in the log and, with
+ * `port_file`, writes the port to that file, by rename. */
 typedef struct program_server {
     const char *name, *listen, *listen_setting, *port_file;
     const http_route *routes;
@@ -58,7 +58,7 @@ typedef struct program_service {
     const char *listen_setting; /* "services.ingest_listen" */
     const char *listen_default; /* for --help */
     uint32_t open_flags;
-    const option_spec *options;      /* of its own; NULL: none */
+    const option_spec *options; /* of its own; NULL: none */
     size_t option_count;
     void *option_target;
     /* Appends the routes of the service, *count grows; may start what it runs beside. `stop`, NULL allowed, ends that once the server is closed. */

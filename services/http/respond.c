@@ -9,11 +9,32 @@
 #include "http/log.h"
 
 static const char *reason(int status) {
-    static const struct { int status; const char *text; } reasons[] = {
-        {200, "OK"}, {202, "Accepted"}, {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
-        {405, "Method Not Allowed"}, {408, "Request Timeout"}, {409, "Conflict"}, {411, "Length Required"}, {413, "Content Too Large"}, {414, "URI Too Long"},
-        {415, "Unsupported Media Type"}, {417, "Expectation Failed"}, {422, "Unprocessable Content"}, {429, "Too Many Requests"},
-        {500, "Internal Server Error"}, {501, "Not Implemented"}, {503, "Service Unavailable"}, {505, "HTTP Version Not Supported"}, {507, "Insufficient Storage"},
+    static const struct {
+        int status;
+        const char *text;
+    } reasons[] = {
+        {200, "OK"},
+        {202, "Accepted"},
+        {304, "Not Modified"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {411, "Length Required"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
+        {417, "Expectation Failed"},
+        {422, "Unprocessable Content"},
+        {429, "Too Many Requests"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {503, "Service Unavailable"},
+        {505, "HTTP Version Not Supported"},
+        {507, "Insufficient Storage"},
     };
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
         if (reasons[i].status == status)
@@ -38,8 +59,8 @@ static void date(char out[40]) {
     time_t now = time(NULL);
     struct tm t;
     gmtime_r(&now, &t);
-    snprintf(out, 40, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + t.tm_wday * 3, t.tm_mday, months + t.tm_mon * 3, t.tm_year + 1900, t.tm_hour, t.tm_min,
-             t.tm_sec);
+    snprintf(out, 40, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + t.tm_wday * 3, t.tm_mday, months + t.tm_mon * 3, t.tm_year + 1900, t.tm_hour,
+             t.tm_min, t.tm_sec);
 }
 
 static void write_answer(http_request *request, const char *head, size_t head_size, const char *body, size_t size) {
@@ -93,8 +114,8 @@ static void send_answer(http_request *request, int status, const headers *with, 
     request->status = status;
     bool keep = keeps(request);
     date(now);
-    int used = snprintf(head, sizeof head, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: %s\r\n", status, reason(status), now,
-                        with->content_type, length, keep ? "keep-alive" : "close");
+    int used = snprintf(head, sizeof head, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: %s\r\n", status,
+                        reason(status), now, with->content_type, length, keep ? "keep-alive" : "close");
     if (with->flags & HTTP_PERSONAL)
         used += snprintf(head + used, sizeof head - (size_t)used, "Cache-Control: private, no-store\r\n");
     if (etag[0])

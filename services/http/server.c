@@ -118,15 +118,18 @@ static void note_request(const http_request *request, uint64_t nanoseconds) {
     const char *method = request->info->request_method ? request->info->request_method : "";
     http_text_printf(&fields, "\"service\":\"%s\",\"method\":", request->server->name);
     http_text_json(&fields, method, strlen(method));
-    http_text_printf(&fields, ",\"route\":\"%s\",\"status\":%d,\"us\":%llu", request->route == HTTP_NO_ROUTE ? "" : route_path(request->server, request->route),
-                     request->status, (unsigned long long)(nanoseconds / 1000));
+    http_text_printf(&fields, ",\"route\":\"%s\",\"status\":%d,\"us\":%llu",
+                     request->route == HTTP_NO_ROUTE ? "" : route_path(request->server, request->route), request->status,
+                     (unsigned long long)(nanoseconds / 1000));
     http_log(RECO_LOG_DEBUG, "http", fields.data, "request");
     http_text_dispose(&fields);
 }
 
 static http_request new_request(struct mg_connection *connection) {
-    return (http_request){
-        .server = mg_get_user_data(mg_get_context(connection)), .connection = connection, .info = mg_get_request_info(connection), .route = HTTP_NO_ROUTE};
+    return (http_request){.server = mg_get_user_data(mg_get_context(connection)),
+                          .connection = connection,
+                          .info = mg_get_request_info(connection),
+                          .route = HTTP_NO_ROUTE};
 }
 
 static void account(http_request *request, uint64_t started) {
@@ -285,11 +288,29 @@ static struct mg_context *start(http_server *server, const http_options *options
     snprintf(threads, sizeof threads, "%u", server->threads + HTTP_SPARE_THREADS);
     snprintf(keep, sizeof keep, "%u", options->keep_alive_ms ? options->keep_alive_ms : 60000);
     snprintf(request, sizeof request, "%u", server->request_ms);
-    const char *settings[] = {"listening_ports", listen, "num_threads", threads, "connection_queue", "1024", "listen_backlog", "2048", "tcp_nodelay", "1",
-                              "enable_keep_alive", "yes", "keep_alive_timeout_ms", keep, "request_timeout_ms", request, "decode_url", "no",
-                              "max_request_size", "16384", NULL};
-    const struct mg_callbacks callbacks = {.begin_request = on_request, .http_error = on_error, .init_connection = on_open, .connection_close = on_close,
-                                           .log_message = on_log};
+    const char *settings[] = {"listening_ports",
+                              listen,
+                              "num_threads",
+                              threads,
+                              "connection_queue",
+                              "1024",
+                              "listen_backlog",
+                              "2048",
+                              "tcp_nodelay",
+                              "1",
+                              "enable_keep_alive",
+                              "yes",
+                              "keep_alive_timeout_ms",
+                              keep,
+                              "request_timeout_ms",
+                              request,
+                              "decode_url",
+                              "no",
+                              "max_request_size",
+                              "16384",
+                              NULL};
+    const struct mg_callbacks callbacks = {
+        .begin_request = on_request, .http_error = on_error, .init_connection = on_open, .connection_close = on_close, .log_message = on_log};
     return mg_start(&callbacks, server, settings);
 }
 

@@ -39,8 +39,8 @@ static void ready(http_request *request, void *context) {
         http_send_error(request, &err);
         return;
     }
-    int size = details ? snprintf(body, sizeof body, "{\"status\":\"ready\",\"service\":\"%s\",\"version\":\"%s\",\"lag\":%lld,\"lag_ms\":%lld}\n", request->server->name,
-                                  reco_version(), (long long)lag, (long long)lag_ms)
+    int size = details ? snprintf(body, sizeof body, "{\"status\":\"ready\",\"service\":\"%s\",\"version\":\"%s\",\"lag\":%lld,\"lag_ms\":%lld}\n",
+                                  request->server->name, reco_version(), (long long)lag, (long long)lag_ms)
                        : snprintf(body, sizeof body, "{\"status\":\"ready\"}\n");
     http_send(request, 200, HTTP_JSON, body, (size_t)size, 0);
 }

@@ -51,7 +51,10 @@ void http_text_printf(http_text *text, const char *format, ...) {
 
 /* Bytes of the UTF-8 sequence at `at`, 0 when it is none. */
 static size_t sequence(const unsigned char *at, size_t left) {
-    static const struct { unsigned char low, high; size_t size; } forms[] = {{0x00, 0x7f, 1}, {0xc2, 0xdf, 2}, {0xe0, 0xef, 3}, {0xf0, 0xf4, 4}};
+    static const struct {
+        unsigned char low, high;
+        size_t size;
+    } forms[] = {{0x00, 0x7f, 1}, {0xc2, 0xdf, 2}, {0xe0, 0xef, 3}, {0xf0, 0xf4, 4}};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         if (at[0] < forms[i].low || at[0] > forms[i].high)
             continue;
@@ -60,7 +63,8 @@ static size_t sequence(const unsigned char *at, size_t left) {
         for (size_t k = 1; k < forms[i].size; k++)
             if ((at[k] & 0xc0) != 0x80)
                 return 0;
-        bool bad = (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f);
+        bool bad =
+            (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f);
         return bad ? 0 : forms[i].size;
     }
     return 0;

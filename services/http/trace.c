@@ -1,4 +1,5 @@
-/* http/trace.c - W3C trace context: a valid traceparent is taken over, its trace id kept, with a span id of this server's own; a bad one is as none. */
+/* http/trace.c - W3C trace context: a valid traceparent is taken over, its trace id kept, with a span id of this server's own; a bad one is as none.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

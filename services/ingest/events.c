@@ -1,5 +1,5 @@
-/* ingest/events.c - events in over HTTP: one object or an array as application/json, one object a line as application/x-ndjson. The library parses, checks,
- * stores and words the answer; requests under way at the same time share its commits. */
+/* ingest/events.c - events in over HTTP: one object or an array as application/json, one object a line as application/x-ndjson. The library parses,
+ * checks, stores and words the answer; requests under way at the same time share its commits. */
 #include <string.h>
 #include <strings.h>
 

@@ -1,5 +1,5 @@
-/* processor/workers.c - one thread, one processor: step while there is something to do, else wait to be told. A step that fails is logged and tried again
- * after a second: learning waits, it never skips. What fails again with the same words is not logged again. */
+/* processor/workers.c - one thread, one processor: step while there is something to do, else wait to be told. A step that fails is logged and tried
+ * again after a second: learning waits, it never skips. What fails again with the same words is not logged again. */
 #include "processor/workers.h"
 
 #include <pthread.h>

@@ -1,9 +1,9 @@
 /* bench_http.c - from an event to its visible effect, through HTTP: bench_http [events/s] [seconds] [connections].
  *
- * Imports a generated history, starts `reco serve` beside itself, and sends single events at a fixed rate, each at its planned moment whatever became of those
- * before (open loop): late answers count from when they should have been asked for. Every PROBE-th event is of a user never seen; behind its POST goes a
- * GET /recommendations with the position it answered, and the effect is there when that answer reflects it: not behind, not a fallback, with the posted item
- * as a reason. Floor, in the same run and under the same load: two GET /health one after the other. */
+ * Imports a generated history, starts `reco serve` beside itself, and sends single events at a fixed rate, each at its planned moment whatever became
+ * of those before (open loop): late answers count from when they should have been asked for. Every PROBE-th event is of a user never seen; behind its
+ * POST goes a GET /recommendations with the position it answered, and the effect is there when that answer reflects it: not behind, not a fallback,
+ * with the posted item as a reason. Floor, in the same run and under the same load: two GET /health one after the other. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -79,7 +79,7 @@ static const char *ask(int fd, const char *request, size_t size, char *answer, s
 typedef struct sender {
     pthread_t thread;
     int number, ingest_port, api_port;
-    int64_t start, period;  /* its first event, and the time between two, ns */
+    int64_t start, period; /* its first event, and the time between two, ns */
     long count;
     double *effect, *post, *floor; /* ms, of the probes */
     long probes, missed;
@@ -94,7 +94,8 @@ static void wait_until(int64_t moment) {
 static size_t make_post(char *out, size_t room, const char *user, int item) {
     char body[256];
     int size = snprintf(body, sizeof body, "{\"user_id\":\"%s\",\"item_id\":\"common-%d\",\"event_type\":\"view\"}", user, item);
-    return (size_t)snprintf(out, room, "POST /events HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", size, body);
+    return (size_t)snprintf(out, room, "POST /events HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", size,
+                            body);
 }
 
 static bool is_visible(const char *body, int item) {
@@ -110,8 +111,9 @@ static void probe(sender *self, int ingest, int api, char *answer, size_t room, 
     double posted = (double)(now_ns() - planned) / 1e6;
     const char *at = strstr(body, "\"position\":\"");
     need(at && sscanf(at + 12, "%1199[^\"]", position) == 1, "an answer without a position");
-    size_t size = (size_t)snprintf(request, sizeof request, "GET /recommendations?user_id=%s&limit=20&wait_ms=1000&min_position=%s HTTP/1.1\r\nHost: bench\r\n\r\n",
-                                   user, position);
+    size_t size =
+        (size_t)snprintf(request, sizeof request,
+                         "GET /recommendations?user_id=%s&limit=20&wait_ms=1000&min_position=%s HTTP/1.1\r\nHost: bench\r\n\r\n", user, position);
     body = ask(api, request, size, answer, room, 200);
     self->effect[self->probes] = (double)(now_ns() - planned) / 1e6;
     self->post[self->probes] = posted;
@@ -205,7 +207,8 @@ static int by_value(const void *a, const void *b) {
 
 static void report(const char *what, double *values, long count) {
     qsort(values, (size_t)count, sizeof *values, by_value);
-    printf("  %-44s p50 %6.3f  p90 %6.3f  p99 %6.3f  max %7.3f ms\n", what, values[count / 2], values[count * 9 / 10], values[count * 99 / 100], values[count - 1]);
+    printf("  %-44s p50 %6.3f  p90 %6.3f  p99 %6.3f  max %7.3f ms\n", what, values[count / 2], values[count * 9 / 10], values[count * 99 / 100],
+           values[count - 1]);
 }
 
 static void run_load(sender *senders, int connections, int ingest_port, int api_port, long rate, long seconds) {
@@ -240,7 +243,8 @@ static void print_results(sender *senders, int connections, long rate, long seco
         events += senders[i].count;
         missed += senders[i].missed;
     }
-    printf("HTTP, %ld events/s for %ld s on %d connections, %ld events, %ld probes by new users, %ld without effect\n", rate, seconds, connections, events, probes, missed);
+    printf("HTTP, %ld events/s for %ld s on %d connections, %ld events, %ld probes by new users, %ld without effect\n", rate, seconds, connections,
+           events, probes, missed);
     report("event to visible effect (POST, then GET)", all, probes);
     report("of that until the POST is answered: durable", all + probes, probes);
     report("floor: two GET /health", all + 2 * probes, probes);
@@ -263,7 +267,8 @@ int main(int argc, char **argv) {
     snprintf(history, sizeof history, "%s/history.csv", dir);
     snprintf(ports, sizeof ports, "%s/ports", dir);
     write_history(history);
-    char name[] = "reco", data_option[] = "--data", import[] = "import", format[] = "--format", csv[] = "csv", shift[] = "--shift-time", json[] = "--json";
+    char name[] = "reco", data_option[] = "--data", import[] = "import", format[] = "--format", csv[] = "csv", shift[] = "--shift-time",
+         json[] = "--json";
     run_to_end(reco, (char *const[]){name, data_option, data, import, format, csv, shift, json, history, NULL});
     char serve[] = "serve", ingest[] = "--ingest-listen", api[] = "--api-listen", processor[] = "--processor-listen", port_file[] = "--port-file";
     pid_t server = spawn(reco, (char *const[]){name, data_option, data, serve, ingest, any, api, any, processor, any, port_file, ports, NULL});
@@ -279,7 +284,8 @@ int main(int argc, char **argv) {
     struct rusage used;
     need(wait4(server, &result, 0, &used) == server && WIFEXITED(result) && WEXITSTATUS(result) == 0, "reco serve did not end in order");
     print_results(senders, connections, rate, seconds);
-    printf("  reco serve, all it did (start, commits, learning, warming included): %.0f us CPU an event\n", cpu_us(&used) / (double)(rate * (seconds + 1)));
+    printf("  reco serve, all it did (start, commits, learning, warming included): %.0f us CPU an event\n",
+           cpu_us(&used) / (double)(rate * (seconds + 1)));
     for (int i = 0; i < connections; i++)
         free(senders[i].effect);
     free(senders);

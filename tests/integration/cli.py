@@ -29,9 +29,12 @@ class Line(WithData):
         self.assertRegex(run("reco-api", "--version", check=0).stdout, r"^reco-api .*\d+\.\d+\.\d+")
 
     def test_wrong_lines(self):
-        for line in (["nonsense"], ["--nonsense"], ["stats", "--nonsense"], ["recommend"], ["recommend", "a", "b"], ["recommend", "u", "--limit", "x"],
-                     ["recommend", "u", "--limit"], ["recommend", "u", "--limit", "-1"], ["stats", "--json=yes"], ["import", "--format", "csv"], ["import", "x"],
-                     ["popular", "--window", "3 moons"], ["popular", "--as-of", "2026-01-01"], ["generate", "--late", "1.5"], ["generate", "--format", "xml"],
+        for line in (["nonsense"], ["--nonsense"], ["stats", "--nonsense"], ["recommend"], ["recommend", "a", "b"],
+                     ["recommend", "u", "--limit", "x"],
+                     ["recommend", "u", "--limit"], ["recommend", "u", "--limit", "-1"], ["stats", "--json=yes"], ["import", "--format", "csv"],
+                     ["import", "x"],
+                     ["popular", "--window", "3 moons"], ["popular", "--as-of", "2026-01-01"], ["generate", "--late", "1.5"],
+                     ["generate", "--format", "xml"],
                      ["stats", "--set", "no.such.setting=1"], ["stats", "--set", "partitions"], ["stats", "--set", "partitions=zero"]):
             done = run("reco", "--data", self.data, *line)
             self.assertEqual(done.returncode, 2, (line, done.stderr))
@@ -52,7 +55,8 @@ class Line(WithData):
         self.assertEqual(run("reco", "--data", self.data, "import", "--format", "csv", self.folder + "/none.csv").returncode, 1)
         self.assertEqual(run("reco", "--config", self.folder + "/none.yaml", "stats").returncode, 1)
         with open("/dev/full", "w") as full:
-            done = subprocess.run([os.path.join(BIN, "reco"), "generate", "--events", "100000"], stdout=full, stderr=subprocess.PIPE, text=True, env=environment())
+            done = subprocess.run([os.path.join(BIN, "reco"), "generate", "--events", "100000"], stdout=full,
+                                  stderr=subprocess.PIPE, text=True, env=environment())
         self.assertEqual(done.returncode, 1)
         self.assertTrue(one_line(done.stderr), done.stderr)
 

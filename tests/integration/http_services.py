@@ -95,7 +95,8 @@ class Events(WithData):
     def test_lengths(self):
         head = b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         self.assertIn(b" 411 ", raw(self.port, head + b"Connection: close\r\n\r\n"))
-        for lengths in (b"Content-Length: 5abc\r\n", b"Content-Length: 2\r\nContent-Length: 3\r\n", b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+        for lengths in (b"Content-Length: 5abc\r\n", b"Content-Length: 2\r\nContent-Length: 3\r\n",
+                        b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
                         b"Content-Length: -1\r\n", b"Content-Length: 99999999999999999999\r\n"):
             answer = raw(self.port, head + lengths + b"\r\n{}")
             self.assertRegex(answer, rb"^HTTP/1.1 4(00|11|13) ", lengths)
@@ -104,7 +105,8 @@ class Events(WithData):
 
     def test_expect_continue(self):
         body = json.dumps(event("u", "a")).encode()
-        head = b"POST /events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+        head = (b"POST /events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+                b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n")
         with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as connection:
             connection.sendall(head % len(body))
             self.assertIn(b" 100 ", connection.recv(1000))
@@ -122,8 +124,10 @@ class Events(WithData):
         self.assertEqual(ask(self.port, "HEAD", "/health").body, b"")
 
     def test_malformed(self):
-        for data in (b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n", b"\r\n" * 10, b"GET " + b"x" * 100,
-                     b"POST /events HTTP/1.1\r\n" + b"h: v\r\n" * 200 + b"\r\n", b"GET /" + b"%" * 300 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"):
+        for data in (b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n", b"\r\n" * 10,
+                     b"GET " + b"x" * 100,
+                     b"POST /events HTTP/1.1\r\n" + b"h: v\r\n" * 200 + b"\r\n",
+                     b"GET /" + b"%" * 300 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"):
             answer = raw(self.port, data)
             if answer:
                 self.assertRegex(answer, rb"^HTTP/1.1 [45]\d\d ", data)
@@ -215,7 +219,8 @@ class Answers(WithData):
                             ("/recommendations?user_id=u&user_id=v", "user_id"), ("/recommendations?user_id=u&limit=-1", "limit"),
                             ("/recommendations?user_id=u&limit=0", "limit"), ("/recommendations?user_id=u&limit=100000", "limit"),
                             ("/recommendations?user_id=u&min_position=zzz", "min_position"), ("/recommendations?user_id=%ff", "user_id"),
-                            ("/recommendations?user_id=u&as_of=yesterday", "as_of"), ("/popular?window=x", "window"), ("/popular?user_id=u", "user_id"),
+                            ("/recommendations?user_id=u&as_of=yesterday", "as_of"), ("/popular?window=x", "window"),
+                            ("/popular?user_id=u", "user_id"),
                             ("/ready?verbos", "verbos"), ("/health?x=1", "x"), ("/metrics?x=1", "x")):
             self.assert_problem(get(self.api, path), 400, field)
 
@@ -258,7 +263,8 @@ class Metrics(WithData):
         get(self.all.ingest, "/nothing/of/the/kind")
         ask(self.all.ingest, "TRACE", "/events")
         text = self.read(self.all.ingest)
-        for labels in ('method="POST",route="/events",status="202"', 'method="POST",route="/events",status="400"', 'method="GET",route="",status="404"',
+        for labels in ('method="POST",route="/events",status="202"', 'method="POST",route="/events",status="400"',
+                       'method="GET",route="",status="404"',
                        'method="other",route="/events",status="405"'):
             self.assertEqual(self.value(text, "http_requests_total{%s}" % labels), 1, labels)
             self.assertEqual(self.value(text, 'http_request_duration_seconds_bucket{%s,le="+Inf"}' % labels), 1)
@@ -350,7 +356,8 @@ class Ending(WithData):
         service = self.service("reco-ingest")
         body = json.dumps(event("u", "a")).encode()
         with socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE) as slow:
-            slow.sendall(b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body[:5]))
+            slow.sendall(b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                         b"Content-Length: %d\r\n\r\n%s" % (len(body), body[:5]))
             wait_for(lambda: b"http_requests_in_flight 2" in get(service.port, "/metrics").body, "the request to be under way")
             service.process.send_signal(signal.SIGTERM)
             wait_for(lambda: get(service.port, "/ready").status == 503, "draining")
@@ -405,7 +412,8 @@ class Starting(WithData):
         self.assertEqual(post(self.service("reco-ingest", env=environment(RECO_CONFIG=config)).port, "/events", two).status, 413)
         env = environment(RECO_SERVICES_EVENTS_MAX="2")
         self.assertEqual(post(self.service("reco-ingest", "--config", config, env=env).port, "/events", two).status, 202)
-        self.assertEqual(post(self.service("reco-ingest", "--config", config, "--set", "services.events_max=1", env=env).port, "/events", two).status, 413)
+        flags = self.service("reco-ingest", "--config", config, "--set", "services.events_max=1", env=env)
+        self.assertEqual(post(flags.port, "/events", two).status, 413)
 
 
 if __name__ == "__main__":
