@@ -26,7 +26,7 @@ struct reco__names {
     struct block *blocks;
     uint32_t *slots;            /* number + 1; 0: empty */
     size_t slot_count;          /* a power of two */
-    uint64_t bytes;
+    _Atomic uint64_t bytes;
 };
 
 /* Where the entry of a number is. */
@@ -233,4 +233,4 @@ bool reco__names_get(reco_str *name, uint64_t *hash, const reco__names *names, u
 
 uint64_t reco__names_hash(const reco__names *names, uint32_t number) { return hash_at(names, number); }
 
-uint64_t reco__names_bytes(const reco__names *names) { return names->bytes; }
+uint64_t reco__names_bytes(const reco__names *names) { return atomic_load(&names->bytes); }

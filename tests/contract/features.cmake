@@ -8,6 +8,8 @@ foreach(backend lmdb memory)
     reco_test(test_features_${backend} SOURCES test_features_${backend}.c $<TARGET_OBJECTS:reco_features_suite> LABELS contract TIMEOUT 600)
 endforeach()
 
+reco_test(test_features_door SOURCES test_features_door.c $<TARGET_OBJECTS:reco_features_suite> LABELS contract)
+
 # reco_features_mutant(name file check FROM text TO text): lib/features/<file> with one piece of text changed, linked in front of the library. The named check must fail. The text must occur
 # exactly once, so that a mutant cannot quietly stop being one.
 function(reco_features_mutant name file check)
