@@ -93,7 +93,7 @@ typedef struct reco__state_walker {
     void *context;
     reco_status (*begin)(void *context, const reco_features_info *info, const reco_position *positions, reco_error *err);
     reco_status (*row)(void *context, const reco__row *row, reco_error *err);
-    reco_status (*cell)(void *context, uint32_t partition, reco_str user, const void *data, size_t size, reco_error *err);
+    reco_status (*cell)(void *context, uint32_t partition, reco_str user, const void *data, size_t size, int64_t expires_at, reco_error *err);
     reco_status (*head)(void *context, uint32_t item, const void *data, size_t size, reco_error *err);
 } reco__state_walker;
 reco_status reco__state_walk(reco__features *features, const reco__learn_rules *rules, uint32_t partitions, const reco__state_walker *walker,

@@ -28,10 +28,22 @@ static reco_status hashing_row(void *context, const reco__row *row, reco_error *
     return reco__state_hash_row(&hashing->hash, &hashing->scratch, hashing->features, row, err);
 }
 
-static reco_status hashing_cell(void *context, uint32_t partition, reco_str user, const void *data, size_t size, reco_error *err) {
+reco_status reco__cell_check_expiry(const reco__cell *cell, const reco__learn_rules *rules, reco_str user, int64_t expires_at, reco_error *err) {
+    if (expires_at == reco__cell_expires(cell, rules))
+        return RECO_OK;
+    return reco__fail(err, RECO_CORRUPT, "cell", "the cell of \"%.*s\" expires at %lld by its own times, %lld is stored",
+                      (int)(user.size < 100 ? user.size : 100), user.data, (long long)reco__cell_expires(cell, rules), (long long)expires_at);
+}
+
+static reco_status hashing_cell(void *context, uint32_t partition, reco_str user, const void *data, size_t size, int64_t expires_at,
+                                reco_error *err) {
     reco__hashing *hashing = context;
-    (void)partition;
+    if (hashing->stream && reco__stream_partition(hashing->stream, user.data, user.size) != partition)
+        return reco__fail(err, RECO_CORRUPT, "cell", "the cell of \"%.*s\" does not belong to partition %u", (int)(user.size < 100 ? user.size : 100),
+                          user.data, partition);
     reco_status status = reco__cell_canonical(&hashing->canonical, &hashing->cell, hashing->features, data, size, err);
+    if (status == RECO_OK)
+        status = reco__cell_check_expiry(&hashing->cell, hashing->rules, user, expires_at, err);
     if (status != RECO_OK)
         return status;
     reco__state_hash_cell(&hashing->hash, &hashing->scratch, user, hashing->canonical.data, hashing->canonical.size);
@@ -53,10 +65,11 @@ static reco_status hashing_head(void *context, uint32_t item, const void *data, 
     return reco__head_digest_make(&hashing->digests[item], hashing->features, &hashing->rules->boards, item, data, size, err);
 }
 
-reco_status reco__hashing_run(reco__hashing *hashing, reco__features *features, const reco__learn_rules *rules, uint32_t partitions, bool heads,
-                              const reco_call *call, reco_error *err) {
+reco_status reco__hashing_run(reco__hashing *hashing, reco__features *features, const reco__stream *stream, const reco__learn_rules *rules,
+                              uint32_t partitions, bool heads, const reco_call *call, reco_error *err) {
     reco__hashing_dispose(hashing);
     hashing->features = features;
+    hashing->stream = stream;
     hashing->rules = rules;
     hashing->partitions = partitions;
     reco__state_walker walker = {hashing, hashing_begin, hashing_row, hashing_cell, heads ? hashing_head : NULL};

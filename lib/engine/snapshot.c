@@ -86,7 +86,7 @@ static reco_status spill_name(void *context, uint32_t number, reco_str *name) {
     return mark(to, number) ? reco__features_item_name(name, &unused, to->engine->features, number) : RECO_CORRUPT;
 }
 
-static reco_status spill_cell(void *context, uint32_t partition, reco_str user, const void *data, size_t size, reco_error *err) {
+static reco_status spill_cell(void *context, uint32_t partition, reco_str user, const void *data, size_t size, int64_t expires_at, reco_error *err) {
     writer *to = context;
     reco_status status = RECO_OK;
     if (!to->cells_begun) { /* the last frame of rows */
@@ -95,6 +95,8 @@ static reco_status spill_cell(void *context, uint32_t partition, reco_str user, 
     }
     if (status == RECO_OK)
         status = reco__cell_decode(&to->cell, data, size, err);
+    if (status == RECO_OK)
+        status = reco__cell_check_expiry(&to->cell, &to->engine->rules, user, expires_at, err);
     reco__buf_reset(&to->canonical);
     if (status == RECO_OK)
         status = reco__cell_to_canonical(&to->canonical, &to->cell, spill_name, to, err);

@@ -194,7 +194,7 @@ static reco_status load_finish(loader *from, reco_error *err) {
     if (status != RECO_OK)
         return status;
     reco__hashing loaded = {0};
-    status = reco__hashing_run(&loaded, from->features, from->rules, from->partitions, false, from->call, err);
+    status = reco__hashing_run(&loaded, from->features, NULL, from->rules, from->partitions, false, from->call, err);
     reco__u128 total = reco__state_hash_total(&loaded.hash);
     reco__hashing_dispose(&loaded);
     if (status == RECO_OK && (total.low != from->hash.low || total.high != from->hash.high))

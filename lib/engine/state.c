@@ -97,7 +97,7 @@ static int walk_cell(void *context, uint32_t partition, reco_str user, const voi
         return walk_stop(at, reco__fail(&at->error, RECO_CORRUPT, "cell", "a cell claims partition %u of %u", partition, at->partitions));
     if (!at->walker->cell || expires_at < at->clocks[partition])
         return 0;
-    return walk_stop(at, at->walker->cell(at->walker->context, partition, user, data, size, &at->error));
+    return walk_stop(at, at->walker->cell(at->walker->context, partition, user, data, size, expires_at, &at->error));
 }
 
 static int walk_head(void *context, uint32_t item, const void *data, size_t size) {
