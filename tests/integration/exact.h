@@ -10,6 +10,7 @@
 typedef struct exact_facts {
     uint64_t sent, accepted, late, early, other; /* of ingest */
     uint64_t users;                              /* distinct ones among the accepted */
+    uint64_t records;                            /* of the stream, ticks included */
     reco_progress learned;                       /* of the reference */
     uint64_t cells, rows, entries;               /* of the reference, at its end */
     char hash[40];
