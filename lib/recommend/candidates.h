@@ -126,7 +126,7 @@ struct reco_candidates {
     bool collected;
     uint32_t *values;       /* after collecting; as long as item_room */
     int64_t *scores;        /* with own stages: after the ranker; as long as item_room */
-    uint32_t *places;       /* with own sources: place + 1 by item number, checked against items; as long as mark_room */
+    uint32_t *places;       /* with own sources: place by item number, to be checked against items */
     uint32_t place_room;
 
     /* ranking */

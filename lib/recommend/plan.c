@@ -29,8 +29,9 @@ static size_t object_size(const char *text) {
     bool quoted = false;
 
     for (size_t i = 0; text[i]; i++) {
-        if (quoted) {
-            i += text[i] == '\\' && text[i + 1];
+        if (quoted && text[i] == '\\' && text[i + 1]) {
+            i++;
+        } else if (quoted) {
             quoted = text[i] != '"';
         } else if (text[i] == '"') {
             quoted = true;

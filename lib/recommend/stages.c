@@ -146,27 +146,43 @@ static reco_status give(reco_candidates *c, size_t place, int64_t score, uint32_
     return RECO_OK;
 }
 
-/* Where an item stands among the candidates; it is made one when it is none. */
+static reco_status reserve_places(reco_candidates *c, reco_error *err) {
+    if (c->place_room >= c->mark_room) {
+        return RECO_OK;
+    }
+    uint32_t *places = reco__realloc_array(c->places, c->mark_room, sizeof(*places));
+    if (!places) {
+        return reco__no_memory(err);
+    }
+    memset(places + c->place_room, 0, (c->mark_room - c->place_room) * sizeof(*places));
+    c->places = places;
+    c->place_room = c->mark_room;
+    return RECO_OK;
+}
+
+/* Whether a place that was noted, perhaps for another question, is still right. */
+static bool place_holds(const reco_candidates *c, uint32_t item) { return c->places[item] < c->count && c->items[c->places[item]] == item; }
+
+/* Where an item stands among the candidates; it is made one when it is none. Built-in sources note no places: the first that is missing has all of them noted. */
 static reco_status find_place(size_t *place, reco_candidates *c, uint32_t item, reco_error *err) {
-    size_t room = c->place_room;
-    void *places = c->places;
     reco_status status = reco__candidates_reserve_items(c, c->count + 1, err);
 
     if (status == RECO_OK) {
         status = reco__candidates_reserve_marks(c, item + 1, err);
     }
+    if (status == RECO_OK) {
+        status = reserve_places(c, err);
+    }
     if (status != RECO_OK) {
         return status;
     }
-    bool grown = reco__candidates_grow(&places, &room, c->mark_room, sizeof(*c->places));
-    c->places = places;
-    if (!grown) {
-        return reco__no_memory(err);
-    }
-    c->place_room = (uint32_t)(room < UINT32_MAX ? room : UINT32_MAX);
     if (c->marks[item] == 0) {
         c->places[item] = (uint32_t)c->count;
         reco__candidates_list(c, item, 0);
+    } else if (!place_holds(c, item)) {
+        for (size_t i = 0; i < c->count; i++) {
+            c->places[c->items[i]] = (uint32_t)i;
+        }
     }
     *place = c->places[item];
     return RECO_OK;
