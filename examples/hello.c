@@ -16,9 +16,10 @@ static const reco_str horror = TEXT("Horror"), drama = TEXT("Drama");
 static const reco_item items[] = {ITEM("f1", "Alien", &horror), ITEM("f2", "The Thing", &horror), ITEM("f3", "Solaris", &drama),
                                   ITEM("f4", "Stalker", &drama)};
 
-static const reco_event history[] = {EVENT("ann", "f1", "view"), EVENT("ann", "f2", "view"), EVENT("ann", "f3", "view"), EVENT("bob", "f1", "view"),
-                                     EVENT("bob", "f2", "like"), EVENT("cid", "f3", "view"), EVENT("cid", "f4", "purchase"), EVENT("dan", "f4", "view"),
-                                     EVENT("dan", "f3", "view"), EVENT("eve", "f1", "view")};
+static const reco_event history[] = {EVENT("ann", "f1", "view"), EVENT("ann", "f2", "view"), EVENT("ann", "f3", "view"),
+                                     EVENT("bob", "f1", "view"), EVENT("bob", "f2", "like"), EVENT("cid", "f3", "view"),
+                                     EVENT("cid", "f4", "purchase"), EVENT("dan", "f4", "view"), EVENT("dan", "f3", "view"),
+                                     EVENT("eve", "f1", "view")};
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
