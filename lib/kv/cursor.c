@@ -1,5 +1,5 @@
-/* kv/cursor.c - keys, values and cursors: thin, because everything hot goes through here. Cursor objects live in the transaction; those of pooled read transactions keep
- * LMDB's cursor between uses and renew it. */
+/* kv/cursor.c - keys, values and cursors: thin, because everything hot goes through here. Cursor objects live in the transaction; those of pooled
+ * read transactions keep LMDB's cursor between uses and renew it. */
 #include "kv/internal.h"
 
 #include <errno.h>
@@ -75,7 +75,8 @@ reco_status reco__kv_put(reco__kv_txn *txn, reco__kv_table table, const void *ke
     return put(txn, table, key, key_size, &v, 0, err);
 }
 
-reco_status reco__kv_append(reco__kv_txn *txn, reco__kv_table table, const void *key, size_t key_size, const void *value, size_t size, reco_error *err) {
+reco_status reco__kv_append(reco__kv_txn *txn, reco__kv_table table, const void *key, size_t key_size, const void *value, size_t size,
+                            reco_error *err) {
     MDB_val v = val(value, size);
     return put(txn, table, key, key_size, &v, MDB_APPEND, err);
 }
@@ -97,7 +98,8 @@ reco_status reco__kv_delete(reco__kv_txn *txn, reco__kv_table table, const void 
     return rc == 0 || rc == MDB_NOTFOUND ? RECO_OK : failed(txn, rc, "delete", err);
 }
 
-/* --- cursors ----------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- cursors
+ * ----------------------------------------------------------------------------------------------------------------------------------------- */
 
 /* A free cursor of the transaction: best one that was on the same table, else an empty one, else any. NULL: all are in use. */
 static reco__kv_cursor *pick(reco__kv_txn *txn, reco__kv_table table) {

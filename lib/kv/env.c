@@ -1,11 +1,12 @@
 /* kv/env.c - opening, sharing and closing environments; tables.
  *
- * The registry lists every environment this process has open, by device and inode of its folder: LMDB may be opened once per process only. The registry's mutex is held
- * across fork, so that the child finds the list whole; the child closes the lock files it has inherited (they would keep the locks of a dead parent alive)
- * and leaves the rest alone: its handles answer FORKED, and it may open the same folder anew.
+ * The registry lists every environment this process has open, by device and inode of its folder: LMDB may be opened once per process only. The
+ * registry's mutex is held across fork, so that the child finds the list whole; the child closes the lock files it has inherited (they would keep the
+ * locks of a dead parent alive) and leaves the rest alone: its handles answer FORKED, and it may open the same folder anew.
  *
- * Opening, under the guard byte of the lock file: take the presence, discard what cannot be trusted (NOSYNC), look at the meta pages (precheck.c), let LMDB open
- * the file, check or write the table that names format, version and identity. The last process to close a NOSYNC environment syncs it and marks it clean.
+ * Opening, under the guard byte of the lock file: take the presence, discard what cannot be trusted (NOSYNC), look at the meta pages (precheck.c),
+ * let LMDB open the file, check or write the table that names format, version and identity. The last process to close a NOSYNC environment syncs it
+ * and marks it clean.
  *
  * MDB_NOMEMINIT is not used: pages are cleared, so that no heap content reaches the file. */
 #include "kv/internal.h"
@@ -194,7 +195,8 @@ static reco_status check_format(reco__kv *kv, bool *fresh, reco_error *err) {
     return RECO_OK;
 }
 
-/* --- making and freeing the object --------------------------------------------------------------------------------------------------------------- */
+/* --- making and freeing the object ---------------------------------------------------------------------------------------------------------------
+ */
 
 static void release(reco__kv *kv) {
     if (!kv) {
@@ -311,7 +313,8 @@ static reco_status create(reco__kv **out, const reco__kv_options *options, reco_
     return RECO_OK;
 }
 
-/* --- opening ------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- opening -------------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static reco_status check_options(const reco__kv_options *options, reco_error *err) {
     if (!options->format || !*options->format || strlen(options->format) > 63) {
@@ -515,7 +518,8 @@ reco_status reco__kv_open(reco__kv **out, const reco__kv_options *options, bool 
     return status;
 }
 
-/* --- closing ------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- closing -------------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static void stop_on_disk(reco__kv *kv) {
     bool guarded = reco__kv_guard_take(kv->lock_fd, NULL) == RECO_OK;
@@ -553,7 +557,8 @@ void reco__kv_close(reco__kv *kv) {
     reco__kv_registry_unlock();
 }
 
-/* --- what is known of it -------------------------------------------------------------------------------------------------------------------------- */
+/* --- what is known of it --------------------------------------------------------------------------------------------------------------------------
+ */
 
 void reco__kv_id(const reco__kv *kv, uint8_t out[16]) { memcpy(out, kv->id, 16); }
 
@@ -603,7 +608,8 @@ reco_status reco__kv_share(void **out, reco__kv *kv, const char *name, size_t si
     return status;
 }
 
-/* --- tables ------------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- tables
+ * ------------------------------------------------------------------------------------------------------------------------------------------ */
 
 static uint32_t find_table(const reco__kv *kv, const char *name) {
     for (uint32_t i = 0; i < kv->table_count; i++) {
@@ -614,8 +620,8 @@ static uint32_t find_table(const reco__kv *kv, const char *name) {
     return UINT32_MAX;
 }
 
-/* A table's number is made known to LMDB in a transaction of its own; under tables_mutex only one such is open. The list grows while the gate is held open
- * by a transaction of ours, so that whoever works behind the gate finds list and numbers in agreement. Takes `name` when OK. */
+/* A table's number is made known to LMDB in a transaction of its own; under tables_mutex only one such is open. The list grows while the gate is held
+ * open by a transaction of ours, so that whoever works behind the gate finds list and numbers in agreement. Takes `name` when OK. */
 static reco_status add_existing(reco__kv_table *out, reco__kv *kv, char *name, reco_error *err) {
     MDB_txn *mt;
     MDB_dbi dbi;
@@ -696,7 +702,8 @@ reco_status reco__kv_table_open(reco__kv_table *out, reco__kv *kv, const char *n
     return status;
 }
 
-/* --- accounting ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- accounting
+ * ---------------------------------------------------------------------------------------------------------------------------------------- */
 
 /* Pages in LMDB's list of free ones: each value is a count followed by page numbers. */
 static int count_free(uint64_t *pages, MDB_txn *mt) {

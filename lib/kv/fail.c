@@ -45,22 +45,34 @@ static reco_status fail_system(reco__kv *kv, int rc, const char *what, reco_erro
 
 reco_status reco__kv_fail(reco__kv *kv, int rc, const char *what, reco_error *err) {
     switch (rc) {
-    case MDB_NOTFOUND: return reco__fail(err, RECO_NOT_FOUND, NULL, "%s: not found", what);
-    case MDB_KEYEXIST: return reco__fail(err, RECO_CONFLICT, NULL, "%s: the key is not beyond the last one", what);
-    case MDB_MAP_FULL: return reco__fail(err, RECO_FULL, "map_size", "%s: the store has reached its map size", what);
-    case MDB_DBS_FULL: return reco__fail(err, RECO_FULL, "max_tables", "%s: no room for another table", what);
-    case MDB_READERS_FULL: return reco__fail(err, RECO_BUSY, NULL, "%s: all reader slots are taken", what);
-    case MDB_TXN_FULL: return reco__fail(err, RECO_TOO_LARGE, NULL, "%s: the transaction is too large", what);
-    case MDB_MAP_RESIZED: return reco__fail(err, RECO_BUSY, "map_size", "%s: the map is being resized", what);
-    case MDB_PANIC: return reco__fail(err, RECO_UNAVAILABLE, NULL, "%s: the store failed and is to be opened again", what);
-    case MDB_BAD_VALSIZE: return reco__fail(err, RECO_TOO_LARGE, NULL, "%s: key of 0 or more than 511 bytes, or value too large", what);
+    case MDB_NOTFOUND:
+        return reco__fail(err, RECO_NOT_FOUND, NULL, "%s: not found", what);
+    case MDB_KEYEXIST:
+        return reco__fail(err, RECO_CONFLICT, NULL, "%s: the key is not beyond the last one", what);
+    case MDB_MAP_FULL:
+        return reco__fail(err, RECO_FULL, "map_size", "%s: the store has reached its map size", what);
+    case MDB_DBS_FULL:
+        return reco__fail(err, RECO_FULL, "max_tables", "%s: no room for another table", what);
+    case MDB_READERS_FULL:
+        return reco__fail(err, RECO_BUSY, NULL, "%s: all reader slots are taken", what);
+    case MDB_TXN_FULL:
+        return reco__fail(err, RECO_TOO_LARGE, NULL, "%s: the transaction is too large", what);
+    case MDB_MAP_RESIZED:
+        return reco__fail(err, RECO_BUSY, "map_size", "%s: the map is being resized", what);
+    case MDB_PANIC:
+        return reco__fail(err, RECO_UNAVAILABLE, NULL, "%s: the store failed and is to be opened again", what);
+    case MDB_BAD_VALSIZE:
+        return reco__fail(err, RECO_TOO_LARGE, NULL, "%s: key of 0 or more than 511 bytes, or value too large", what);
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_CURSOR_FULL:
     case MDB_PAGE_FULL:
-    case MDB_INVALID: return reco__fail(err, RECO_CORRUPT, NULL, "%s: %s", what, mdb_strerror(rc));
-    case MDB_VERSION_MISMATCH: return reco__fail(err, RECO_NEWER, NULL, "%s: another version of LMDB's format", what);
-    default: break;
+    case MDB_INVALID:
+        return reco__fail(err, RECO_CORRUPT, NULL, "%s: %s", what, mdb_strerror(rc));
+    case MDB_VERSION_MISMATCH:
+        return reco__fail(err, RECO_NEWER, NULL, "%s: another version of LMDB's format", what);
+    default:
+        break;
     }
     if (rc > 0) {
         return fail_system(kv, rc, what, err);

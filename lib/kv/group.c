@@ -1,14 +1,14 @@
 /* kv/group.c - group commit without a timer.
  *
- * Jobs queue up; whoever waits first while nobody commits becomes the leader, takes what is queued (up to job_records records, 5 ms of work), runs it in one
- * transaction and makes it durable for all; meanwhile the queue fills for the next one. A leader goes on until its own job is done, then hands over to a waiter whose job is
- * still queued. With RECO__KV_BACKGROUND a thread does the same and callers only wait.
+ * Jobs queue up; whoever waits first while nobody commits becomes the leader, takes what is queued (up to job_records records, 5 ms of work), runs it
+ * in one transaction and makes it durable for all; meanwhile the queue fills for the next one. A leader goes on until its own job is done, then hands
+ * over to a waiter whose job is still queued. With RECO__KV_BACKGROUND a thread does the same and callers only wait.
  *
- * A job that fails before it wrote anything is left out. One that fails later has spoiled the transaction: it is given up, and the others run again without it.
- * (Nested transactions would do, but each costs LMDB an allocation of 2 MB.)
+ * A job that fails before it wrote anything is left out. One that fails later has spoiled the transaction: it is given up, and the others run again
+ * without it. (Nested transactions would do, but each costs LMDB an allocation of 2 MB.)
  *
- * A job's state is a futex word: QUEUED -> WAITED (someone sleeps on it) -> LEAD (that one is to lead) -> DONE or FAILED. States before DONE change under queue_mutex
- * only; the last one is written without it, and the job is not touched afterwards. */
+ * A job's state is a futex word: QUEUED -> WAITED (someone sleeps on it) -> LEAD (that one is to lead) -> DONE or FAILED. States before DONE change
+ * under queue_mutex only; the last one is written without it, and the job is not touched afterwards. */
 #include "kv/internal.h"
 
 #include <errno.h>
@@ -32,7 +32,8 @@ static void job_sleep(reco__kv_job *job, int32_t seen, int64_t timeout_ns) {
 
 static uint64_t weight(const reco__kv_job *job) { return job->records ? job->records : 1; }
 
-/* --- one transaction ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- one transaction
+ * ---------------------------------------------------------------------------------------------------------------------------------- */
 
 static bool is_out(const reco__kv_job *job) { return job->error.status != RECO_OK; }
 
@@ -204,7 +205,8 @@ static void run_batch(reco__kv *kv, reco__kv_job *first) {
     }
 }
 
-/* --- the queue ------------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- the queue
+ * ------------------------------------------------------------------------------------------------------------------------------------------ */
 
 /* Under queue_mutex. */
 static reco__kv_job *take_batch(reco__kv *kv) {
@@ -371,7 +373,8 @@ bool reco__kv_enlist(reco__kv_txn *txn, reco__kv_enlisted *node) {
     return true;
 }
 
-/* --- the committer thread ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the committer thread
+ * ------------------------------------------------------------------------------------------------------------------------------- */
 
 static void *commit_for_all(void *context) {
     reco__kv *kv = context;

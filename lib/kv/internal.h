@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <sys/types.h>
 
-#define KV_CURSORS 8u       /* cursors kept in a transaction; more are allocated */
+#define KV_CURSORS 8u        /* cursors kept in a transaction; more are allocated */
 #define KV_GATE_WAIT_MS 1000 /* longest wait for a pooled read transaction, or for readers to leave before the map is changed */
 #define KV_CHECK_NS 10000000000ll
 #define KV_COMMIT_NS 5000000ll
@@ -31,10 +31,10 @@ struct reco__kv_txn {
     MDB_txn *mt; /* of a pooled read transaction: kept, reset, between uses */
     reco__kv *kv;
     bool write;
-    reco_status failed;    /* write: the first operation that spoiled it */
-    uint64_t writes;       /* write operations so far: tells whether a failed job left anything behind */
-    uint64_t last_page;    /* of the file, when it began */
-    uint64_t bytes, room;  /* write: estimate of what was allocated, and how much the file was extended for */
+    reco_status failed;   /* write: the first operation that spoiled it */
+    uint64_t writes;      /* write operations so far: tells whether a failed job left anything behind */
+    uint64_t last_page;   /* of the file, when it began */
+    uint64_t bytes, room; /* write: estimate of what was allocated, and how much the file was extended for */
     reco__kv_enlisted *enlisted;
     reco__kv_txn *next_free;
     reco__kv_cursor cursors[KV_CURSORS];
@@ -64,23 +64,23 @@ struct reco__kv {
     reco__kv *next; /* in the registry */
     dev_t device;
     ino_t inode;
-    unsigned count;      /* opens, under the registry's mutex */
+    unsigned count; /* opens, under the registry's mutex */
     pid_t pid;
-    uint32_t *alive;     /* a page that a forked child sees as zero; NULL: compare pids */
+    uint32_t *alive; /* a page that a forked child sees as zero; NULL: compare pids */
     uint32_t flags;
     reco__kv_options options; /* strings point below */
-    char *path;          /* folder */
-    char *memory_folder; /* memory: where the files were; NULL on disk */
+    char *path;               /* folder */
+    char *memory_folder;      /* memory: where the files were; NULL on disk */
     char *format;
     uint8_t id[16];
-    int folder_fd;       /* -1 for memory */
+    int folder_fd; /* -1 for memory */
     int lock_fd;
-    uint32_t *signal;    /* shared mapping of one page */
+    uint32_t *signal; /* shared mapping of one page */
     uint64_t page_size;
 
-    MDB_env *env;        /* NULL after a reopen that failed; changed only behind the gate */
-    uint64_t file_size;  /* known lower bound; only the writer touches it */
-    int64_t checked_ns;  /* last check for dead readers */
+    MDB_env *env;       /* NULL after a reopen that failed; changed only behind the gate */
+    uint64_t file_size; /* known lower bound; only the writer touches it */
+    int64_t checked_ns; /* last check for dead readers */
 
     pthread_mutex_t tables_mutex;
     struct kv_table *tables; /* options.max_tables of them; entries below table_count never change but for dbi behind the gate */

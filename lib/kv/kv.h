@@ -13,23 +13,23 @@ typedef struct reco__kv_txn reco__kv_txn;
 typedef struct reco__kv_cursor reco__kv_cursor;
 typedef uint32_t reco__kv_table;
 
-#define RECO__KV_MEMORY 1u   /* unlinked files in shared memory; this process only */
-#define RECO__KV_NOSYNC 2u   /* features: no fsync; boot id and clean-close mark decide at open whether the content may be trusted */
+#define RECO__KV_MEMORY 1u     /* unlinked files in shared memory; this process only */
+#define RECO__KV_NOSYNC 2u     /* features: no fsync; boot id and clean-close mark decide at open whether the content may be trusted */
 #define RECO__KV_BACKGROUND 4u /* a committer thread; else the first waiter commits for all */
 #define RECO__KV_READONLY 8u
 
 typedef struct reco__kv_options {
-    const char *directory;  /* the libreco directory, created when missing; ignored with RECO__KV_MEMORY */
-    const char *name;       /* "stream", "features", "records": the sub-folder */
+    const char *directory; /* the libreco directory, created when missing; ignored with RECO__KV_MEMORY */
+    const char *name;      /* "stream", "features", "records": the sub-folder */
     uint32_t flags;
-    uint32_t max_tables;    /* 0: 64 */
-    uint64_t map_size;      /* bytes of address space; 0: 256 GiB */
-    uint64_t min_free;      /* write jobs answer FULL below this many free bytes on the file system; 0: none */
-    uint64_t slack;         /* bytes the file is kept (sparse) ahead of the last page: more than one transaction can allocate; 0: 64 MiB */
-    uint32_t job_records;   /* a commit takes up to this many records of queued jobs; 0: 1,000 */
-    uint32_t max_readers;   /* pooled read transactions; 0: cores x 4, at least 16 */
-    const char *format;     /* checked at open: name of the format held, such as "reco-stream"; refused when another */
-    uint32_t format_version;/* NEWER when the stored one is larger; refused when smaller (a migration is another door's work) */
+    uint32_t max_tables;     /* 0: 64 */
+    uint64_t map_size;       /* bytes of address space; 0: 256 GiB (in memory: twice the RAM when that is less) */
+    uint64_t min_free;       /* write jobs answer FULL below this many free bytes on the file system; 0: none */
+    uint64_t slack;          /* bytes the file is kept (sparse) ahead of the last page: more than one transaction can allocate; 0: 64 MiB */
+    uint32_t job_records;    /* a commit takes up to this many records of queued jobs; 0: 1,000 */
+    uint32_t max_readers;    /* pooled read transactions; 0: cores x 4, at least 16 */
+    const char *format;      /* checked at open: name of the format held, such as "reco-stream"; refused when another */
+    uint32_t format_version; /* NEWER when the stored one is larger; refused when smaller (a migration is another door's work) */
 } reco__kv_options;
 
 /* Opens, or shares the environment this process already has open on the same folder (registry by device and inode; counted; differing flags are
@@ -42,8 +42,8 @@ void reco__kv_close(reco__kv *kv);
 void reco__kv_id(const reco__kv *kv, uint8_t out[16]);
 /* OK in the process that opened it, FORKED in a child of it. */
 reco_status reco__kv_alive(const reco__kv *kv, reco_error *err);
-/* A block of `size` bytes kept with the environment under a name, the same for all who open the environment in this process; freed at the last close. The first
- * caller makes it, a copy of `initial` (NULL: cleared). INTERNAL when it exists with another size. */
+/* A block of `size` bytes kept with the environment under a name, the same for all who open the environment in this process; freed at the last close.
+ * The first caller makes it, a copy of `initial` (NULL: cleared). INTERNAL when it exists with another size. */
 reco_status reco__kv_share(void **out, reco__kv *kv, const char *name, size_t size, const void *initial, reco_error *err);
 /* Folder of the environment, terminated; "" for memory. Valid until close. */
 const char *reco__kv_path(const reco__kv *kv);
@@ -68,13 +68,14 @@ reco_status reco__kv_write_begin_freeing(reco__kv_txn **out, reco__kv *kv, reco_
 reco_status reco__kv_commit(reco__kv_txn *txn, reco_error *err); /* ends it either way */
 void reco__kv_abort(reco__kv_txn *txn);
 
-/* Group commit. A job is the caller's struct, alive until wait (or a failed submit) returned. `run` is called inside a transaction shared with other jobs, perhaps more
- * than once (when another job of the same transaction failed and everything is run again without it), so it must start from its inputs each time.
- * `run` returning non-OK takes this job out; its writes are undone. Results are valid after wait returned OK, when the transaction is durable. */
+/* Group commit. A job is the caller's struct, alive until wait (or a failed submit) returned. `run` is called inside a transaction shared with other
+ * jobs, perhaps more than once (when another job of the same transaction failed and everything is run again without it), so it must start from its
+ * inputs each time. `run` returning non-OK takes this job out; its writes are undone. Results are valid after wait returned OK, when the transaction
+ * is durable. */
 typedef struct reco__kv_job {
     reco_status (*run)(reco__kv_txn *txn, struct reco__kv_job *job, reco_error *err);
     void *context;
-    uint32_t records;     /* weight of the job for job_records */
+    uint32_t records; /* weight of the job for job_records */
     /* the rest belongs to kv */
     struct reco__kv_job *next;
     int32_t state;
@@ -82,19 +83,21 @@ typedef struct reco__kv_job {
 } reco__kv_job;
 /* Queues; returns at once. BUSY when the queue holds more than 64 x job_records, FULL below min_free. */
 reco_status reco__kv_submit(reco__kv *kv, reco__kv_job *job, reco_error *err);
-/* Until the job's transaction is durable, or the job failed. A job whose wait times out (call deadline) goes on: wait again, or it is lost to the caller's
- * knowledge but not undone; the job must stay alive until a wait has returned something else than TIMEOUT or CANCELLED. */
+/* Until the job's transaction is durable, or the job failed. A job whose wait times out (call deadline) goes on: wait again, or it is lost to the
+ * caller's knowledge but not undone; the job must stay alive until a wait has returned something else than TIMEOUT or CANCELLED. */
 reco_status reco__kv_wait(reco__kv *kv, reco__kv_job *job, const reco_call *call, reco_error *err);
 
-/* Called by the committer inside each group transaction after its jobs, before the commit; and after a successful commit, outside it. Set once after open. */
+/* Called by the committer inside each group transaction after its jobs, before the commit; and after a successful commit, outside it. Set once after
+ * open. */
 typedef struct reco__kv_hooks {
     void *context;
     reco_status (*before_commit)(void *context, reco__kv_txn *txn, reco_error *err);
     void (*after_commit)(void *context);
 } reco__kv_hooks;
 void reco__kv_set_hooks(reco__kv *kv, const reco__kv_hooks *hooks);
-/* The same for one transaction: a job's `run` adds its hooks to the transaction it runs in (once: a node already there is left alone). The node is the
- * caller's, alive until the environment is closed (in a reco__kv_share block, say). Nodes are forgotten when the transaction ends or is run again. */
+/* The same for one transaction: a job's `run` adds its hooks to the transaction it runs in (once: a node already there is left alone). The node is
+ * the caller's, alive until the environment is closed (in a reco__kv_share block, say). Nodes are forgotten when the transaction ends or is run
+ * again. */
 typedef struct reco__kv_enlisted {
     reco__kv_hooks hooks;
     struct reco__kv_enlisted *next;
@@ -102,13 +105,17 @@ typedef struct reco__kv_enlisted {
 bool reco__kv_enlist(reco__kv_txn *txn, reco__kv_enlisted *node); /* true when it was not there yet */
 
 /* --- keys and values ---------------------------------------------------------------------------------------------------------------------- */
-typedef struct reco__kv_value { const void *data; size_t size; } reco__kv_value;
+typedef struct reco__kv_value {
+    const void *data;
+    size_t size;
+} reco__kv_value;
 
 /* NOT_FOUND without touching err when the key is missing. */
 reco_status reco__kv_get(reco__kv_value *out, reco__kv_txn *txn, reco__kv_table table, const void *key, size_t key_size, reco_error *err);
 reco_status reco__kv_put(reco__kv_txn *txn, reco__kv_table table, const void *key, size_t key_size, const void *value, size_t size, reco_error *err);
 /* Key is larger than every one in the table. CONFLICT when it is not. */
-reco_status reco__kv_append(reco__kv_txn *txn, reco__kv_table table, const void *key, size_t key_size, const void *value, size_t size, reco_error *err);
+reco_status reco__kv_append(reco__kv_txn *txn, reco__kv_table table, const void *key, size_t key_size, const void *value, size_t size,
+                            reco_error *err);
 /* Space for `size` bytes to be filled by the caller before the next write of the transaction (MDB_RESERVE). */
 reco_status reco__kv_reserve(void **out, reco__kv_txn *txn, reco__kv_table table, const void *key, size_t key_size, size_t size, reco_error *err);
 /* OK also when the key was not there. */
@@ -117,7 +124,8 @@ reco_status reco__kv_delete(reco__kv_txn *txn, reco__kv_table table, const void 
 reco_status reco__kv_cursor_open(reco__kv_cursor **out, reco__kv_txn *txn, reco__kv_table table, reco_error *err);
 void reco__kv_cursor_close(reco__kv_cursor *cursor);
 enum { RECO__KV_FIRST, RECO__KV_LAST, RECO__KV_NEXT, RECO__KV_PREVIOUS, RECO__KV_EXACT /* key equals */, RECO__KV_FROM /* first key >= key */ };
-/* Moves; NOT_FOUND at the ends. `key` is read for EXACT and FROM (not for the others, where it may be NULL on input...) and set to the key found; both may be NULL on output. */
+/* Moves; NOT_FOUND at the ends. `key` is read for EXACT and FROM (not for the others, where it may be NULL on input...) and set to the key found;
+ * both may be NULL on output. */
 reco_status reco__kv_seek(reco__kv_cursor *cursor, int how, reco__kv_value *key, reco__kv_value *value, reco_error *err);
 /* At the cursor: replaces the value of the current key; deletes the current key (a following NEXT then gives its successor). */
 reco_status reco__kv_cursor_put(reco__kv_cursor *cursor, const void *key, size_t key_size, const void *value, size_t size, reco_error *err);
@@ -128,9 +136,9 @@ reco_status reco__kv_cursor_delete(reco__kv_cursor *cursor, reco_error *err);
 
 /* --- accounting --------------------------------------------------------------------------------------------------------------------------- */
 typedef struct reco__kv_stats {
-    uint64_t file_bytes;   /* apparent size */
-    uint64_t disk_bytes;   /* blocks x 512 */
-    uint64_t used_bytes;   /* pages in use x page size */
+    uint64_t file_bytes; /* apparent size */
+    uint64_t disk_bytes; /* blocks x 512 */
+    uint64_t used_bytes; /* pages in use x page size */
     uint64_t commits, jobs, records;
     uint32_t readers;
 } reco__kv_stats;
@@ -138,15 +146,15 @@ reco_status reco__kv_stat(reco__kv_stats *out, reco__kv *kv, reco_error *err);
 reco_status reco__kv_table_stat(uint64_t *entries, uint64_t *bytes, reco__kv *kv, reco__kv_table table, reco_error *err);
 
 /* --- wake-up between processes ------------------------------------------------------------------------------------------------------------ */
-/* A counter in a shared file (futex), bumped after each commit by the owner of the hooks; wait returns when it differs from `seen`, on timeout, or after 10 ms at
- * most as the fallback. */
+/* A counter in a shared file (futex), bumped after each commit by the owner of the hooks; wait returns when it differs from `seen`, on timeout, or
+ * after 10 ms at most as the fallback. */
 uint32_t reco__kv_signal_value(const reco__kv *kv);
 void reco__kv_signal_bump(reco__kv *kv);
 void reco__kv_signal_wait(reco__kv *kv, uint32_t seen, int64_t timeout_ns);
 
 /* --- locks between processes and threads --------------------------------------------------------------------------------------------------- */
-/* OFD locks on single bytes of a lock file beside the environment (for memory: of an unlinked file). Each reco__kv_lock is an open file description of its own, so that
- * locks of two of them exclude each other even in one process; the kernel drops them at kill -9. CONFINED. */
+/* OFD locks on single bytes of a lock file beside the environment (for memory: of an unlinked file). Each reco__kv_lock is an open file description
+ * of its own, so that locks of two of them exclude each other even in one process; the kernel drops them at kill -9. CONFINED. */
 typedef struct reco__kv_lock reco__kv_lock;
 reco_status reco__kv_lock_open(reco__kv_lock **out, reco__kv *kv, reco_error *err);
 void reco__kv_lock_close(reco__kv_lock *lock); /* releases all its bytes */

@@ -5,8 +5,8 @@
  *   wake                 the futex word (kv/signal.c)
  *   trust                NOSYNC environments: "open <boot id>" or "clean", one line of fixed width
  *
- * LMDB finds dead readers by their process ids and its locks by the kernel of this machine: so network file systems and processes of another PID namespace are
- * refused. FUSE is allowed unless the kernel names a network one (fuse.sshfs and the like). */
+ * LMDB finds dead readers by their process ids and its locks by the kernel of this machine: so network file systems and processes of another PID
+ * namespace are refused. FUSE is allowed unless the kernel names a network one (fuse.sshfs and the like). */
 #include "kv/internal.h"
 
 #include <errno.h>
@@ -28,15 +28,14 @@ static const struct {
     uint32_t magic;
     const char *name;
 } networks[] = {
-    {0x6969u, "NFS"},        {0x517Bu, "SMB"},         {0xFF534D42u, "CIFS"},  {0xFE534D42u, "SMB2"},  {0x01021997u, "9p"},
-    {0x00C36400u, "Ceph"},   {0x5346414Fu, "AFS"},     {0x6B414653u, "AFS"},   {0x73757245u, "Coda"},  {0x0BD00BD0u, "Lustre"},
-    {0x47504653u, "GPFS"},   {0x7461636Fu, "OCFS2"},   {0x01161970u, "GFS2"},  {0x564Cu, "NCP"},       {0x19830326u, "BeeGFS"},
-    {0x786F4256u, "vboxsf"}, {0xBACBACBCu, "vmhgfs"},  {0x20030528u, "OrangeFS"},
+    {0x6969u, "NFS"},      {0x517Bu, "SMB"},     {0xFF534D42u, "CIFS"},   {0xFE534D42u, "SMB2"},   {0x01021997u, "9p"},     {0x00C36400u, "Ceph"},
+    {0x5346414Fu, "AFS"},  {0x6B414653u, "AFS"}, {0x73757245u, "Coda"},   {0x0BD00BD0u, "Lustre"}, {0x47504653u, "GPFS"},   {0x7461636Fu, "OCFS2"},
+    {0x01161970u, "GFS2"}, {0x564Cu, "NCP"},     {0x19830326u, "BeeGFS"}, {0x786F4256u, "vboxsf"}, {0xBACBACBCu, "vmhgfs"}, {0x20030528u, "OrangeFS"},
 };
 #define FUSE_MAGIC 0x65735546u
 
-static const char *const fuse_networks[] = {"fuse.sshfs",  "fuse.glusterfs", "fuse.s3fs",   "fuse.ceph-fuse", "fuse.rclone", "fuse.juicefs",
-                                            "fuse.gcsfuse", "fuse.davfs",    "fuse.goofys", "fuse.curlftpfs", "fuse.seaweedfs", "fuse.mount-s3"};
+static const char *const fuse_networks[] = {"fuse.sshfs",   "fuse.glusterfs", "fuse.s3fs",   "fuse.ceph-fuse", "fuse.rclone",    "fuse.juicefs",
+                                            "fuse.gcsfuse", "fuse.davfs",     "fuse.goofys", "fuse.curlftpfs", "fuse.seaweedfs", "fuse.mount-s3"};
 
 /* The type the kernel shows for the device in /proc/self/mountinfo: "36 35 98:0 /root /mount options - type source options". */
 static bool fuse_is_network(int fd) {

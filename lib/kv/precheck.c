@@ -1,9 +1,9 @@
 /* kv/precheck.c - looks at a data file before LMDB does.
  *
  * LMDB opens a truncated file without complaint and dies of SIGBUS when it reaches the missing pages; on damaged roots its own assertions abort the
- * process. So both meta pages are read and checked here first: magic, version, page size, last page, transaction number, roots, and that the file is as long
- * as the newest meta page says. (The file is always extended ahead of what a transaction can allocate, see reco__kv_extend; so shorter means truncated.)
- * What it does not do: walk the trees. Damage deeper inside is found by checksums of what is stored, or by LMDB.
+ * process. So both meta pages are read and checked here first: magic, version, page size, last page, transaction number, roots, and that the file is
+ * as long as the newest meta page says. (The file is always extended ahead of what a transaction can allocate, see reco__kv_extend; so shorter means
+ * truncated.) What it does not do: walk the trees. Damage deeper inside is found by checksums of what is stored, or by LMDB.
  *
  * A meta page of LMDB 0.9, little-endian 64-bit: page header of 16 bytes (u64 page, u16 pad, u16 flags, u16 lower, u16 upper), then
  * u32 magic, u32 version, u64 address, u64 map size, two trees of 48 bytes (free pages, main), u64 last page, u64 transaction.
@@ -81,7 +81,8 @@ static reco_status check_meta(const struct meta *meta, unsigned which, const cha
         return reco__fail(err, RECO_CORRUPT, NULL, "%s/data.mdb is damaged or not an LMDB file (meta page %u)", path, which);
     }
     if (meta->version != META_VERSION) {
-        return reco__fail(err, RECO_NEWER, NULL, "%s/data.mdb has version %u of LMDB's format, this library reads %u", path, meta->version, META_VERSION);
+        return reco__fail(err, RECO_NEWER, NULL, "%s/data.mdb has version %u of LMDB's format, this library reads %u", path, meta->version,
+                          META_VERSION);
     }
     uint32_t page_size = meta->free.pad;
     bool size_sane = page_size >= 512 && page_size <= MAX_PAGE_SIZE && (page_size & (page_size - 1)) == 0;

@@ -1,11 +1,12 @@
 /* kv/txn.c - transactions: a pool of renewed readers, the writer, and the gate.
  *
- * Every transaction is counted in at the gate. What LMDB allows only while no transaction is open in the process (adopting a map that another process has made
- * larger, opening again after a fatal error) closes the gate, waits for those inside to leave, works, and opens it. A thread that holds a transaction while another waits
- * at the gate for it would wait for itself: so every wait has an end, and answers BUSY.
+ * Every transaction is counted in at the gate. What LMDB allows only while no transaction is open in the process (adopting a map that another process
+ * has made larger, opening again after a fatal error) closes the gate, waits for those inside to leave, works, and opens it. A thread that holds a
+ * transaction while another waits at the gate for it would wait for itself: so every wait has an end, and answers BUSY.
  *
- * The writer keeps the file longer than its last page (sparse), because a file that ends early is how truncation is told (precheck.c): at the beginning of each
- * transaction by `slack`, and during it whenever the estimate of what was allocated has used that up. Only the holder of the writer lock changes the length. */
+ * The writer keeps the file longer than its last page (sparse), because a file that ends early is how truncation is told (precheck.c): at the
+ * beginning of each transaction by `slack`, and during it whenever the estimate of what was allocated has used that up. Only the holder of the writer
+ * lock changes the length. */
 #include "kv/internal.h"
 
 #include <errno.h>
@@ -66,7 +67,8 @@ static void leave(reco__kv *kv, reco__kv_txn *txn) {
     }
 }
 
-/* --- behind the gate ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- behind the gate -----------------------------------------------------------------------------------------------------------------------------
+ */
 
 /* *mine tells that the gate is closed by us; else another thread has just done such work. */
 static reco_status close_gate(bool *mine, reco__kv *kv, reco_error *err) {
@@ -174,13 +176,19 @@ reco_status reco__kv_reopen(reco__kv *kv, reco_error *err) {
 /* What can be mended when a transaction cannot begin: true to try again. */
 static bool mend(reco_status *status, reco__kv *kv, int rc, reco_error *err) {
     switch (rc) {
-    case MDB_MAP_RESIZED: *status = reco__kv_adopt_size(kv, err); break;
-    case MDB_PANIC: *status = reco__kv_reopen(kv, err); break;
+    case MDB_MAP_RESIZED:
+        *status = reco__kv_adopt_size(kv, err);
+        break;
+    case MDB_PANIC:
+        *status = reco__kv_reopen(kv, err);
+        break;
     case MDB_READERS_FULL:
         reco__kv_reader_check(kv);
         *status = RECO_OK;
         break;
-    default: *status = reco__kv_fail(kv, rc, "transaction", err); return false;
+    default:
+        *status = reco__kv_fail(kv, rc, "transaction", err);
+        return false;
     }
     return *status == RECO_OK;
 }
@@ -196,7 +204,8 @@ void reco__kv_map_full(reco__kv *kv) {
     __atomic_store_n(&kv->map_full, 1, __ATOMIC_RELAXED);
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static uint64_t last_page(reco__kv *kv) {
     MDB_envinfo info;
@@ -271,7 +280,8 @@ uint64_t reco__kv_grown(const reco__kv_txn *txn) {
     return now > txn->last_page ? (now - txn->last_page) * txn->kv->page_size : 0;
 }
 
-/* --- writing --------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static reco_status lengthen(reco__kv *kv, uint64_t wanted, reco_error *err) {
     int fd;

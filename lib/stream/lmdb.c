@@ -5,12 +5,12 @@
  *                                 "s/<space>"        P x (u64 begin, u64 next, u64 last received_at, u64 largest received_at)
  *                                 "n/<space>/<key>"  notes
  *   "r/<space>/<partition>"       u64 big-endian offset -> envelope
- * Integers are little-endian but for keys. Offsets begin at 0 and are never given twice: `next` outlives trimming. One table per partition, so that every append
- * goes to the end of its table (MDB_APPEND).
+ * Integers are little-endian but for keys. Offsets begin at 0 and are never given twice: `next` outlives trimming. One table per partition, so that
+ * every append goes to the end of its table (MDB_APPEND).
  *
- * An append is a job of the group commit. The first job of a transaction reads the state of its space, all of them move it on, and the hook before the commit adds the
- * ticks and writes it back. So ticks are by commit, not by append: each partition whose last record is older by more than tick_ms than the newest record of the
- * commit gets one, carrying that newest time.
+ * An append is a job of the group commit. The first job of a transaction reads the state of its space, all of them move it on, and the hook before
+ * the commit adds the ticks and writes it back. So ticks are by commit, not by append: each partition whose last record is older by more than tick_ms
+ * than the newest record of the commit gets one, carrying that newest time.
  *
  * What it does not do: check records (they carry a checksum of their own, see the envelope), or know what is in them. */
 #include "stream/lmdb.h"
@@ -38,7 +38,8 @@ typedef struct append_job {
 
 _Static_assert(sizeof(append_job) <= sizeof(reco_stream_ticket), "a ticket holds an append");
 
-/* --- state of a space ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- state of a space ----------------------------------------------------------------------------------------------------------------------------
+ */
 
 static size_t make_key(char out[KEY_MAX], char kind, const char *space, const char *rest) {
     return (size_t)snprintf(out, KEY_MAX, rest ? "%c/%s/%s" : "%c/%s", kind, space, rest);
@@ -92,7 +93,8 @@ static int64_t largest(const struct space *space, const struct part *parts) {
     return max;
 }
 
-/* --- appending ------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- appending -------------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static reco_status add_record(struct space *space, uint32_t partition, const void *data, size_t size, int64_t received_at, reco__kv_txn *txn,
                               reco_error *err) {
@@ -232,7 +234,8 @@ static reco_status lmdb_wait(int64_t *offsets, reco_stream_ticket *ticket, reco_
     return status;
 }
 
-/* --- reading ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- reading
+ * ---------------------------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status pass_records(const reco_stream_store *store, reco__kv_txn *txn, uint32_t partition, int64_t from, uint32_t max_records,
                                 uint64_t max_bytes, reco_stream_sink sink, void *context, reco_error *err) {
@@ -276,8 +279,8 @@ static reco_status lmdb_read(reco_stream_store *store, uint32_t partition, int64
     }
     status = load_parts(parts, store->space, txn, err);
     if (status == RECO_OK && from < parts[partition].begin) {
-        status = reco__fail(err, RECO_NOT_FOUND, "from", "record %lld of partition %u has been trimmed; the oldest is %lld", (long long)from, partition,
-                            (long long)parts[partition].begin);
+        status = reco__fail(err, RECO_NOT_FOUND, "from", "record %lld of partition %u has been trimmed; the oldest is %lld", (long long)from,
+                            partition, (long long)parts[partition].begin);
     }
     if (status == RECO_OK && from < parts[partition].next) {
         status = pass_records(store, txn, partition, from, max_records, max_bytes, sink, context, err);
@@ -333,7 +336,8 @@ static reco_status lmdb_wait_for(reco_stream_store *store, const int64_t *ends, 
     }
 }
 
-/* --- trimming --------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- trimming
+ * --------------------------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status drop_some(const struct space *space, uint32_t partition, int64_t count, reco__kv_txn *txn, reco_error *err) {
     reco__kv_cursor *cursor;
@@ -397,7 +401,8 @@ static reco_status lmdb_trim(reco_stream_store *store, uint32_t partition, int64
     return status;
 }
 
-/* --- notes and statistics ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- notes and statistics
+ * ---------------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status lmdb_note_get(reco_stream_store *store, const char *note_key, reco_stream_sink sink, void *context, const reco_call *call,
                                  reco_error *err) {
@@ -446,7 +451,8 @@ static reco_status lmdb_stats(reco_stream_store *store, void (*sink)(void *conte
     return RECO_OK;
 }
 
-/* --- opening ------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- opening
+ * ------------------------------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status read_info(struct space *space, reco__kv_txn *txn, reco_error *err) {
     char key[KEY_MAX];
@@ -630,26 +636,14 @@ static reco_status lmdb_info(reco_stream_info *out, reco_stream_store *store, co
     return RECO_OK;
 }
 
-#define BACKEND(name, open_function) \
-    {.struct_size = sizeof(reco_stream_backend), \
-     .contract = RECO_STREAM_CONTRACT, \
-     .scheme = name, \
-     .open = open_function, \
-     .close = lmdb_close, \
-     .info = lmdb_info, \
-     .append = lmdb_append, \
-     .wait = lmdb_wait, \
-     .read = lmdb_read, \
-     .spans = lmdb_spans, \
-     .wait_for = lmdb_wait_for, \
-     .trim = lmdb_trim, \
-     .member_open = reco__stream_lmdb_member_open, \
-     .member_close = reco__stream_lmdb_member_close, \
-     .member_assign = reco__stream_lmdb_member_assign, \
-     .member_owned = reco__stream_lmdb_member_owned, \
-     .stats = lmdb_stats, \
-     .note_get = lmdb_note_get, \
-     .append_with_note = lmdb_append_with_note}
+#define BACKEND(name, open_function)                                                                                                                 \
+    {                                                                                                                                                \
+        .struct_size = sizeof(reco_stream_backend), .contract = RECO_STREAM_CONTRACT, .scheme = name, .open = open_function, .close = lmdb_close,    \
+        .info = lmdb_info, .append = lmdb_append, .wait = lmdb_wait, .read = lmdb_read, .spans = lmdb_spans, .wait_for = lmdb_wait_for,              \
+        .trim = lmdb_trim, .member_open = reco__stream_lmdb_member_open, .member_close = reco__stream_lmdb_member_close,                             \
+        .member_assign = reco__stream_lmdb_member_assign, .member_owned = reco__stream_lmdb_member_owned, .stats = lmdb_stats,                       \
+        .note_get = lmdb_note_get, .append_with_note = lmdb_append_with_note                                                                         \
+    }
 
 const reco_stream_backend reco__stream_lmdb = BACKEND("lmdb", lmdb_open);
 const reco_stream_backend reco__stream_memory = BACKEND("memory", memory_open);

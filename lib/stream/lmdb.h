@@ -10,8 +10,8 @@ struct part {
     int64_t begin, next, last, max;
 };
 
-/* One namespace of an environment, the same for all who have it open in this process (reco__kv_share). What stands below `commit` belongs to the group transaction that
- * is running, and is touched by its jobs and hooks only. */
+/* One namespace of an environment, the same for all who have it open in this process (reco__kv_share). What stands below `commit` belongs to the
+ * group transaction that is running, and is touched by its jobs and hooks only. */
 struct space {
     reco__kv_enlisted hooks;
     reco__kv *kv;
@@ -35,7 +35,8 @@ struct reco_stream_store {
 
 reco_status reco__stream_lmdb_member_open(reco_stream_member **out, reco_stream_store *store, const reco_call *call, reco_error *err);
 void reco__stream_lmdb_member_close(reco_stream_member *member);
-reco_status reco__stream_lmdb_member_assign(uint32_t *partitions, uint32_t *count, reco_stream_member *member, const reco_call *call, reco_error *err);
+reco_status reco__stream_lmdb_member_assign(uint32_t *partitions, uint32_t *count, reco_stream_member *member, const reco_call *call,
+                                            reco_error *err);
 reco_status reco__stream_lmdb_member_owned(uint8_t *owned, reco_stream_member *member, const reco_call *call, reco_error *err);
 
 #endif

@@ -1,9 +1,10 @@
 /* stream/lmdb_members.c - sharing partitions between processors by locks the kernel drops when their holder dies.
  *
- * Each namespace has 1,024 bytes of the lock file, at its number x 1,024: byte p is partition p, the bytes from 64 on are seats of members. A member takes the first free
- * seat and keeps it. In `assign` it counts the seats taken (m) and those before its own (r): its share is P / m, and one more when r < P mod m; so the shares
- * add up to P. What it owns above its share it gives up, what is free it takes up to its share. When members come, go or are killed, the next rounds of assign of
- * those that are left come to rest again. A partition whose new owner has not come round yet has none: nothing is read twice. */
+ * Each namespace has 1,024 bytes of the lock file, at its number x 1,024: byte p is partition p, the bytes from 64 on are seats of members. A member
+ * takes the first free seat and keeps it. In `assign` it counts the seats taken (m) and those before its own (r): its share is P / m, and one more
+ * when r < P mod m; so the shares add up to P. What it owns above its share it gives up, what is free it takes up to its share. When members come, go
+ * or are killed, the next rounds of assign of those that are left come to rest again. A partition whose new owner has not come round yet has none:
+ * nothing is read twice. */
 #include "stream/lmdb.h"
 
 #define BYTES 1024u
@@ -72,7 +73,8 @@ static uint32_t count_members(uint32_t *before, const reco_stream_member *member
     return members;
 }
 
-reco_status reco__stream_lmdb_member_assign(uint32_t *partitions, uint32_t *count, reco_stream_member *member, const reco_call *call, reco_error *err) {
+reco_status reco__stream_lmdb_member_assign(uint32_t *partitions, uint32_t *count, reco_stream_member *member, const reco_call *call,
+                                            reco_error *err) {
     (void)call;
     reco_status status = reco__kv_alive(member->space->kv, err);
     if (status != RECO_OK) {

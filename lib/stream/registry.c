@@ -14,9 +14,9 @@ static struct {
 
 /* Name of the first required function that is missing, or NULL. */
 static const char *missing_function(const reco_stream_backend *backend) {
-#define REQUIRED(name) \
-    if (!backend->name) { \
-        return #name; \
+#define REQUIRED(name)                                                                                                                               \
+    if (!backend->name) {                                                                                                                            \
+        return #name;                                                                                                                                \
     }
     REQUIRED(open)
     REQUIRED(close)

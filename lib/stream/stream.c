@@ -1,5 +1,5 @@
-/* stream/stream.c - the door: every call to a backend goes through here once. Arguments, deadlines, planted faults and counters are dealt with here, so that no
- * backend has to. */
+/* stream/stream.c - the door: every call to a backend goes through here once. Arguments, deadlines, planted faults and counters are dealt with here,
+ * so that no backend has to. */
 #include "stream/stream.h"
 #include "stream/registry.h"
 
@@ -215,7 +215,8 @@ reco_status reco__stream_submit(reco_stream_ticket *ticket, reco__stream *stream
 }
 
 /* The planted fault comes after the backend's answer: the ticket must not be given up while the backend has it. It is an answer that got lost. */
-reco_status reco__stream_wait(int64_t *offsets, size_t count, reco_stream_ticket *ticket, reco__stream *stream, const reco_call *call, reco_error *err) {
+reco_status reco__stream_wait(int64_t *offsets, size_t count, reco_stream_ticket *ticket, reco__stream *stream, const reco_call *call,
+                              reco_error *err) {
     (void)count; /* room of offsets, as submitted */
     reco_status status = stream->backend->wait(offsets, ticket, stream->store, call, err);
     if (status == RECO_OK) {
@@ -242,7 +243,8 @@ reco_status reco__stream_append(int64_t *offsets, reco__stream *stream, const re
     return leave(stream, status, err);
 }
 
-/* --- reading -------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- reading --------------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static reco_status check_partition(const reco__stream *stream, uint32_t partition, reco_error *err) {
     if (partition < stream->info.partitions) {
@@ -320,7 +322,8 @@ reco_status reco__stream_note(reco__stream *stream, const char *key, reco__buf *
     return leave(stream, status == RECO_OK ? reco__buf_status(out, err) : status, err);
 }
 
-/* --- members ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- members
+ * ---------------------------------------------------------------------------------------------------------------------------------------- */
 
 reco_status reco__stream_member_open(reco__stream_member **out, reco__stream *stream, const reco_call *call, reco_error *err) {
     *out = NULL;
@@ -365,10 +368,11 @@ reco_status reco__stream_member_owned(uint8_t *owned, reco__stream_member *membe
     return leave(member->stream, member->stream->backend->member_owned(owned, member->member, call, err), err);
 }
 
-/* --- accounting --------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- accounting
+ * --------------------------------------------------------------------------------------------------------------------------------------- */
 
-reco_status reco__stream_stats(reco__stream *stream, void (*sink)(void *context, const char *name, uint64_t value), void *context, const reco_call *call,
-                               reco_error *err) {
+reco_status reco__stream_stats(reco__stream *stream, void (*sink)(void *context, const char *name, uint64_t value), void *context,
+                               const reco_call *call, reco_error *err) {
     reco_status status = enter("stream.stats", call, err);
     if (status != RECO_OK) {
         return status;
@@ -376,12 +380,8 @@ reco_status reco__stream_stats(reco__stream *stream, void (*sink)(void *context,
     const struct {
         const char *name;
         const uint64_t *value;
-    } counters[] = {{"appends", &stream->count.appends},
-                    {"appended_records", &stream->count.records},
-                    {"appended_bytes", &stream->count.bytes},
-                    {"reads", &stream->count.reads},
-                    {"read_records", &stream->count.records_read},
-                    {"read_bytes", &stream->count.bytes_read},
+    } counters[] = {{"appends", &stream->count.appends},  {"appended_records", &stream->count.records},  {"appended_bytes", &stream->count.bytes},
+                    {"reads", &stream->count.reads},      {"read_records", &stream->count.records_read}, {"read_bytes", &stream->count.bytes_read},
                     {"failures", &stream->count.failures}};
     for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++) {
         sink(context, counters[i].name, __atomic_load_n(counters[i].value, __ATOMIC_RELAXED));

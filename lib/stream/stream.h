@@ -17,13 +17,14 @@ const uint8_t *reco__stream_id(const reco__stream *stream); /* 16 bytes, valid u
 uint32_t reco__stream_partition(const reco__stream *stream, const char *user, size_t user_size);
 
 /* append and wait in one; note_key NULL: none. offsets may be NULL. */
-reco_status reco__stream_append(int64_t *offsets, reco__stream *stream, const reco_stream_record *records, size_t count, uint32_t flags, const char *note_key,
-                                const void *note, size_t note_size, const reco_call *call, reco_error *err);
+reco_status reco__stream_append(int64_t *offsets, reco__stream *stream, const reco_stream_record *records, size_t count, uint32_t flags,
+                                const char *note_key, const void *note, size_t note_size, const reco_call *call, reco_error *err);
 reco_status reco__stream_submit(reco_stream_ticket *ticket, reco__stream *stream, const reco_stream_record *records, size_t count, uint32_t flags,
                                 const reco_call *call, reco_error *err);
-reco_status reco__stream_wait(int64_t *offsets, size_t count, reco_stream_ticket *ticket, reco__stream *stream, const reco_call *call, reco_error *err);
-reco_status reco__stream_read(reco__stream *stream, uint32_t partition, int64_t from, uint32_t max_records, uint64_t max_bytes, reco_stream_sink sink, void *context,
-                              const reco_call *call, reco_error *err);
+reco_status reco__stream_wait(int64_t *offsets, size_t count, reco_stream_ticket *ticket, reco__stream *stream, const reco_call *call,
+                              reco_error *err);
+reco_status reco__stream_read(reco__stream *stream, uint32_t partition, int64_t from, uint32_t max_records, uint64_t max_bytes, reco_stream_sink sink,
+                              void *context, const reco_call *call, reco_error *err);
 reco_status reco__stream_spans(reco_stream_span *spans, reco__stream *stream, const reco_call *call, reco_error *err);
 reco_status reco__stream_wait_for(reco__stream *stream, const int64_t *ends, int64_t timeout_ns, const reco_call *call, reco_error *err);
 reco_status reco__stream_trim(reco__stream *stream, uint32_t partition, int64_t before, const reco_call *call, reco_error *err);
@@ -32,7 +33,7 @@ reco_status reco__stream_member_open(reco__stream_member **out, reco__stream *st
 void reco__stream_member_close(reco__stream_member *member);
 reco_status reco__stream_member_assign(uint32_t *partitions, uint32_t *count, reco__stream_member *member, const reco_call *call, reco_error *err);
 reco_status reco__stream_member_owned(uint8_t *owned, reco__stream_member *member, const reco_call *call, reco_error *err);
-reco_status reco__stream_stats(reco__stream *stream, void (*sink)(void *context, const char *name, uint64_t value), void *context, const reco_call *call,
-                               reco_error *err);
+reco_status reco__stream_stats(reco__stream *stream, void (*sink)(void *context, const char *name, uint64_t value), void *context,
+                               const reco_call *call, reco_error *err);
 
 #endif

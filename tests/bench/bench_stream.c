@@ -1,8 +1,10 @@
-/* bench_stream - durable appends through the door of the stream against the floor: LMDB alone, appending the same bytes to one table with the same batch size, synced.
+/* bench_stream - durable appends through the door of the stream against the floor: LMDB alone, appending the same bytes to one table with the same
+ * batch size, synced.
  *
  *   bench_stream [batches] [pairs] [partitions]
  *
- * Each pair runs floor and stream one after the other on fresh folders of the same file system, in changing order; the ratio is the median over pairs. */
+ * Each pair runs floor and stream one after the other on fresh folders of the same file system, in changing order; the ratio is the median over
+ * pairs. */
 #include <fcntl.h>
 #include <lmdb.h>
 #include <stdio.h>
@@ -84,7 +86,8 @@ static int by_value(const void *a, const void *b) {
 int main(int argc, char **argv) {
     int batches = argc > 1 ? atoi(argv[1]) : 100, pairs = argc > 2 ? atoi(argv[2]) : 9, partitions = argc > 3 ? atoi(argv[3]) : 4;
     double ratios[99], floor_rate = 0, stream_rate = 0;
-    need(batches > 0 && pairs > 0 && pairs < 100 && partitions > 0 && partitions <= (int)RECO_PARTITIONS_MAX, "usage: bench_stream [batches] [pairs] [partitions]");
+    need(batches > 0 && pairs > 0 && pairs < 100 && partitions > 0 && partitions <= (int)RECO_PARTITIONS_MAX,
+         "usage: bench_stream [batches] [pairs] [partitions]");
     reco__rand rand;
     reco__rand_seed(&rand, 1);
     for (int i = 0; i < BATCH; i++) {
@@ -106,7 +109,8 @@ int main(int argc, char **argv) {
         test_dir_remove(dir);
     }
     qsort(ratios, (size_t)pairs, sizeof *ratios, by_value);
-    printf("stream.append batches of %d x %d bytes, %d partitions, synced: %.0f records/s; LMDB alone, one table: %.0f records/s; ratio %.2f (median of %d pairs, %.2f to %.2f)\n",
+    printf("stream.append batches of %d x %d bytes, %d partitions, synced: %.0f records/s; LMDB alone, one table: %.0f records/s; ratio %.2f (median "
+           "of %d pairs, %.2f to %.2f)\n",
            BATCH, SIZE, partitions, stream_rate, floor_rate, ratios[pairs / 2], pairs, ratios[0], ratios[pairs - 1]);
     return 0;
 }

@@ -109,11 +109,10 @@ static reco_status m_info(reco_stream_info *out, reco_stream_store *store, const
     return now.sound->info(out, store, call, err);
 }
 
-/* --- appending ------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- appending ------------------------------------------------------------------------------------------------------------------------------------
+ */
 
-static bool own_ticks(void) {
-    return is(TICK_BY_WALL_CLOCK) || is(TICK_OF_LAST_RECORD) || is(TICK_TOO_EARLY) || is(TICK_BY_NEWEST);
-}
+static bool own_ticks(void) { return is(TICK_BY_WALL_CLOCK) || is(TICK_OF_LAST_RECORD) || is(TICK_TOO_EARLY) || is(TICK_BY_NEWEST); }
 
 /* What the mutants with ticks of their own put behind an append: the right rule but for the mistake. */
 static void add_ticks(reco_stream_store *store, const reco_stream_record *records, size_t count) {
@@ -126,9 +125,7 @@ static void add_ticks(reco_stream_store *store, const reco_stream_record *record
     for (size_t i = 0; i < count; i++) {
         newest = records[i].received_at > newest ? records[i].received_at : newest;
     }
-    int64_t carried = is(TICK_OF_LAST_RECORD)  ? records[count - 1].received_at
-                      : is(TICK_BY_WALL_CLOCK) ? (int64_t)time(NULL) * 1000
-                                               : newest;
+    int64_t carried = is(TICK_OF_LAST_RECORD) ? records[count - 1].received_at : is(TICK_BY_WALL_CLOCK) ? (int64_t)time(NULL) * 1000 : newest;
     size_t size = reco_stream_tick_write(bytes, carried);
     now.sound->spans(spans, store, NULL, NULL);
     for (uint32_t p = 0; p < now.partitions; p++) {
@@ -180,8 +177,7 @@ typedef struct kept {
 } kept;
 
 static reco_status m_append_with_note(reco_stream_ticket *ticket, reco_stream_store *store, const reco_stream_record *records, size_t count,
-                                      uint32_t flags, const char *key, const void *value, size_t value_size, const reco_call *call,
-                                      reco_error *err) {
+                                      uint32_t flags, const char *key, const void *value, size_t value_size, const reco_call *call, reco_error *err) {
     reco_stream_record changed[RECORDS];
     reco_stream_ticket inner = {{0}};
     kept k = {calloc(RECORDS, sizeof(int64_t)), count};
@@ -237,7 +233,8 @@ static reco_status m_wait(int64_t *offsets, reco_stream_ticket *ticket, reco_str
     return (reco_status)ticket->room[0];
 }
 
-/* --- reading ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- reading
+ * ---------------------------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct changed_sink {
     reco_stream_sink sink;
@@ -304,7 +301,8 @@ static reco_status m_trim(reco_stream_store *store, uint32_t partition, int64_t 
     return status;
 }
 
-static reco_status m_note_get(reco_stream_store *store, const char *key, reco_stream_sink sink, void *context, const reco_call *call, reco_error *err) {
+static reco_status m_note_get(reco_stream_store *store, const char *key, reco_stream_sink sink, void *context, const reco_call *call,
+                              reco_error *err) {
     return now.sound->note_get(store, key, sink, context, call, err);
 }
 
@@ -313,7 +311,8 @@ static reco_status m_stats(reco_stream_store *store, void (*sink)(void *context,
     return now.sound->stats(store, sink, context, call, err);
 }
 
-/* --- members ------------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- members
+ * ------------------------------------------------------------------------------------------------------------------------------------------ */
 
 static reco_status m_member_open(reco_stream_member **out, reco_stream_store *store, const reco_call *call, reco_error *err) {
     return now.sound->member_open(out, store, call, err);

@@ -139,7 +139,8 @@ bool suite_append(suite *s, reco_stream_store *store, const want *wants, size_t 
     return true;
 }
 
-/* --- comparing ------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- comparing ------------------------------------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct reading {
     const model_part *part;
@@ -207,9 +208,10 @@ bool suite_compare_spans(suite *s, reco_stream_store *store) {
         const model_part *part = &s->model.parts[p];
         if (spans[p].begin != part->begin || spans[p].end != part->end || spans[p].last_received_at != part->last ||
             spans[p].max_received_at != part->max) {
-            return suite_fail(s, __LINE__, "span of %u: %lld..%lld last %lld max %lld, not %lld..%lld last %lld max %lld", p, (long long)spans[p].begin,
-                              (long long)spans[p].end, (long long)spans[p].last_received_at, (long long)spans[p].max_received_at,
-                              (long long)part->begin, (long long)part->end, (long long)part->last, (long long)part->max);
+            return suite_fail(s, __LINE__, "span of %u: %lld..%lld last %lld max %lld, not %lld..%lld last %lld max %lld", p,
+                              (long long)spans[p].begin, (long long)spans[p].end, (long long)spans[p].last_received_at,
+                              (long long)spans[p].max_received_at, (long long)part->begin, (long long)part->end, (long long)part->last,
+                              (long long)part->max);
         }
     }
     return true;
@@ -230,7 +232,8 @@ static int ignore(void *context, int64_t offset, const void *data, size_t size) 
     return 0;
 }
 
-/* --- opening -------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- opening --------------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static bool check_opening(suite *s) {
     reco_stream_store *store, *again;
@@ -278,7 +281,8 @@ static bool check_spaces(suite *s) {
     return suite_compare(s, store);
 }
 
-/* --- appending and reading ------------------------------------------------------------------------------------------------------------------------ */
+/* --- appending and reading ------------------------------------------------------------------------------------------------------------------------
+ */
 
 static bool check_appends(suite *s) {
     reco_stream_store *store;
@@ -376,7 +380,8 @@ static bool check_offsets(suite *s) {
     return true;
 }
 
-/* --- ticks ------------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- ticks
+ * ------------------------------------------------------------------------------------------------------------------------------------------ */
 
 static bool check_ticks(suite *s) {
     reco_stream_store *store;
@@ -424,7 +429,8 @@ static bool check_no_ticks(suite *s) {
     return suite_compare(s, store);
 }
 
-/* --- forward and notes -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- forward and notes
+ * -------------------------------------------------------------------------------------------------------------------------------- */
 
 static bool check_forward(suite *s) {
     reco_stream_store *store;
@@ -477,7 +483,8 @@ static bool check_notes(suite *s) {
     return suite_compare(s, store);
 }
 
-/* --- waiting -------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- waiting
+ * -------------------------------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct appender {
     suite *s;
@@ -518,9 +525,11 @@ static bool check_waiting(suite *s) {
     return true;
 }
 
-/* --- members ----------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- members
+ * ----------------------------------------------------------------------------------------------------------------------------------------------- */
 
-/* Rounds of assign until they come to rest: all partitions owned, once, by shares that differ by one at most. At no moment has a partition two owners. */
+/* Rounds of assign until they come to rest: all partitions owned, once, by shares that differ by one at most. At no moment has a partition two
+ * owners. */
 static bool members_settle(suite *s, reco_stream_member **members, uint32_t count, uint32_t partitions) {
     uint32_t owned[RECO_PARTITIONS_MAX], n;
     int owner[RECO_PARTITIONS_MAX];
@@ -580,7 +589,9 @@ static bool check_members(suite *s) {
     return members_settle(s, members, 5, 5);
 }
 
-/* --- by name --------------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- by name
+ * ---------------------------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static const struct {
     const char *name;

@@ -1,8 +1,8 @@
 /* stream_suite.h - the contract of a stream as named checks, for any backend.
  *
  * A check drives a backend through its table of functions alone and answers NULL, or what was wrong. For backends of others too: link stream_suite.c,
- * stream_suite_random.c and stream_model.c, and run each check by name. The checks are complete when each of the mutants in stream_mutants.c is caught by
- * the check named for it. */
+ * stream_suite_random.c and stream_model.c, and run each check by name. The checks are complete when each of the mutants in stream_mutants.c is
+ * caught by the check named for it. */
 #ifndef STREAM_SUITE_H
 #define STREAM_SUITE_H
 

@@ -25,24 +25,24 @@ typedef struct suite {
 
 /* Ends a check: `return FAIL(s, "...", ...)`. */
 bool suite_fail(suite *s, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
-#define NEED(s, condition) \
-    do { \
-        if (!(condition)) { \
-            return suite_fail(s, __LINE__, "%s", #condition); \
-        } \
+#define NEED(s, condition)                                                                                                                           \
+    do {                                                                                                                                             \
+        if (!(condition)) {                                                                                                                          \
+            return suite_fail(s, __LINE__, "%s", #condition);                                                                                        \
+        }                                                                                                                                            \
     } while (0)
-#define NEED_OK(s, call) \
-    do { \
-        reco_status got_ = (call); \
-        if (got_ != RECO_OK) { \
-            return suite_fail(s, __LINE__, "%s: %s: %s", #call, reco_status_name((int32_t)got_), (s)->err.text); \
-        } \
+#define NEED_OK(s, call)                                                                                                                             \
+    do {                                                                                                                                             \
+        reco_status got_ = (call);                                                                                                                   \
+        if (got_ != RECO_OK) {                                                                                                                       \
+            return suite_fail(s, __LINE__, "%s: %s: %s", #call, reco_status_name((int32_t)got_), (s)->err.text);                                     \
+        }                                                                                                                                            \
     } while (0)
-#define TRY(call) \
-    do { \
-        if (!(call)) { \
-            return false; \
-        } \
+#define TRY(call)                                                                                                                                    \
+    do {                                                                                                                                             \
+        if (!(call)) {                                                                                                                               \
+            return false;                                                                                                                            \
+        }                                                                                                                                            \
     } while (0)
 
 reco_status suite_open(reco_stream_store **out, suite *s, const char *space, uint32_t partitions);

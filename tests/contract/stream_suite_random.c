@@ -7,9 +7,9 @@
 
 /* --- threads ---------------------------------------------------------------------------------------------------------------------------------------
  *
- * Which appends share a commit is the backend's affair, and so is where ticks fall. What must hold whatever it does: the records of an append lie at the offsets it
- * was told, in its order, none of another's between those of one partition; everything else is ticks, of times that were appended; no record is lost or there
- * twice; and after the last commit no partition's last record is older than tick_ms before the newest of that commit. */
+ * Which appends share a commit is the backend's affair, and so is where ticks fall. What must hold whatever it does: the records of an append lie at
+ * the offsets it was told, in its order, none of another's between those of one partition; everything else is ticks, of times that were appended; no
+ * record is lost or there twice; and after the last commit no partition's last record is older than tick_ms before the newest of that commit. */
 
 enum { THREADS = 4, BATCHES = 12, BATCH = 20, FLIGHT = 3 };
 
@@ -124,8 +124,9 @@ static bool threaded_round(suite *s, reco_stream_store *store, uint64_t *random,
             memset(&b->ticket, 0, sizeof b->ticket);
             b->count = 1 + suite_random(random, BATCH);
             for (size_t k = 0; k < b->count; k++) {
-                b->wants[k] = (want){(uint32_t)suite_random(random, s->model.partitions),
-                                     oldest + (int64_t)suite_random(random, (uint64_t)(newest - oldest + 1)), 8 + (uint32_t)suite_random(random, 300)};
+                b->wants[k] =
+                    (want){(uint32_t)suite_random(random, s->model.partitions),
+                           oldest + (int64_t)suite_random(random, (uint64_t)(newest - oldest + 1)), 8 + (uint32_t)suite_random(random, 300)};
             }
             suite_make(s, b->records, b->serials, b->bytes, b->wants, b->count);
             appended += (int64_t)b->count;
@@ -174,7 +175,8 @@ bool check_threads(suite *s) {
     return suite_compare(s, store);
 }
 
-/* --- random operations --------------------------------------------------------------------------------------------------------------------------------- */
+/* --- random operations
+ * --------------------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct state {
     suite *s;
@@ -223,7 +225,8 @@ static bool op_trim(state *st) {
     suite *s = st->s;
     uint32_t p = (uint32_t)draw(st, s->model.partitions);
     const model_part *part = &s->model.parts[p];
-    int64_t before = draw(st, 20) ? part->begin + (int64_t)draw(st, (uint64_t)(part->end - part->begin) / 2 + 1) : (int64_t)draw(st, (uint64_t)part->end + 3);
+    int64_t before =
+        draw(st, 20) ? part->begin + (int64_t)draw(st, (uint64_t)(part->end - part->begin) / 2 + 1) : (int64_t)draw(st, (uint64_t)part->end + 3);
     NEED_OK(s, s->b->trim(st->store, p, before, NULL, &s->err));
     model_trim(&s->model, p, before);
     return suite_compare_spans(s, st->store);

