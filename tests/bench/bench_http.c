@@ -5,6 +5,7 @@
  * POST goes a GET /recommendations with the position it answered, and the effect is there when that answer reflects it: not behind, not a fallback,
  * with the posted item as a reason. Floor, in the same run and under the same load: two GET /health one after the other. */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -211,6 +212,30 @@ static void report(const char *what, double *values, long count) {
            values[count - 1]);
 }
 
+/* The disk by itself: four pages and a sync, in place, as often as one looks at it. */
+static void report_disk(const char *dir) {
+    static char page[4096];
+    double took[400];
+    char path[300];
+    snprintf(path, sizeof path, "%s/disk", dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    need(fd >= 0, "cannot write beside the data");
+    for (int i = 0; i < 1600; i++)
+        need(pwrite(fd, page, sizeof page, i * 4096L) == 4096, "cannot write beside the data");
+    fsync(fd);
+    for (int i = 0; i < 400; i++) {
+        int64_t begun = now_ns();
+        for (int k = 0; k < 4; k++)
+            need(pwrite(fd, page, sizeof page, (i * 4 + k) * 4096L) == 4096, "cannot write beside the data");
+        fdatasync(fd);
+        took[i] = (double)(now_ns() - begun) / 1e6;
+        wait_until(now_ns() + 1000000);
+    }
+    close(fd);
+    unlink(path);
+    report("floor: 4 pages and one fdatasync, no load", took, 400);
+}
+
 static void run_load(sender *senders, int connections, int ingest_port, int api_port, long rate, long seconds) {
     int64_t begin = now_ns() + 200000000;
     for (int i = 0; i < connections; i++) {
@@ -284,6 +309,7 @@ int main(int argc, char **argv) {
     struct rusage used;
     need(wait4(server, &result, 0, &used) == server && WIFEXITED(result) && WEXITSTATUS(result) == 0, "reco serve did not end in order");
     print_results(senders, connections, rate, seconds);
+    report_disk(dir);
     printf("  reco serve, all it did (start, commits, learning, warming included): %.0f us CPU an event\n",
            cpu_us(&used) / (double)(rate * (seconds + 1)));
     for (int i = 0; i < connections; i++)

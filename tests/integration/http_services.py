@@ -318,6 +318,23 @@ class Connections(WithData):
             self.assertEqual(one.getresponse().read(), b'{"status":"ok"}\n')
             one.close()
 
+    def test_overload(self):
+        service = self.service("reco-ingest", "--set", "services.http_threads=2")
+        head = b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
+        slow = [socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE) for _ in range(2)]
+        for connection in slow:
+            self.addCleanup(connection.close)
+            connection.sendall(head)
+        wait_for(lambda: b"http_requests_in_flight 3" in get(service.port, "/metrics").body, "two requests to be under way")
+        refused = post(service.port, "/events", event("u", "a"))
+        self.assert_problem(refused, 503)
+        self.assertTrue(refused.headers["Retry-After"])
+        self.assertEqual(get(service.port, "/health").status, 200)
+        for connection in slow:
+            connection.sendall(b" " * 49)
+            self.assertIn(b" 400 ", connection.recv(4000))
+        self.assertEqual(post(service.port, "/events", event("u", "a")).status, 202)
+
     def test_parallel_posts(self):
         everything = self.serve()
         failures = []
@@ -345,12 +362,14 @@ class Connections(WithData):
 
 class Ending(WithData):
     def test_signals(self):
-        for number in (signal.SIGTERM, signal.SIGINT):
-            for program in ("reco-ingest", "reco-api", "reco-processor"):
-                with self.subTest(program=program, signal=number):
-                    service = self.service(program)
-                    self.assertEqual(get(service.port, "/ready").status, 200)
-                    self.assertEqual(service.stop(number), 0, service.log_text())
+        programs = ("reco-ingest", "reco-api", "reco-processor")
+        services = [(self.service(program), number) for number in (signal.SIGTERM, signal.SIGINT) for program in programs]
+        for service, number in services:
+            self.assertEqual(get(service.port, "/ready").status, 200)
+        for service, number in services:
+            service.process.send_signal(number)
+        for service, number in services:
+            self.assertEqual(service.process.wait(PATIENCE), 0, service.log_text())
 
     def test_request_under_way_is_finished(self):
         service = self.service("reco-ingest")
