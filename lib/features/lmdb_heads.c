@@ -244,7 +244,7 @@ static reco_status unpack_open(reco_features_store *store, const struct draft *d
 enum { FEW = 16 }; /* entries that are dropped one by one */
 
 /* The `drop` largest of the hashes of entries with the sum `least`, ascending, in worst; the hashes of all of them are left in the store's array. */
-static void worst_ties(uint64_t worst[FEW], size_t drop, uint64_t *hashes, const reco_entry *entries, size_t count, int64_t least, const reco__names *names) {
+static void worst_ties(uint64_t worst[FEW], size_t drop, uint64_t *hashes, const reco_entry *entries, size_t count, int64_t least, const reco__names_hashes *names) {
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
         if (entries[i].sum != least) {
@@ -271,7 +271,7 @@ static void worst_ties(uint64_t worst[FEW], size_t drop, uint64_t *hashes, const
 
 /* Drops the `drop` worst entries of a list in which the smallest sum is `least` > 0 and at least `drop` have it: those of them that come last by name. Keeps the order. The usual
  * case of a full head: new pairs come in with the same small sum that the last places have. False, with nothing done, when two names share the deciding hash. */
-static bool drop_ties(reco_entry *entries, size_t count, size_t drop, int64_t least, uint64_t *hashes, const reco__names *names) {
+static bool drop_ties(reco_entry *entries, size_t count, size_t drop, int64_t least, uint64_t *hashes, const reco__names_hashes *names) {
     uint64_t worst[FEW];
     size_t doomed = 0;
     worst_ties(worst, drop, hashes, entries, count, least, names);
@@ -300,7 +300,7 @@ static reco_status cut_open(reco_features_store *store, reco_entry *entries, siz
         if (status != RECO_OK) {
             return status;
         }
-        if (drop_ties(entries, *count, drop, least, store->hashes.data, reco__flmdb_names_now(store))) {
+        if (drop_ties(entries, *count, drop, least, store->hashes.data, reco__names_hashes_of(reco__flmdb_names_now(store)))) {
             *count = limit;
             return RECO_OK;
         }

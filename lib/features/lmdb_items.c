@@ -89,7 +89,7 @@ void reco__flmdb_names_dispose(reco_features_store *store) {
 /* --- ties ------------------------------------------------------------------------------------------------------------------------------------------- */
 
 static uint64_t tie_hash(void *context, uint32_t member) {
-    return member < reco__names_count(context) ? reco__names_hash(context, member) : 0;
+    return member < reco__names_count(context) ? reco__names_hash(reco__names_hashes_of(context), member) : 0;
 }
 
 static int tie_compare(void *context, uint32_t a, uint32_t b) {

@@ -10,7 +10,7 @@
 
 #include "features/names.h"
 
-enum { FIRST_SLAB_BITS = 10, SLABS = 33 - FIRST_SLAB_BITS, BLOCK = 65536, LENGTH = 2, NAME_MAX = 65535 };
+enum { FIRST_SLAB_BITS = RECO__NAMES_FIRST_BITS, SLABS = RECO__NAMES_SLABS, BLOCK = 65536, LENGTH = 2, NAME_MAX = 65535 };
 
 struct block {
     struct block *next;
@@ -21,7 +21,7 @@ struct block {
 struct reco__names {
     pthread_rwlock_t lock; /* the slots */
     _Atomic uint32_t count;
-    uint64_t *hashes[SLABS];         /* slabs are written before the count that makes them visible */
+    reco__names_hashes hashes;       /* slabs are written before the count that makes them visible */
     const uint8_t **bytes_of[SLABS]; /* u16 length, bytes */
     struct block *blocks;
     uint32_t *slots;            /* number + 1; 0: empty */
@@ -42,10 +42,7 @@ static inline struct place place_of(uint32_t number) {
     return place;
 }
 
-static inline uint64_t hash_at(const reco__names *names, uint32_t number) {
-    struct place place = place_of(number);
-    return names->hashes[place.slab][place.at];
-}
+static inline uint64_t hash_at(const reco__names *names, uint32_t number) { return reco__names_hash(&names->hashes, number); }
 
 static inline reco_str name_at(const reco__names *names, uint32_t number) {
     struct place place = place_of(number);
@@ -68,7 +65,7 @@ void reco__names_free(reco__names *names) {
         return;
     }
     for (int i = 0; i < SLABS; i++) {
-        reco__release(names->hashes[i]);
+        reco__release(names->hashes.slabs[i]);
         reco__release(names->bytes_of[i]);
     }
     while (names->blocks) {
@@ -86,12 +83,12 @@ uint32_t reco__names_count(const reco__names *names) { return atomic_load_explic
 static reco_status reserve_slabs(reco__names *names, uint64_t count, reco_error *err) {
     for (unsigned i = 0; i < SLABS && ((UINT64_C(1) << i) - 1) << FIRST_SLAB_BITS < count; i++) {
         size_t entries = (size_t)1 << (i + FIRST_SLAB_BITS);
-        if (!names->hashes[i]) {
-            names->hashes[i] = reco__alloc_array(entries, sizeof *names->hashes[i]);
+        if (!names->hashes.slabs[i]) {
+            names->hashes.slabs[i] = reco__alloc_array(entries, sizeof *names->hashes.slabs[i]);
         }
-        if (names->hashes[i] && !names->bytes_of[i]) {
+        if (names->hashes.slabs[i] && !names->bytes_of[i]) {
             names->bytes_of[i] = reco__alloc_array(entries, sizeof *names->bytes_of[i]);
-            names->bytes += entries * (sizeof *names->hashes[i] + sizeof *names->bytes_of[i]);
+            names->bytes += entries * (sizeof *names->hashes.slabs[i] + sizeof *names->bytes_of[i]);
         }
         if (!names->bytes_of[i]) {
             return reco__no_memory(err);
@@ -180,7 +177,7 @@ reco_status reco__names_add(reco__names *names, const void *name, size_t size, r
     memcpy(place + LENGTH, name, size);
     struct place entry = place_of(number);
     uint64_t hash = reco__hash64(name, size, 0);
-    names->hashes[entry.slab][entry.at] = hash;
+    names->hashes.slabs[entry.slab][entry.at] = hash;
     names->bytes_of[entry.slab][entry.at] = place;
     pthread_rwlock_wrlock(&names->lock);
     size_t at = (size_t)hash & (names->slot_count - 1);
@@ -231,6 +228,6 @@ bool reco__names_get(reco_str *name, uint64_t *hash, const reco__names *names, u
     return true;
 }
 
-uint64_t reco__names_hash(const reco__names *names, uint32_t number) { return hash_at(names, number); }
+const reco__names_hashes *reco__names_hashes_of(const reco__names *names) { return &names->hashes; }
 
 uint64_t reco__names_bytes(const reco__names *names) { return atomic_load(&names->bytes); }

@@ -7,6 +7,19 @@
 /* SHARED. Numbers are given densely in order of addition; what get hands out is valid until free. */
 typedef struct reco__names reco__names;
 
+/* Where the hashes are, for those who read many: slab k holds 1,024 << k of them. */
+enum { RECO__NAMES_FIRST_BITS = 10, RECO__NAMES_SLABS = 33 - RECO__NAMES_FIRST_BITS };
+typedef struct reco__names_hashes {
+    uint64_t *slabs[RECO__NAMES_SLABS];
+} reco__names_hashes;
+const reco__names_hashes *reco__names_hashes_of(const reco__names *names);
+/* Hash of the name of a number below count. */
+static inline uint64_t reco__names_hash(const reco__names_hashes *hashes, uint32_t number) {
+    uint64_t shifted = (uint64_t)number + (1u << RECO__NAMES_FIRST_BITS);
+    unsigned bits = 63u - (unsigned)__builtin_clzll(shifted);
+    return hashes->slabs[bits - RECO__NAMES_FIRST_BITS][shifted - (UINT64_C(1) << bits)];
+}
+
 reco__names *reco__names_create(void); /* NULL: out of memory */
 void reco__names_free(reco__names *names);
 uint32_t reco__names_count(const reco__names *names);
@@ -20,8 +33,6 @@ reco_status reco__names_add(reco__names *names, const void *name, size_t size, r
 size_t reco__names_find(uint32_t *numbers, reco__names *names, const reco_str *wanted, size_t count, uint32_t missing);
 /* False for a number never given. */
 bool reco__names_get(reco_str *name, uint64_t *hash, const reco__names *names, uint32_t number);
-/* Hash of the name of a number below count. */
-uint64_t reco__names_hash(const reco__names *names, uint32_t number);
 /* Bytes held. */
 uint64_t reco__names_bytes(const reco__names *names);
 

@@ -132,12 +132,12 @@ static void apply(struct bench *b, uint32_t events) {
     reco_error err = RECO_ERROR_INIT;
     for (uint32_t board = 0; board < RECO_BOARD_COUNT; board++) {
         size_t count = sum_up(b, b->adds[board], b->counts[board]);
-        int64_t generation = b->generation * (b->rules.length[RECO_BOARD_COVIEW] / b->rules.length[board]);
+        int64_t generation = b->generation * (b->rules.length[RECO_BOARD_COVIEW] / b->rules.length[board]) + (board == RECO_BOARD_HOURS);
         groups[board] = (reco_add_group){board, 0, generation, b->adds[board], count};
         b->counts[board] = 0;
     }
     reco_batch batch = {.struct_size = sizeof batch, .epoch = b->epoch, .from = (int64_t)b->events - events, .to = (int64_t)b->events,
-                        .clock = b->generation * b->rules.length[RECO_BOARD_COVIEW], .groups = groups, .group_count = RECO_BOARD_COUNT};
+                        .clock = b->generation * b->rules.length[RECO_BOARD_COVIEW] + 2 * HOUR /* the one before is closed */, .groups = groups, .group_count = RECO_BOARD_COUNT};
     double before = seconds(CLOCK_PROCESS_CPUTIME_ID);
     if (reco__features_apply(b->features, &batch, NULL, &err) != RECO_OK) {
         give_up("apply", &err);
@@ -260,6 +260,7 @@ static void run(struct bench *b, uint64_t per_generation, uint64_t events, uint3
         if (b->events % per_generation < batch) {
             read_heads(b);
             b->generation++;
+            apply(b, 0); /* moves the clock */
             settle(b);
         }
     }

@@ -1,4 +1,6 @@
 /* features_suite_rules.c - one test a rule, named so that a broken rule names itself. */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -580,6 +582,82 @@ START_TEST(a_broken_restore_is_emptied) {
 }
 END_TEST
 
+/* --- threads ------------------------------------------------------------------------------------------------------------------------------------------------ */
+
+struct reader {
+    pthread_t thread;
+    _Atomic int stop;
+    uint64_t rounds;
+    const char *wrong;
+};
+
+static void well_formed(void *context, size_t index, const void *data, size_t size) {
+    struct reader *reader = context;
+    reco_head head;
+    (void)index;
+    if (reco_head_read(&head, data, size) != RECO_OK) {
+        reader->wrong = "a head that cannot be read";
+    }
+}
+
+static void ignore_piece(void *context, size_t index, const void *data, size_t size) { (void)context, (void)index, (void)data, (void)size; }
+
+/* Asks for what a request asks for, until told to stop. */
+static void *read_on(void *context) {
+    struct reader *reader = context;
+    while (!atomic_load(&reader->stop) && !reader->wrong) {
+        uint32_t items[8], number;
+        reco_str name = {f.model.names[0], strlen(f.model.names[0])}, got;
+        reco_features_info info;
+        uint64_t hash;
+        reco_error err = RECO_ERROR_INIT;
+        for (uint32_t i = 0; i < 8; i++) {
+            items[i] = i;
+        }
+        if (f.backend->info(&info, f.store, NULL, &err) != RECO_OK || f.backend->find_items(&number, f.store, &name, 1, NULL, &err) != RECO_OK || number != 0) {
+            reader->wrong = "find_items or info";
+        } else if (info.item_count && f.backend->item_name(&got, &hash, f.store, info.item_count - 1) != RECO_OK) {
+            reader->wrong = "item_name of a number that was given";
+        } else if (f.backend->heads(f.store, items, 8, well_formed, reader, NULL, &err) != RECO_OK ||
+                   f.backend->row(f.store, COVIEW, 0, 1, ignore_piece, reader, NULL, &err) != RECO_OK) {
+            reader->wrong = "heads or row";
+        }
+        reader->rounds++;
+    }
+    return NULL;
+}
+
+START_TEST(readers_run_beside_a_writer) {
+    static struct reader readers[2];
+    fixture_prepare(&f, 1, 1000);
+    fixture_open(&f);
+    fixture_items(&f, 10);
+    b.count = b.cell_count = 0;
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(pthread_create(&readers[i].thread, NULL, read_on, &readers[i]), 0);
+    }
+    int64_t clock = 1;
+    for (int round = 0; round < 300; round++) {
+        int more;
+        fixture_items(&f, f.model.item_count + 3);
+        b.count = 0;
+        for (uint32_t item = 0; item < 8; item++) {
+            batch_add(&b, COVIEW, clock / 10, item, (uint32_t)round % f.model.item_count, 1);
+        }
+        clock += round % 3 == 0;
+        test_ok(batch_apply(&f, &b, 0, -1, round + 1, clock), &f.err);
+        test_ok(f.backend->close_step(&more, f.store, 10000, NULL, &f.err), &f.err);
+    }
+    for (int i = 0; i < 2; i++) {
+        atomic_store(&readers[i].stop, 1);
+        pthread_join(readers[i].thread, NULL);
+        ck_assert_msg(!readers[i].wrong, "%s", readers[i].wrong);
+        ck_assert_uint_gt(readers[i].rounds, 0);
+    }
+    end();
+}
+END_TEST
+
 static void add_up(void *context, const char *name, uint64_t value) {
     if (strcmp(name, "heads_entries") == 0 || strcmp(name, "rows_entries") == 0) {
         *(uint64_t *)context += value;
@@ -628,6 +706,7 @@ void features_suite_rules(Suite *suite) {
         RULE(content_survives_closing_the_store),
         RULE(restore_replaces_everything),
         RULE(a_broken_restore_is_emptied),
+        RULE(readers_run_beside_a_writer),
         RULE(stats_count),
     };
 #undef RULE
