@@ -216,8 +216,19 @@ static bool locks_init(reco_engine *engine) {
     return ok;
 }
 
+/* Says what to do about stored settings that differ, whichever backend refused. */
+static reco_status refused_advice(reco_status status, reco_error *err) {
+    static const char advice[] = "; import the events into a new directory to learn them by other rules";
+    if (status == RECO_REFUSED && err && (strcmp(err->field, "fingerprint") == 0 || strcmp(err->field, "partitions") == 0)) {
+        size_t size = strlen(err->text);
+        if (size + sizeof advice <= sizeof err->text)
+            memcpy(err->text + size, advice, sizeof advice);
+    }
+    return status;
+}
+
 static reco_status doors_open(reco_engine *engine, const reco_call *call, reco_error *err) {
-    reco_status status = stream_open(engine, call, err);
+    reco_status status = refused_advice(stream_open(engine, call, err), err);
     if (status != RECO_OK)
         return status;
     reco__settings_fingerprint(&engine->fingerprint, &engine->settings, engine->partitions);
@@ -227,7 +238,7 @@ static reco_status doors_open(reco_engine *engine, const reco_call *call, reco_e
     if (status == RECO_OK)
         status = reco__records_signing_key(&engine->signing_number, engine->signing_key, engine->records, call, err);
     if (status == RECO_OK)
-        status = reco__engine_open_features(&engine->features, engine, engine->features_url, 0, call, err);
+        status = refused_advice(reco__engine_open_features(&engine->features, engine, engine->features_url, 0, call, err), err);
     if (status != RECO_OK)
         return status;
     reco__recommend_options options = {
