@@ -3,7 +3,7 @@
 
 #include "model/item.h"
 
-#define ITEMS_MAX 100000u
+#define ITEMS_MAX 20000u /* what one transaction of records takes */
 
 static reco_status items_change(reco_engine *engine, reco__arena *arena, const reco_item *items, size_t count, size_t item_size,
                                 const reco_call *call, reco_error *err) {

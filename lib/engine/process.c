@@ -231,6 +231,34 @@ static reco_status process_until(reco_processor *processor, const int64_t *next,
     }
 }
 
+/* The engine keeps one processor between calls for its memory; concurrent calls open their own. Kept, it owns nothing: nobody would learn its share.
+ */
+static reco_status processor_take(reco_processor **out, reco_engine *engine, const reco_call *call, reco_error *err) {
+    pthread_mutex_lock(&engine->process_lock);
+    *out = engine->processor;
+    engine->processor = NULL;
+    pthread_mutex_unlock(&engine->process_lock);
+    if (!*out)
+        return reco_processor_open(out, engine, NULL, call, err);
+    reco_status status = reco__stream_member_open(&(*out)->member, engine->stream, call, err);
+    if (status != RECO_OK)
+        reco_processor_close(*out);
+    return status;
+}
+
+static void processor_give(reco_engine *engine, reco_processor *processor) {
+    reco__stream_member_close(processor->member);
+    processor->member = NULL;
+    processor->owned_count = 0;
+    pthread_mutex_lock(&engine->process_lock);
+    if (!engine->processor) {
+        engine->processor = processor;
+        processor = NULL;
+    }
+    pthread_mutex_unlock(&engine->process_lock);
+    reco_processor_close(processor);
+}
+
 reco_status reco_process(reco_progress *out, reco_engine *engine, const reco_call *call, reco_error *err) {
     reco_stream_span spans[RECO_PARTITIONS_MAX];
     int64_t next[RECO_PARTITIONS_MAX];
@@ -247,21 +275,14 @@ reco_status reco_process(reco_progress *out, reco_engine *engine, const reco_cal
     if (engine->process_running) { /* the thread learns; only wait for it */
         status = reco__position_wait(engine, next, UINT32_MAX, INT64_C(86400000), call, err);
     } else {
-        pthread_mutex_lock(&engine->process_lock);
-        if (!engine->processor)
-            status = reco_processor_open(&engine->processor, engine, NULL, call, err);
-        else
-            status = reco__stream_member_open(&engine->processor->member, engine->stream, call, err);
+        reco_processor *processor = NULL;
+        status = processor_take(&processor, engine, call, err);
         if (status == RECO_OK) {
-            before = engine->processor->total;
-            status = process_until(engine->processor, next, call, err);
-            after = engine->processor->total;
-            /* Between calls it must own nothing: nobody would learn its share. */
-            reco__stream_member_close(engine->processor->member);
-            engine->processor->member = NULL;
-            engine->processor->owned_count = 0;
+            before = processor->total;
+            status = process_until(processor, next, call, err);
+            after = processor->total;
+            processor_give(engine, processor);
         }
-        pthread_mutex_unlock(&engine->process_lock);
     }
     if (status == RECO_OK && out)
         progress_difference(out, &before, &after);
