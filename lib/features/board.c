@@ -1,15 +1,16 @@
 /* board.c - the arithmetic of boards: generations and clocks, the cut, the order of answers, packed rows, the frame of a head.
  *
- * Everything here is a function of its arguments. Backends and the derivation share it, so that there is one place where a tie is broken and one where a
- * generation closes. Division rounds down and time begins at 0; sums wrap around rather than overflow.
+ * Everything here is a function of its arguments. Backends and the derivation share it, so that there is one place where a tie is broken and one
+ * where a generation closes. Division rounds down and time begins at 0; sums wrap around rather than overflow.
  *
- * The cut finds the n-th largest sum by selection, then settles only the entries that tie with it by their names: reading a name's hash is a cache miss, and most entries never need it.
- * Pivots come from a small fixed generator, so that no input pattern is slow by accident and equal inputs take equal steps. */
+ * The cut finds the n-th largest sum by selection, then settles only the entries that tie with it by their names: reading a name's hash is a cache
+ * miss, and most entries never need it. Pivots come from a small fixed generator, so that no input pattern is slow by accident and equal inputs take
+ * equal steps. */
 #include <reco/plugin/board.h>
 
 #include "features/varint.h"
 
-/* --- generations ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- generations ---------------------------------------------------------------------------------------------------------------------- */
 
 int64_t reco_board_generation(const reco_board_rules *rules, uint32_t board, int64_t t_ms) { return t_ms <= 0 ? 0 : t_ms / rules->length[board]; }
 
@@ -18,13 +19,15 @@ int64_t reco_board_oldest_open(const reco_board_rules *rules, uint32_t board, in
     return r_ms <= slack ? 0 : (r_ms - slack) / rules->length[board];
 }
 
-int64_t reco_board_newest_closed(const reco_board_rules *rules, uint32_t board, int64_t c_ms) { return reco_board_oldest_open(rules, board, c_ms) - 1; }
+int64_t reco_board_newest_closed(const reco_board_rules *rules, uint32_t board, int64_t c_ms) {
+    return reco_board_oldest_open(rules, board, c_ms) - 1;
+}
 
 int reco_board_expired(const reco_board_rules *rules, uint32_t board, int64_t generation, int64_t newest_closed) {
     return generation <= newest_closed - (int64_t)rules->kept[board];
 }
 
-/* --- order ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- order ---------------------------------------------------------------------------------------------------------------------------- */
 
 typedef bool (*entry_before)(const reco_board_names *names, const reco_entry *a, const reco_entry *b);
 
@@ -53,9 +56,10 @@ static inline void swap(reco_entry *a, reco_entry *b) {
     *b = t;
 }
 
-/* Splits [low, high] (at least two entries) in two non-empty parts, none of the right one before any of the left one; returns the last of the left part. */
-static inline __attribute__((always_inline)) size_t split(reco_entry *entries, size_t low, size_t high, uint64_t *chance, const reco_board_names *names,
-                                                         entry_before before) {
+/* Splits [low, high] (at least two entries) in two non-empty parts, none of the right one before any of the left one; returns the last of the left
+ * part. */
+static inline __attribute__((always_inline)) size_t split(reco_entry *entries, size_t low, size_t high, uint64_t *chance,
+                                                          const reco_board_names *names, entry_before before) {
     *chance = *chance * 6364136223846793005u + 1442695040888963407u;
     swap(&entries[low], &entries[low + (size_t)(((*chance >> 32) * (uint64_t)(high - low)) >> 32)]);
     reco_entry pivot = entries[low];
@@ -74,7 +78,8 @@ static inline __attribute__((always_inline)) size_t split(reco_entry *entries, s
     }
 }
 
-static inline __attribute__((always_inline)) void insertion(reco_entry *entries, size_t low, size_t high, const reco_board_names *names, entry_before before) {
+static inline __attribute__((always_inline)) void insertion(reco_entry *entries, size_t low, size_t high, const reco_board_names *names,
+                                                            entry_before before) {
     for (size_t i = low + 1; i <= high; i++) {
         reco_entry entry = entries[i];
         size_t j = i;
@@ -110,7 +115,8 @@ static inline __attribute__((always_inline)) void sort(reco_entry *entries, size
 }
 
 /* Brings the n first (0 < n < count) to the front. */
-static inline __attribute__((always_inline)) void choose(reco_entry *entries, size_t count, size_t n, const reco_board_names *names, entry_before before) {
+static inline __attribute__((always_inline)) void choose(reco_entry *entries, size_t count, size_t n, const reco_board_names *names,
+                                                         entry_before before) {
     size_t a = 0, b = count - 1;
     uint64_t chance = count;
     while (a < b) {
@@ -201,7 +207,7 @@ size_t reco_board_merge(reco_entry *out, const reco_entry *a, size_t a_count, co
     return count;
 }
 
-/* --- packed entries --------------------------------------------------------------------------------------------------------------------------- */
+/* --- packed entries ------------------------------------------------------------------------------------------------------------------- */
 
 const uint8_t *reco__varint_get_slow(uint64_t *value, const uint8_t *in, const uint8_t *end) {
     uint64_t result = 0;
@@ -245,7 +251,7 @@ reco_status reco_board_unpack(size_t *count, reco_entry *out, size_t room, const
     return RECO_OK;
 }
 
-/* --- heads ------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- heads ---------------------------------------------------------------------------------------------------------------------------- */
 
 size_t reco_generations_pack(uint8_t *out, const int64_t *generations, size_t count) {
     uint8_t *at = out;

@@ -1,10 +1,11 @@
 /* chunk.c - changes to packed lists of entries without unpacking them.
  *
- * A batch touches a few members of a chunk of some hundreds. So the list is walked, not decoded: entries before the next member touched are skipped by the length of their varint
- * alone and copied as one run; only touched entries are read and written. */
+ * A batch touches a few members of a chunk of some hundreds. So the list is walked, not decoded: entries before the next member touched are skipped
+ * by the length of their varint alone and copied as one run; only touched entries are read and written. */
 #include "features/chunk.h"
 
-/* The entry after the one at `in`; NULL when it is cut off. The lengths that occur are told apart by branches that are easily foreseen, so that the walk does not wait for each load. */
+/* The entry after the one at `in`; NULL when it is cut off. The lengths that occur are told apart by branches that are easily foreseen, so that the
+ * walk does not wait for each load. */
 static inline const uint8_t *next_entry(const uint8_t *in, const uint8_t *end) {
     if (end - in >= 8) {
         if (in[4] < 0x80) {

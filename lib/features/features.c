@@ -1,7 +1,7 @@
 /* features.c - the one door to features: checks of arguments, deadlines, planted faults. Behind it, a backend.
  *
- * What is checked here no backend checks again: sizes, order, duplicates, ranges of boards and partitions. What only the store knows (positions, epochs, clocks, numbers given, limits) the
- * backend checks in its own transaction. */
+ * What is checked here no backend checks again: sizes, order, duplicates, ranges of boards and partitions. What only the store knows (positions,
+ * epochs, clocks, numbers given, limits) the backend checks in its own transaction. */
 #include "features/features.h"
 
 #include "features/registry.h"
@@ -15,7 +15,7 @@ struct reco__features {
     uint32_t partitions;
 };
 
-/* --- open ---------------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- open ----------------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status check_rules(const reco_board_rules *rules, reco_error *err) {
     if (!rules || rules->struct_size != sizeof *rules) {
@@ -29,8 +29,8 @@ static reco_status check_rules(const reco_board_rules *rules, reco_error *err) {
     }
     for (int board = 0; board < (int)RECO_BOARD_COUNT; board++) {
         if (rules->length[board] <= 0 || rules->kept[board] == 0 || rules->kept[board] > RECO_GENERATIONS_MAX) {
-            return reco__fail(err, RECO_INVALID, "rules", "board %d: generations of %lld ms, %u of them kept (1 to %u)", board, (long long)rules->length[board],
-                              rules->kept[board], RECO_GENERATIONS_MAX);
+            return reco__fail(err, RECO_INVALID, "rules", "board %d: generations of %lld ms, %u of them kept (1 to %u)", board,
+                              (long long)rules->length[board], rules->kept[board], RECO_GENERATIONS_MAX);
         }
     }
     for (uint32_t age = 0; age < RECO_GENERATIONS_MAX; age++) {
@@ -114,7 +114,7 @@ reco_status reco__features_info(reco_features_info *out, reco__features *feature
     return status == RECO_OK ? features->backend->info(out, features->store, call, err) : status;
 }
 
-/* --- items ----------------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- items ---------------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status check_names(const reco_str *names, size_t count, reco_error *err) {
     for (size_t i = 0; i < count; i++) {
@@ -125,7 +125,8 @@ static reco_status check_names(const reco_str *names, size_t count, reco_error *
     return RECO_OK;
 }
 
-reco_status reco__features_intern(uint32_t *numbers, reco__features *features, const reco_str *names, size_t count, const reco_call *call, reco_error *err) {
+reco_status reco__features_intern(uint32_t *numbers, reco__features *features, const reco_str *names, size_t count, const reco_call *call,
+                                  reco_error *err) {
     reco_status status = enter("features.intern", call, err);
     if (status == RECO_OK) {
         status = check_names(names, count, err);
@@ -133,7 +134,8 @@ reco_status reco__features_intern(uint32_t *numbers, reco__features *features, c
     return status == RECO_OK && count ? features->backend->intern(numbers, features->store, names, count, call, err) : status;
 }
 
-reco_status reco__features_find_items(uint32_t *numbers, reco__features *features, const reco_str *names, size_t count, const reco_call *call, reco_error *err) {
+reco_status reco__features_find_items(uint32_t *numbers, reco__features *features, const reco_str *names, size_t count, const reco_call *call,
+                                      reco_error *err) {
     reco_status status = enter("features.find_items", call, err);
     if (status == RECO_OK) {
         status = check_names(names, count, err);
@@ -165,14 +167,15 @@ reco_board_names reco__features_names(reco__features *features) {
     return names;
 }
 
-/* --- learning -------------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- learning ------------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status check_partition(const reco__features *features, uint32_t partition, reco_error *err) {
-    return partition < features->partitions ? RECO_OK : reco__fail(err, RECO_INVALID, "partition", "partition %u of %u", partition, features->partitions);
+    return partition < features->partitions ? RECO_OK
+                                            : reco__fail(err, RECO_INVALID, "partition", "partition %u of %u", partition, features->partitions);
 }
 
-reco_status reco__features_load(reco_position *position, uint64_t *epoch, reco__features *features, uint32_t partition, const reco_str *users, size_t count,
-                                reco_features_sink sink, void *context, const reco_call *call, reco_error *err) {
+reco_status reco__features_load(reco_position *position, uint64_t *epoch, reco__features *features, uint32_t partition, const reco_str *users,
+                                size_t count, reco_features_sink sink, void *context, const reco_call *call, reco_error *err) {
     reco_status status = enter("features.load", call, err);
     if (status == RECO_OK) {
         status = check_partition(features, partition, err);
@@ -208,7 +211,8 @@ static reco_status check_groups(const reco_add_group *groups, size_t count, reco
         if (groups[i].board >= RECO_BOARD_COUNT || groups[i].flags != 0 || (groups[i].count && !groups[i].adds)) {
             return reco__fail_at(err, RECO_INVALID, index, "groups", "board %u with flags %u", groups[i].board, groups[i].flags);
         }
-        if (i > 0 && (groups[i - 1].board > groups[i].board || (groups[i - 1].board == groups[i].board && groups[i - 1].generation >= groups[i].generation))) {
+        if (i > 0 &&
+            (groups[i - 1].board > groups[i].board || (groups[i - 1].board == groups[i].board && groups[i - 1].generation >= groups[i].generation))) {
             return reco__fail_at(err, RECO_INVALID, index, "groups", "groups are not sorted and distinct");
         }
         reco_status status = check_adds(&groups[i], index, err);
@@ -241,7 +245,8 @@ static reco_status check_batch(const reco__features *features, const reco_batch 
         return status;
     }
     if (batch->from < 0 || batch->to < batch->from || batch->clock < 0) {
-        return reco__fail(err, RECO_INVALID, "to", "from %lld to %lld at clock %lld", (long long)batch->from, (long long)batch->to, (long long)batch->clock);
+        return reco__fail(err, RECO_INVALID, "to", "from %lld to %lld at clock %lld", (long long)batch->from, (long long)batch->to,
+                          (long long)batch->clock);
     }
     status = check_cells(batch->cells, batch->cell_count, true, err);
     return status == RECO_OK ? check_groups(batch->groups, batch->group_count, err) : status;
@@ -259,10 +264,10 @@ reco_status reco__features_apply(reco__features *features, const reco_batch *bat
     return status == RECO_OK ? features->backend->apply(features->store, &own, call, err) : status;
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- reading -------------------------------------------------------------------------------------------------------------------------- */
 
-reco_status reco__features_heads(reco__features *features, const uint32_t *items, size_t count, reco_features_sink sink, void *context, const reco_call *call,
-                                 reco_error *err) {
+reco_status reco__features_heads(reco__features *features, const uint32_t *items, size_t count, reco_features_sink sink, void *context,
+                                 const reco_call *call, reco_error *err) {
     reco_status status = enter("features.heads", call, err);
     return status == RECO_OK && count ? features->backend->heads(features->store, items, count, sink, context, call, err) : status;
 }
@@ -276,8 +281,8 @@ reco_status reco__features_row(reco__features *features, uint32_t board, int64_t
     return status == RECO_OK && generation >= 0 ? features->backend->row(features->store, board, generation, item, sink, context, call, err) : status;
 }
 
-reco_status reco__features_generations(int64_t *generations, size_t room, size_t *count, reco__features *features, uint32_t board, const reco_call *call,
-                                       reco_error *err) {
+reco_status reco__features_generations(int64_t *generations, size_t room, size_t *count, reco__features *features, uint32_t board,
+                                       const reco_call *call, reco_error *err) {
     reco_status status = enter("features.generations", call, err);
     if (status == RECO_OK && board >= RECO_BOARD_COVIEW) {
         status = reco__fail(err, RECO_INVALID, "board", "board %u is not one of popularity", board);
@@ -285,7 +290,7 @@ reco_status reco__features_generations(int64_t *generations, size_t room, size_t
     return status == RECO_OK ? features->backend->generations(generations, room, count, features->store, board, call, err) : status;
 }
 
-/* --- keeping ---------------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- keeping -------------------------------------------------------------------------------------------------------------------------- */
 
 reco_status reco__features_close_step(int *more, reco__features *features, int64_t budget_ns, const reco_call *call, reco_error *err) {
     reco_status status = enter("features.close_step", call, err);
@@ -333,8 +338,8 @@ reco_status reco__features_restore(reco__features *features, const reco_restore_
     return status == RECO_OK ? features->backend->restore(features->store, &own, call, err) : status;
 }
 
-reco_status reco__features_stats(reco__features *features, void (*sink)(void *context, const char *name, uint64_t value), void *context, const reco_call *call,
-                                 reco_error *err) {
+reco_status reco__features_stats(reco__features *features, void (*sink)(void *context, const char *name, uint64_t value), void *context,
+                                 const reco_call *call, reco_error *err) {
     reco_status status = enter("features.stats", call, err);
     return status == RECO_OK ? features->backend->stats(features->store, sink, context, call, err) : status;
 }

@@ -1,13 +1,14 @@
 /* heads.c - what a head is, as code: DESIGN's definition, once.
  *
- * The open part is the top of the sum of the open rows; the closed part the top of the sum of the closed rows, each multiplied by the weight of its age counted from closed_at. The two
- * sums beside them are over all members of those rows, whatever the tops leave out: open ones times the newest weight, closed ones by age.
- * The backend keeps heads up to date by shorter ways (lmdb_heads.c) and comes here when those do not serve; verify compares with this. */
+ * The open part is the top of the sum of the open rows; the closed part the top of the sum of the closed rows, each multiplied by the weight of its
+ * age counted from closed_at. The two sums beside them are over all members of those rows, whatever the tops leave out: open ones times the newest
+ * weight, closed ones by age. The backend keeps heads up to date by shorter ways (lmdb_heads.c) and comes here when those do not serve; verify
+ * compares with this. */
 #include "features/heads.h"
 
 #include "features/varint.h"
 
-/* --- tally -------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- tally ---------------------------------------------------------------------------------------------------------------------------- */
 
 /* While it is being filled, `unused` of an entry is its slot: emptying costs what was put in, not what was ever held. */
 static void clear_slots(reco__tally *tally) {
@@ -87,7 +88,7 @@ reco_status reco__tally_add(reco__tally *tally, const reco_entry *entries, size_
     return status;
 }
 
-/* --- maker ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- maker ---------------------------------------------------------------------------------------------------------------------------- */
 
 void reco__head_begin(reco__head_maker *maker, const reco_board_rules *rules, int64_t closed_at) {
     maker->rules = rules;
@@ -157,10 +158,11 @@ reco_status reco__head_finish(reco_head *out, reco__head_maker *maker, const rec
     return RECO_OK;
 }
 
-/* --- for verify and tests ------------------------------------------------------------------------------------------------------------------------- */
+/* --- for verify and tests ------------------------------------------------------------------------------------------------------------- */
 
 /* Adds one row as it stands at closed_at. */
-static reco_status add_as_due(reco__head_maker *maker, const reco__features_piece *row, reco_entry **copy, size_t *room, const reco_board_names *names, reco_error *err) {
+static reco_status add_as_due(reco__head_maker *maker, const reco__features_piece *row, reco_entry **copy, size_t *room,
+                              const reco_board_names *names, reco_error *err) {
     if (row->generation > maker->closed_at) {
         return row->count ? reco__head_add_row(maker, row->generation, row->entries, row->count, err) : RECO_OK;
     }
@@ -189,8 +191,8 @@ static void append_head(reco__buf *out, const reco_head *head) {
     }
 }
 
-reco_status reco__features_recompute_head(reco__buf *out, const reco__features_piece *rows, size_t row_count, int64_t closed_at, const reco_board_rules *rules,
-                                          const reco_board_names *names, reco_error *err) {
+reco_status reco__features_recompute_head(reco__buf *out, const reco__features_piece *rows, size_t row_count, int64_t closed_at,
+                                          const reco_board_rules *rules, const reco_board_names *names, reco_error *err) {
     reco__head_maker *maker = reco__zalloc(sizeof *maker);
     if (!maker) {
         return reco__no_memory(err);

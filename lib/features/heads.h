@@ -25,7 +25,7 @@ typedef struct reco__head_maker {
     reco__tally open, closed;
     int64_t generations[RECO_GENERATIONS_MAX * 2]; /* those with rows */
     size_t generation_count;
-    uint8_t *bytes;                                /* the packed lists of the head made last */
+    uint8_t *bytes; /* the packed lists of the head made last */
     size_t bytes_room;
 } reco__head_maker;
 void reco__head_begin(reco__head_maker *maker, const reco_board_rules *rules, int64_t closed_at);
@@ -35,16 +35,16 @@ reco_status reco__head_add_row(reco__head_maker *maker, int64_t generation, cons
 reco_status reco__head_finish(reco_head *out, reco__head_maker *maker, const reco_board_names *names, reco_error *err);
 void reco__head_dispose(reco__head_maker *maker);
 
-/* --- for verify and tests ------------------------------------------------------------------------------------------------------------------- */
+/* --- for verify and tests ------------------------------------------------------------------------------------------------------------- */
 typedef struct reco__features_piece {
     int64_t generation;
     const reco_entry *entries; /* sorted by member */
     size_t count;
 } reco__features_piece;
 
-/* The stored form of the head that an item with these rows (one piece each, ascending) has at the newest-closed number `closed_at`: rows that are due to be cut or to expire by then
- * are. Appended to `out`, nothing when there is no row left. */
-reco_status reco__features_recompute_head(reco__buf *out, const reco__features_piece *rows, size_t row_count, int64_t closed_at, const reco_board_rules *rules,
-                                          const reco_board_names *names, reco_error *err);
+/* The stored form of the head that an item with these rows (one piece each, ascending) has at the newest-closed number `closed_at`: rows that are due
+ * to be cut or to expire by then are. Appended to `out`, nothing when there is no row left. */
+reco_status reco__features_recompute_head(reco__buf *out, const reco__features_piece *rows, size_t row_count, int64_t closed_at,
+                                          const reco_board_rules *rules, const reco_board_names *names, reco_error *err);
 
 #endif

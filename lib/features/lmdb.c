@@ -1,7 +1,7 @@
 /* lmdb.c - features on lib/kv: opening, identity, and the two tables of functions, `lmdb:DIR` and `memory:`.
  *
- * One environment, "features", without fsync: what another boot without a clean close left is discarded by lib/kv and learned again from the stream. Several namespaces may live in it; each has a
- * number, the first two bytes of every key.
+ * One environment, "features", without fsync: what another boot without a clean close left is discarded by lib/kv and learned again from the stream.
+ * Several namespaces may live in it; each has a number, the first two bytes of every key.
  *
  *   names  u16 space, u32 number                                     -> name                              lmdb_items.c
  *   cells  u16 space, user                                           -> partition, expires_at, cell       lmdb_cells.c
@@ -12,9 +12,9 @@
  *
  * Numbers in keys are big-endian. Identity: u32 version, u32 partitions, 16 bytes stream id, the fingerprint.
  *
- * Writers: one transaction at a time over all processes, taken through lmdb_state.c. Lock order: write_lock of the store, the environment's writer lock, names_lock, the lock inside
- * names.c. Readers take none of them but the last, and names_lock when they meet a new name.
- * Not done here: checks of arguments (features.c is the only caller), group commit (a batch is a transaction), any TTL. */
+ * Writers: one transaction at a time over all processes, taken through lmdb_state.c. Lock order: write_lock of the store, the environment's writer
+ * lock, names_lock, the lock inside names.c. Readers take none of them but the last, and names_lock when they meet a new name. Not done here: checks
+ * of arguments (features.c is the only caller), group commit (a batch is a transaction), any TTL. */
 #include "features/lmdb.h"
 
 #include "config/settings.h"
@@ -22,7 +22,7 @@
 
 enum { IDENTITY_VERSION = 1, FORMAT_VERSION = 1, SPACE_MAX = 64 };
 
-/* --- namespace and identity --------------------------------------------------------------------------------------------------------------------------------- */
+/* --- namespace and identity ----------------------------------------------------------------------------------------------------------- */
 
 static size_t space_key(uint8_t *key, const char *space) {
     size_t size = strlen(space);
@@ -84,7 +84,8 @@ static reco_status identity_check(reco_features_store *store, reco__kv_txn *txn,
     uint32_t version = reco__read_u32(&in), partitions = reco__read_u32(&in);
     const uint8_t *stream_id = reco__read_bytes(&in, sizeof options->stream_id);
     if (in.bad || version != IDENTITY_VERSION) {
-        return reco__fail(err, !in.bad && version > IDENTITY_VERSION ? RECO_NEWER : RECO_CORRUPT, "features", "the identity is of version %u", version);
+        return reco__fail(err, !in.bad && version > IDENTITY_VERSION ? RECO_NEWER : RECO_CORRUPT, "features", "the identity is of version %u",
+                          version);
     }
     if (partitions != options->partitions) {
         return reco__fail(err, RECO_REFUSED, "partitions", "learned with %u partitions, opened with %u", partitions, options->partitions);
@@ -134,7 +135,7 @@ static reco_status enter_space(reco_features_store *store, const reco_features_o
     return status;
 }
 
-/* --- open and close ------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- open and close ------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status open_tables(reco_features_store *store, reco_error *err) {
     const struct {
@@ -188,8 +189,8 @@ static void close_store(reco_features_store *store) {
         reco__kv_close(store->kv);
     }
     reco__flmdb_names_dispose(store);
-    reco__flmdb_array *arrays[] = {&store->totals,      &store->members,    &store->looked_up, &store->chunk, &store->head_entries, &store->head_merged,
-                                   &store->head_bytes, &store->head_copy, &store->hashes, &store->row,       &store->spans, &store->cursors};
+    reco__flmdb_array *arrays[] = {&store->totals,     &store->members,   &store->looked_up, &store->chunk, &store->head_entries, &store->head_merged,
+                                   &store->head_bytes, &store->head_copy, &store->hashes,    &store->row,   &store->spans,        &store->cursors};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
         reco__release(arrays[i]->data);
     }
@@ -243,7 +244,9 @@ static reco_status open_store(reco_features_store **out, const reco_features_opt
     return RECO_OK;
 }
 
-/* --- the contract ------------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the contract
+ * -------------------------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static reco_status info(reco_features_info *out, reco_features_store *store, const reco_call *call, reco_error *err) {
     (void)call;
@@ -270,11 +273,12 @@ static reco_status positions(reco_position *out, uint64_t *epoch, reco_features_
     return status;
 }
 
-#define FUNCTIONS \
-    .struct_size = sizeof(reco_features_backend), .contract = RECO_FEATURES_CONTRACT, .open = open_store, .close = close_store, .info = info, \
-    .intern = reco__flmdb_intern, .find_items = reco__flmdb_find_items, .item_name = reco__flmdb_item_name, .load = reco__flmdb_load, .positions = positions, \
-    .apply = reco__flmdb_apply, .heads = reco__flmdb_heads, .row = reco__flmdb_row, .generations = reco__flmdb_generations, .close_step = reco__flmdb_close_step, \
-    .settle = reco__flmdb_settle, .scan = reco__flmdb_scan, .restore = reco__flmdb_restore, .stats = reco__flmdb_stats
+#define FUNCTIONS                                                                                                                                    \
+    .struct_size = sizeof(reco_features_backend), .contract = RECO_FEATURES_CONTRACT, .open = open_store, .close = close_store, .info = info,        \
+    .intern = reco__flmdb_intern, .find_items = reco__flmdb_find_items, .item_name = reco__flmdb_item_name, .load = reco__flmdb_load,                \
+    .positions = positions, .apply = reco__flmdb_apply, .heads = reco__flmdb_heads, .row = reco__flmdb_row, .generations = reco__flmdb_generations,  \
+    .close_step = reco__flmdb_close_step, .settle = reco__flmdb_settle, .scan = reco__flmdb_scan, .restore = reco__flmdb_restore,                    \
+    .stats = reco__flmdb_stats
 
 static const reco_features_backend lmdb_backend = {.scheme = "lmdb", FUNCTIONS};
 static const reco_features_backend memory_backend = {.scheme = "memory", FUNCTIONS};

@@ -1,10 +1,11 @@
 /* lmdb_apply.c - one atomic step of learning: cells, adds, position and clock in one write transaction.
  *
- * Popularity rows are added to group by group, in key order. Co-view rows go item by item over all groups, so that each item's head is touched once; within a group that is key order
- * too, and each group has a cursor of its own that mostly stays on the page it is on. Nothing is allocated per row: the arrays belong to the store and its writer.
+ * Popularity rows are added to group by group, in key order. Co-view rows go item by item over all groups, so that each item's head is touched once;
+ * within a group that is key order too, and each group has a cursor of its own that mostly stays on the page it is on. Nothing is allocated per row:
+ * the arrays belong to the store and its writer.
  *
- * The clocks that decide what is closed are those before the batch: it was derived with clocks no older than its partition's own, so a group that is closed by them is a mistake of the
- * caller, not a race. The batch's own clock holds from the next transaction on. */
+ * The clocks that decide what is closed are those before the batch: it was derived with clocks no older than its partition's own, so a group that is
+ * closed by them is a mistake of the caller, not a race. The batch's own clock holds from the next transaction on. */
 #include "features/lmdb.h"
 
 static reco_status check_members(const reco__flmdb_state *state, const reco_add_group *group, size_t index, reco_error *err) {
@@ -19,10 +20,12 @@ static reco_status check_members(const reco__flmdb_state *state, const reco_add_
     return RECO_OK;
 }
 
-reco_status reco__flmdb_check_adds(const reco_features_store *store, const reco__flmdb_state *state, const reco_add_group *groups, size_t count, reco_error *err) {
+reco_status reco__flmdb_check_adds(const reco_features_store *store, const reco__flmdb_state *state, const reco_add_group *groups, size_t count,
+                                   reco_error *err) {
     for (size_t i = 0; i < count; i++) {
         if (groups[i].generation < 0 || groups[i].generation <= reco__flmdb_newest_closed(store, state, groups[i].board)) {
-            return reco__fail_at(err, RECO_INVALID, (int32_t)i, "groups", "generation %lld of board %u is closed", (long long)groups[i].generation, groups[i].board);
+            return reco__fail_at(err, RECO_INVALID, (int32_t)i, "groups", "generation %lld of board %u is closed", (long long)groups[i].generation,
+                                 groups[i].board);
         }
         reco_status status = check_members(state, &groups[i], i, err);
         if (status != RECO_OK) {
@@ -42,16 +45,17 @@ static reco_status check(const reco__flmdb_work *work, const reco_batch *batch, 
         return reco__fail(err, RECO_BUSY, "features", "a snapshot is being loaded");
     }
     if (position->offset != batch->from) {
-        return reco__fail(err, RECO_STALE, "from", "partition %u stands at %lld, not at %lld", batch->partition, (long long)position->offset, (long long)batch->from);
+        return reco__fail(err, RECO_STALE, "from", "partition %u stands at %lld, not at %lld", batch->partition, (long long)position->offset,
+                          (long long)batch->from);
     }
     if (batch->clock < position->clock) {
-        return reco__fail(err, RECO_INVALID, "clock", "the clock of partition %u would go back from %lld to %lld", batch->partition, (long long)position->clock,
-                          (long long)batch->clock);
+        return reco__fail(err, RECO_INVALID, "clock", "the clock of partition %u would go back from %lld to %lld", batch->partition,
+                          (long long)position->clock, (long long)batch->clock);
     }
     return reco__flmdb_check_adds(work->store, state, batch->groups, batch->group_count, err);
 }
 
-/* --- popularity --------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- popularity ----------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status add_popularity(reco__flmdb_work *work, const reco_add_group *group, reco_error *err) {
     reco_features_store *store = work->store;
@@ -69,7 +73,7 @@ static reco_status add_popularity(reco__flmdb_work *work, const reco_add_group *
     return status;
 }
 
-/* --- co-view ------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- co-view -------------------------------------------------------------------------------------------------------------------------- */
 
 /* Co-view groups being walked side by side. */
 struct walk {
@@ -80,7 +84,7 @@ struct walk {
     struct lane { /* one a group */
         reco__kv_cursor *rows;
         size_t at;
-    } *lanes;
+    } * lanes;
     int64_t closed_at;
 };
 
@@ -179,7 +183,7 @@ static reco_status add_coview(reco__flmdb_work *work, const reco_add_group *grou
     return status;
 }
 
-/* --- the contract ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the contract --------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status apply(reco__flmdb_work *work, const reco_batch *batch, reco_error *err) {
     reco_status status = check(work, batch, err);

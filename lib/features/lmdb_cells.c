@@ -2,10 +2,11 @@
  *
  * key: u16 namespace, user bytes. value: u16 partition, i64 expires_at (little-endian), then the cell as the derivation wrote it.
  *
- * A cell is gone once the clock of its partition is past expires_at, whether it still lies there or not; load and scan say so. Sweeping is only housekeeping: a round walks all
- * cells in small steps. It begins when a clock has passed the earliest expiry known for its partition and has moved a generation of the hours board since the last round, so that a steady
- * trickle of expiries does not keep it walking; or at once when the table is full. The round finds the next expiry of each partition; cells put meanwhile lower it.
- * Value "sweep" while a round runs: u16 size of the cursor, the user after which to go on, then i64 earliest expiry found so far, for each partition. */
+ * A cell is gone once the clock of its partition is past expires_at, whether it still lies there or not; load and scan say so. Sweeping is only
+ * housekeeping: a round walks all cells in small steps. It begins when a clock has passed the earliest expiry known for its partition and has moved a
+ * generation of the hours board since the last round, so that a steady trickle of expiries does not keep it walking; or at once when the table is
+ * full. The round finds the next expiry of each partition; cells put meanwhile lower it. Value "sweep" while a round runs: u16 size of the cursor,
+ * the user after which to go on, then i64 earliest expiry found so far, for each partition. */
 #include "features/lmdb.h"
 
 enum { CELL_KEY_MAX = 2 + RECO__FLMDB_USER_MAX };
@@ -32,8 +33,8 @@ reco_status reco__flmdb_cell_read(reco__flmdb_cell *out, reco__kv_value key, rec
     return RECO_OK;
 }
 
-static reco_status load_one(reco_features_store *store, reco__kv_txn *txn, const reco__flmdb_state *state, reco_str user, size_t index, reco_features_sink sink,
-                            void *context, reco_error *err) {
+static reco_status load_one(reco_features_store *store, reco__kv_txn *txn, const reco__flmdb_state *state, reco_str user, size_t index,
+                            reco_features_sink sink, void *context, reco_error *err) {
     uint8_t key[CELL_KEY_MAX];
     if (user.size == 0 || user.size > RECO__FLMDB_USER_MAX) {
         return reco__fail_at(err, RECO_INVALID, (int32_t)index, "user_id", "an id of %zu bytes", user.size);
@@ -51,8 +52,8 @@ static reco_status load_one(reco_features_store *store, reco__kv_txn *txn, const
     return status;
 }
 
-reco_status reco__flmdb_load(reco_position *position, uint64_t *epoch, reco_features_store *store, uint32_t partition, const reco_str *users, size_t count,
-                             reco_features_sink sink, void *context, const reco_call *call, reco_error *err) {
+reco_status reco__flmdb_load(reco_position *position, uint64_t *epoch, reco_features_store *store, uint32_t partition, const reco_str *users,
+                             size_t count, reco_features_sink sink, void *context, const reco_call *call, reco_error *err) {
     (void)call;
     reco__kv_txn *txn;
     reco__flmdb_state state;
@@ -72,7 +73,7 @@ reco_status reco__flmdb_load(reco_position *position, uint64_t *epoch, reco_feat
     return status;
 }
 
-/* --- writing --------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- writing -------------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status put_one(reco__flmdb_work *work, reco__kv_cursor *cursor, const reco_cell_put *put, uint32_t partition, reco_error *err) {
     reco_features_store *store = work->store;
@@ -110,7 +111,8 @@ static reco_status put_one(reco__flmdb_work *work, reco__kv_cursor *cursor, cons
     return RECO_OK;
 }
 
-reco_status reco__flmdb_cells_put(reco__flmdb_work *work, const reco_cell_put *cells, const uint32_t *partitions, uint32_t partition, size_t count, reco_error *err) {
+reco_status reco__flmdb_cells_put(reco__flmdb_work *work, const reco_cell_put *cells, const uint32_t *partitions, uint32_t partition, size_t count,
+                                  reco_error *err) {
     if (count == 0) {
         return RECO_OK;
     }
@@ -126,7 +128,7 @@ reco_status reco__flmdb_cells_put(reco__flmdb_work *work, const reco_cell_put *c
     return status;
 }
 
-/* --- sweeping -------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- sweeping ------------------------------------------------------------------------------------------------------------------------- */
 
 static int64_t newest_clock(const reco_features_store *store, const reco__flmdb_state *state) {
     int64_t newest = 0;
@@ -214,8 +216,8 @@ static reco_status round_finish(const struct round *round, reco__flmdb_work *wor
 }
 
 /* Looks at the cell under the cursor. */
-static reco_status sweep_one(struct round *round, reco__flmdb_work *work, reco__kv_cursor *cursor, reco__kv_value key, reco__kv_value value, uint32_t *deleted,
-                             reco_error *err) {
+static reco_status sweep_one(struct round *round, reco__flmdb_work *work, reco__kv_cursor *cursor, reco__kv_value key, reco__kv_value value,
+                             uint32_t *deleted, reco_error *err) {
     reco__flmdb_cell cell;
     reco_status status = reco__flmdb_cell_read(&cell, key, value, err);
     if (status != RECO_OK) {

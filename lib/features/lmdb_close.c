@@ -1,9 +1,11 @@
-/* lmdb_close.c - what time brings: closing of co-view generations, expiry of popularity, sweeping of cells. In steps, each a write transaction bounded by time.
+/* lmdb_close.c - what time brings: closing of co-view generations, expiry of popularity, sweeping of cells. In steps, each a write transaction
+ * bounded by time.
  *
- * A pass of closing goes through the heads in the order of items, towards the number that was newest closed when it began; the state keeps how far it came. When the clocks close another generation
- * meanwhile, the pass begins again with the new number: items done are passed over at the cost of a look, or cut once more. Items that come into being during a pass start at the number
- * of their moment, which is no older than the pass's. When the pass is through, `closed` says so, and nothing is due until the clocks move on.
- * Nobody waits for any of this: reads of rows and the state hash apply what is due themselves. */
+ * A pass of closing goes through the heads in the order of items, towards the number that was newest closed when it began; the state keeps how far it
+ * came. When the clocks close another generation meanwhile, the pass begins again with the new number: items done are passed over at the cost of a
+ * look, or cut once more. Items that come into being during a pass start at the number of their moment, which is no older than the pass's. When the
+ * pass is through, `closed` says so, and nothing is due until the clocks move on. Nobody waits for any of this: reads of rows and the state hash
+ * apply what is due themselves. */
 #include "features/lmdb.h"
 
 static bool coview_due(const reco_features_store *store, const reco__flmdb_state *state) {
@@ -19,9 +21,10 @@ bool reco__flmdb_closing_due(const reco_features_store *store, const reco__flmdb
            (coview_due(store, state) || popularity_due(store, state, RECO_BOARD_HOURS) || popularity_due(store, state, RECO_BOARD_DAYS));
 }
 
-/* --- popularity ----------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- popularity ----------------------------------------------------------------------------------------------------------------------- */
 
-static reco_status expire_popularity(reco__flmdb_work *work, reco__kv_cursor *cursor, uint32_t board, int64_t until_ns, uint32_t *deleted, reco_error *err) {
+static reco_status expire_popularity(reco__flmdb_work *work, reco__kv_cursor *cursor, uint32_t board, int64_t until_ns, uint32_t *deleted,
+                                     reco_error *err) {
     reco_features_store *store = work->store;
     int64_t newest_closed = reco__flmdb_newest_closed(store, &work->state, board);
     for (;;) {
@@ -54,7 +57,7 @@ static reco_status expire_popularity(reco__flmdb_work *work, reco__kv_cursor *cu
     }
 }
 
-/* --- co-view -------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- co-view -------------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status close_items(reco__flmdb_work *work, reco__kv_cursor *heads, reco__kv_cursor *rows, int64_t until_ns, reco_error *err) {
     reco_features_store *store = work->store;
@@ -117,7 +120,7 @@ static reco_status close_some(reco__flmdb_work *work, int64_t until_ns, reco_err
     return status;
 }
 
-/* --- the contract --------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the contract --------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status due_now(bool *closing, bool *sweeping, reco_features_store *store, reco_error *err) {
     reco__kv_txn *txn;

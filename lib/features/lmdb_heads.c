@@ -1,11 +1,13 @@
 /* lmdb_heads.c - one head per item, kept ready.
  *
- * key: u16 namespace, u32 item (big-endian). value: reco_head_write. An item has a head exactly while it has a row; the head's list of generations is what finds its rows again.
+ * key: u16 namespace, u32 item (big-endian). value: reco_head_write. An item has a head exactly while it has a row; the head's list of generations is
+ * what finds its rows again.
  *
- * When counts grow, the open part is brought up to date from itself and the members touched: the sum of a touched member over the open rows is known or looked up, and nobody else can
- * have come in. For let the head be full and no member of it have lost: whoever is outside and was not touched is still beaten by all of them. A head that is not full
- * holds every member with a positive sum, so it may lose as well. Only a full head of which a member lost is made anew from the rows.
- * The closed part and what belongs to it change at closing alone. An item is closed up to the number in its own head; its rows above that are open to it, whatever the clocks say. */
+ * When counts grow, the open part is brought up to date from itself and the members touched: the sum of a touched member over the open rows is known
+ * or looked up, and nobody else can have come in. For let the head be full and no member of it have lost: whoever is outside and was not touched is
+ * still beaten by all of them. A head that is not full holds every member with a positive sum, so it may lose as well. Only a full head of which a
+ * member lost is made anew from the rows. The closed part and what belongs to it change at closing alone. An item is closed up to the number in its
+ * own head; its rows above that are open to it, whatever the clocks say. */
 #include "features/lmdb.h"
 
 #include "features/varint.h"
@@ -27,7 +29,8 @@ struct draft {
 };
 
 static reco_status corrupt(uint32_t item, reco_status status, reco_error *err) {
-    return reco__fail(err, status == RECO_NEWER ? RECO_NEWER : RECO_CORRUPT, "features", "the head of item %u is damaged or of a newer version", item);
+    return reco__fail(err, status == RECO_NEWER ? RECO_NEWER : RECO_CORRUPT, "features", "the head of item %u is damaged or of a newer version",
+                      item);
 }
 
 static reco_status draft_read(struct draft *draft, reco_features_store *store, uint32_t item, reco__kv_value value, reco_error *err) {
@@ -40,7 +43,8 @@ static reco_status draft_read(struct draft *draft, reco_features_store *store, u
     memcpy(store->head_copy.data, value.data, value.size);
     status = reco_head_read(&draft->head, store->head_copy.data, value.size);
     if (status == RECO_OK) {
-        status = reco_generations_unpack(&draft->generation_count, draft->generations, RECO__FLMDB_GENERATIONS, draft->head.generations, draft->head.generations_size);
+        status = reco_generations_unpack(&draft->generation_count, draft->generations, RECO__FLMDB_GENERATIONS, draft->head.generations,
+                                         draft->head.generations_size);
     }
     if (status == RECO_OK && draft->generation_count != draft->head.generation_count) {
         status = RECO_CORRUPT;
@@ -111,13 +115,14 @@ static reco_status draft_write(struct draft *draft, reco_features_store *store, 
                         : reco__kv_cursor_put(heads, key, sizeof key, store->head_bytes.data, size, err);
 }
 
-/* --- making parts anew ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- making parts anew ---------------------------------------------------------------------------------------------------------------- */
 
 static reco_status load_into_maker(reco_features_store *store, reco__kv_cursor *rows, uint32_t item, int64_t generation, reco_error *err) {
     size_t count;
     reco_status status = reco__flmdb_row_load(&store->row, &count, store, rows, RECO_BOARD_COVIEW, generation, item, err);
     if (status == RECO_OK && count == 0) {
-        status = reco__fail(err, RECO_CORRUPT, "features", "item %u has no row in generation %lld, which its head lists", item, (long long)generation);
+        status =
+            reco__fail(err, RECO_CORRUPT, "features", "item %u has no row in generation %lld, which its head lists", item, (long long)generation);
     }
     return status == RECO_OK ? reco__head_add_row(&store->maker, generation, store->row.data, count, err) : status;
 }
@@ -153,7 +158,7 @@ static reco_status make_open(struct draft *draft, reco_features_store *store, re
     return status;
 }
 
-/* --- after an apply ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- after an apply ------------------------------------------------------------------------------------------------------------------- */
 
 /* The members touched, ascending, and their sums over all open rows of the item. */
 struct touched {
@@ -162,7 +167,8 @@ struct touched {
     size_t count;
 };
 
-static reco_status collect_members(struct touched *touched, reco_features_store *store, const reco__flmdb_span *spans, size_t span_count, reco_error *err) {
+static reco_status collect_members(struct touched *touched, reco_features_store *store, const reco__flmdb_span *spans, size_t span_count,
+                                   reco_error *err) {
     size_t total = 0;
     for (size_t s = 0; s < span_count; s++) {
         total += spans[s].count;
@@ -207,8 +213,8 @@ static reco_status collect_members(struct touched *touched, reco_features_store 
     return RECO_OK;
 }
 
-static reco_status collect(struct touched *touched, const struct draft *draft, reco_features_store *store, reco__kv_cursor *rows, const reco__flmdb_span *spans,
-                           size_t span_count, reco_error *err) {
+static reco_status collect(struct touched *touched, const struct draft *draft, reco_features_store *store, reco__kv_cursor *rows,
+                           const reco__flmdb_span *spans, size_t span_count, reco_error *err) {
     reco_status status = collect_members(touched, store, spans, span_count, err);
     size_t open = first_open(draft), open_count = draft->generation_count - open;
     if (span_count == 1 && (open_count == 0 || (open_count == 1 && draft->generations[open] == spans[0].generation))) {
@@ -218,7 +224,8 @@ static reco_status collect(struct touched *touched, const struct draft *draft, r
         memset(touched->sums, 0, touched->count * sizeof *touched->sums);
     }
     for (size_t i = open; i < draft->generation_count && status == RECO_OK; i++) {
-        status = reco__flmdb_row_look_up(touched->sums, store, rows, RECO_BOARD_COVIEW, draft->generations[i], draft->item, touched->members, touched->count, err);
+        status = reco__flmdb_row_look_up(touched->sums, store, rows, RECO_BOARD_COVIEW, draft->generations[i], draft->item, touched->members,
+                                         touched->count, err);
     }
     return status;
 }
@@ -232,7 +239,8 @@ static reco_status unpack_open(reco_features_store *store, const struct draft *d
         return status;
     }
     reco_entry *entries = store->head_entries.data;
-    if (expected > store->rules.head || reco_board_unpack(&count, entries, expected, draft->head.open, draft->head.open_size) != RECO_OK || count != expected) {
+    if (expected > store->rules.head || reco_board_unpack(&count, entries, expected, draft->head.open, draft->head.open_size) != RECO_OK ||
+        count != expected) {
         return corrupt(draft->item, RECO_CORRUPT, err);
     }
     for (size_t i = 0; i < count; i++) {
@@ -244,7 +252,8 @@ static reco_status unpack_open(reco_features_store *store, const struct draft *d
 enum { FEW = 16 }; /* entries that are dropped one by one */
 
 /* The `drop` largest of the hashes of entries with the sum `least`, ascending, in worst; the hashes of all of them are left in the store's array. */
-static void worst_ties(uint64_t worst[FEW], size_t drop, uint64_t *hashes, const reco_entry *entries, size_t count, int64_t least, const reco__names_hashes *names) {
+static void worst_ties(uint64_t worst[FEW], size_t drop, uint64_t *hashes, const reco_entry *entries, size_t count, int64_t least,
+                       const reco__names_hashes *names) {
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
         if (entries[i].sum != least) {
@@ -269,8 +278,9 @@ static void worst_ties(uint64_t worst[FEW], size_t drop, uint64_t *hashes, const
     }
 }
 
-/* Drops the `drop` worst entries of a list in which the smallest sum is `least` > 0 and at least `drop` have it: those of them that come last by name. Keeps the order. The usual
- * case of a full head: new pairs come in with the same small sum that the last places have. False, with nothing done, when two names share the deciding hash. */
+/* Drops the `drop` worst entries of a list in which the smallest sum is `least` > 0 and at least `drop` have it: those of them that come last by
+ * name. Keeps the order. The usual case of a full head: new pairs come in with the same small sum that the last places have. False, with nothing
+ * done, when two names share the deciding hash. */
 static bool drop_ties(reco_entry *entries, size_t count, size_t drop, int64_t least, uint64_t *hashes, const reco__names_hashes *names) {
     uint64_t worst[FEW];
     size_t doomed = 0;
@@ -350,7 +360,8 @@ static reco_status merge_open(struct draft *draft, reco_features_store *store, c
     if (status != RECO_OK) {
         return status;
     }
-    status = reco__flmdb_room(&store->head_bytes, RECO_HEAD_BYTES_MAX(RECO__FLMDB_GENERATIONS, store->rules.head) + count * RECO_PACKED_ENTRY_MAX, 1, err);
+    status =
+        reco__flmdb_room(&store->head_bytes, RECO_HEAD_BYTES_MAX(RECO__FLMDB_GENERATIONS, store->rules.head) + count * RECO_PACKED_ENTRY_MAX, 1, err);
     if (status == RECO_OK) { /* packed behind where draft_write puts the whole head */
         uint8_t *place = (uint8_t *)store->head_bytes.data + RECO_HEAD_BYTES_MAX(RECO__FLMDB_GENERATIONS, store->rules.head);
         draft->head.open = place;
@@ -361,11 +372,13 @@ static reco_status merge_open(struct draft *draft, reco_features_store *store, c
 }
 
 /* Brings the list of generations up to date, and the sum of the open rows. */
-static reco_status note_spans(struct draft *draft, reco_features_store *store, reco__kv_cursor *rows, const reco__flmdb_span *spans, size_t span_count, reco_error *err) {
+static reco_status note_spans(struct draft *draft, reco_features_store *store, reco__kv_cursor *rows, const reco__flmdb_span *spans,
+                              size_t span_count, reco_error *err) {
     int64_t sum = 0;
     for (size_t s = 0; s < span_count; s++) {
         if (spans[s].generation <= draft->head.closed_at) {
-            return reco__fail(err, RECO_INVALID, "groups", "an add to generation %lld of item %u, which is closed", (long long)spans[s].generation, draft->item);
+            return reco__fail(err, RECO_INVALID, "groups", "an add to generation %lld of item %u, which is closed", (long long)spans[s].generation,
+                              draft->item);
         }
         bool exists = true;
         reco_status status = RECO_OK;
@@ -388,8 +401,8 @@ static reco_status note_spans(struct draft *draft, reco_features_store *store, r
     return RECO_OK;
 }
 
-reco_status reco__flmdb_head_update(reco__flmdb_work *work, reco__kv_cursor *heads, reco__kv_cursor *rows, uint32_t item, const reco__flmdb_span *spans,
-                                    size_t span_count, int64_t closed_at, reco_error *err) {
+reco_status reco__flmdb_head_update(reco__flmdb_work *work, reco__kv_cursor *heads, reco__kv_cursor *rows, uint32_t item,
+                                    const reco__flmdb_span *spans, size_t span_count, int64_t closed_at, reco_error *err) {
     reco_features_store *store = work->store;
     struct draft draft;
     uint8_t bytes[RECO__FLMDB_HEAD_KEY];
@@ -419,7 +432,7 @@ reco_status reco__flmdb_head_update(reco__flmdb_work *work, reco__kv_cursor *hea
     return status == RECO_OK ? draft_write(&draft, store, heads, err) : status;
 }
 
-/* --- closing ------------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- closing -------------------------------------------------------------------------------------------------------------------------- */
 
 /* Cuts a row that closes now, adds what is left to the maker; *count is 0 when nothing is. */
 static reco_status close_row(reco_features_store *store, reco__kv_cursor *rows, uint32_t item, int64_t generation, size_t *count, reco_error *err) {
@@ -440,8 +453,8 @@ static reco_status close_row(reco_features_store *store, reco__kv_cursor *rows, 
 }
 
 /* What becomes of an item's generations on the way to closed_at. */
-static reco_status close_generation(struct draft *draft, size_t *at, reco_features_store *store, reco__kv_cursor *rows, int64_t closed_before, bool remake_closed,
-                                    bool remake_open, reco_error *err) {
+static reco_status close_generation(struct draft *draft, size_t *at, reco_features_store *store, reco__kv_cursor *rows, int64_t closed_before,
+                                    bool remake_closed, bool remake_open, reco_error *err) {
     int64_t generation = draft->generations[*at], closed_at = draft->head.closed_at;
     reco_status status = RECO_OK;
     if (reco_board_expired(&store->rules, RECO_BOARD_COVIEW, generation, closed_at)) {
@@ -463,8 +476,8 @@ static reco_status close_generation(struct draft *draft, size_t *at, reco_featur
     return status;
 }
 
-reco_status reco__flmdb_head_close(reco__flmdb_work *work, reco__kv_cursor *heads, reco__kv_cursor *rows, uint32_t item, reco__kv_value value, int64_t closed_at,
-                                   reco_error *err) {
+reco_status reco__flmdb_head_close(reco__flmdb_work *work, reco__kv_cursor *heads, reco__kv_cursor *rows, uint32_t item, reco__kv_value value,
+                                   int64_t closed_at, reco_error *err) {
     reco_features_store *store = work->store;
     struct draft draft;
     reco_status status = draft_read(&draft, store, item, value, err);
@@ -495,7 +508,7 @@ reco_status reco__flmdb_head_close(reco__flmdb_work *work, reco__kv_cursor *head
     return status == RECO_OK ? draft_write(&draft, store, heads, err) : status;
 }
 
-/* --- restoring, reading --------------------------------------------------------------------------------------------------------------------------------- */
+/* --- restoring, reading --------------------------------------------------------------------------------------------------------------- */
 
 reco_status reco__flmdb_head_note(reco__flmdb_work *work, reco__kv_cursor *heads, uint32_t item, int64_t generation, reco_error *err) {
     reco_features_store *store = work->store;
@@ -516,8 +529,8 @@ reco_status reco__flmdb_head_note(reco__flmdb_work *work, reco__kv_cursor *heads
     return status == RECO_OK ? draft_write(&draft, store, heads, err) : status;
 }
 
-reco_status reco__flmdb_heads(reco_features_store *store, const uint32_t *items, size_t count, reco_features_sink sink, void *context, const reco_call *call,
-                              reco_error *err) {
+reco_status reco__flmdb_heads(reco_features_store *store, const uint32_t *items, size_t count, reco_features_sink sink, void *context,
+                              const reco_call *call, reco_error *err) {
     (void)call;
     reco__kv_txn *txn;
     reco_status status = reco__kv_read_begin(&txn, store->kv, 0, err);

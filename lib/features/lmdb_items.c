@@ -1,9 +1,9 @@
 /* lmdb_items.c - item numbers.
  *
- * The table holds number -> name only: every process keeps all names in memory anyway (names.c), hashed both ways, so the way back would be stored twice. A process learns of
- * names given by others from the count in the state: what lies between its own count and that is read on in the order of numbers. Numbers are given inside a write
- * transaction and enter memory after the commit, so that a number in memory is always a stored one.
- * A restore gives all numbers up (names_epoch); names lent out before stay valid, for the old table is kept until close. */
+ * The table holds number -> name only: every process keeps all names in memory anyway (names.c), hashed both ways, so the way back would be stored
+ * twice. A process learns of names given by others from the count in the state: what lies between its own count and that is read on in the order of
+ * numbers. Numbers are given inside a write transaction and enter memory after the commit, so that a number in memory is always a stored one. A
+ * restore gives all numbers up (names_epoch); names lent out before stay valid, for the old table is kept until close. */
 #include "features/lmdb.h"
 
 enum { NAME_KEY = 6 };
@@ -86,7 +86,7 @@ void reco__flmdb_names_dispose(reco_features_store *store) {
     atomic_store(&store->names, NULL);
 }
 
-/* --- ties ------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- ties ----------------------------------------------------------------------------------------------------------------------------- */
 
 static uint64_t tie_hash(void *context, uint32_t member) {
     return member < reco__names_count(context) ? reco__names_hash(reco__names_hashes_of(context), member) : 0;
@@ -106,7 +106,7 @@ reco_board_names reco__flmdb_board_names(reco_features_store *store) {
     return names;
 }
 
-/* --- the contract ------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the contract --------------------------------------------------------------------------------------------------------------------- */
 
 reco_status reco__flmdb_item_name(reco_str *name, uint64_t *hash, reco_features_store *store, uint32_t number) {
     if (reco__names_get(name, hash, current(store)->names, number)) {
@@ -126,7 +126,8 @@ reco_status reco__flmdb_item_name(reco_str *name, uint64_t *hash, reco_features_
     return reco__names_get(name, hash, current(store)->names, number) ? RECO_OK : RECO_NOT_FOUND;
 }
 
-reco_status reco__flmdb_find_items(uint32_t *numbers, reco_features_store *store, const reco_str *names, size_t count, const reco_call *call, reco_error *err) {
+reco_status reco__flmdb_find_items(uint32_t *numbers, reco_features_store *store, const reco_str *names, size_t count, const reco_call *call,
+                                   reco_error *err) {
     (void)call;
     reco__kv_txn *txn;
     reco__flmdb_state state;
@@ -173,8 +174,10 @@ static reco_status put_new(reco__flmdb_work *work, uint32_t *numbers, const reco
     return RECO_OK;
 }
 
-/* After the commit: what was stored enters memory, unless another thread has read it already. Without memory for it the call fails, and a later one reads it on. */
-static reco_status remember(reco_features_store *store, uint64_t epoch, const reco_str *names, const uint32_t *numbers, size_t count, reco_error *err) {
+/* After the commit: what was stored enters memory, unless another thread has read it already. Without memory for it the call fails, and a later one
+ * reads it on. */
+static reco_status remember(reco_features_store *store, uint64_t epoch, const reco_str *names, const uint32_t *numbers, size_t count,
+                            reco_error *err) {
     reco_status status = RECO_OK;
     pthread_mutex_lock(&store->names_lock);
     reco__flmdb_names *table = current(store);
@@ -206,7 +209,8 @@ static reco_status intern_new(uint32_t *numbers, reco_features_store *store, con
     return status == RECO_OK ? remember(store, epoch, names, numbers, count, err) : status;
 }
 
-reco_status reco__flmdb_intern(uint32_t *numbers, reco_features_store *store, const reco_str *names, size_t count, const reco_call *call, reco_error *err) {
+reco_status reco__flmdb_intern(uint32_t *numbers, reco_features_store *store, const reco_str *names, size_t count, const reco_call *call,
+                               reco_error *err) {
     (void)call;
     reco__kv_txn *txn;
     reco__flmdb_state state;

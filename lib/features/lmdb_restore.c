@@ -1,14 +1,15 @@
 /* lmdb_restore.c - loading a snapshot into a namespace.
  *
- * A restore is many transactions, so the state carries a mark from the first to the last of them; nothing is learned meanwhile. FIRST takes a lock of the namespace (an OFD lock, which
- * the kernel drops with the process), sets the mark with new epochs and empties all tables. Pieces put rows and cells, and note in each item's head which generations it has. LAST makes the heads at
- * the number the positions give, in slices, and then, in one transaction, writes positions, another epoch and no mark. Who opens a marked namespace whose lock is free
- * finishes what was begun by a process that died: it empties it, and learning starts over. */
+ * A restore is many transactions, so the state carries a mark from the first to the last of them; nothing is learned meanwhile. FIRST takes a lock of
+ * the namespace (an OFD lock, which the kernel drops with the process), sets the mark with new epochs and empties all tables. Pieces put rows and
+ * cells, and note in each item's head which generations it has. LAST makes the heads at the number the positions give, in slices, and then, in one
+ * transaction, writes positions, another epoch and no mark. Who opens a marked namespace whose lock is free finishes what was begun by a process that
+ * died: it empties it, and learning starts over. */
 #include "features/lmdb.h"
 
 enum { SLICE_NS = 50 * 1000 * 1000 };
 
-/* --- emptying --------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- emptying ------------------------------------------------------------------------------------------------------------------------- */
 
 /* Deletes keys of the namespace in one table, at most `*left` of them. */
 static reco_status empty_table(reco__flmdb_work *work, reco__kv_table table, uint32_t *left, reco_error *err) {
@@ -91,7 +92,7 @@ static reco_status clear_mark(reco_features_store *store, const reco_position *p
     return reco__flmdb_end(&work, reco__flmdb_new_epoch(&work.state.epoch, err), err);
 }
 
-/* --- the lock ---------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the lock ------------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status take_lock(reco_features_store *store, reco_error *err) {
     if (store->restore_lock) {
@@ -139,11 +140,13 @@ reco_status reco__flmdb_restore_recover(reco_features_store *store, reco_error *
     return status;
 }
 
-/* --- pieces ------------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- pieces
+ * -------------------------------------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Writes one row of a piece: `count` adds of one item. */
-static reco_status put_row(reco__flmdb_work *work, reco__kv_cursor *rows, reco__kv_cursor *heads, const reco_add_group *group, size_t at, size_t count,
-                           reco_error *err) {
+static reco_status put_row(reco__flmdb_work *work, reco__kv_cursor *rows, reco__kv_cursor *heads, const reco_add_group *group, size_t at,
+                           size_t count, reco_error *err) {
     reco_features_store *store = work->store;
     uint32_t item = group->adds[at].item;
     reco_status status = reco__flmdb_room(&store->row, count, sizeof(reco_entry), err);
@@ -208,7 +211,8 @@ static reco_status put_piece(reco_features_store *store, const reco_restore_piec
     }
     for (size_t i = 0; i < piece->cell_count && status == RECO_OK; i++) {
         if (piece->cell_partitions[i] >= store->partitions) {
-            status = reco__fail_at(err, RECO_INVALID, (int32_t)i, "cell_partitions", "partition %u of %u", piece->cell_partitions[i], store->partitions);
+            status =
+                reco__fail_at(err, RECO_INVALID, (int32_t)i, "cell_partitions", "partition %u of %u", piece->cell_partitions[i], store->partitions);
         }
     }
     if (status == RECO_OK) {
@@ -220,7 +224,9 @@ static reco_status put_piece(reco_features_store *store, const reco_restore_piec
     return reco__flmdb_end(&work, status, err);
 }
 
-/* --- heads --------------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- heads
+ * ---------------------------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static reco_status make_heads(reco__flmdb_work *work, uint32_t *from, int64_t closed_at, bool *done, reco_error *err) {
     reco_features_store *store = work->store;

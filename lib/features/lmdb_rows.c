@@ -1,10 +1,11 @@
 /* lmdb_rows.c - rows in chunks.
  *
  * key, big-endian: u16 namespace, u8 board, i64 generation, u32 item, u32 bound. value: a packed list of at most 2,000 bytes.
- * A chunk holds the members up to its bound that are above the bound of the chunk before; the last chunk of a row has the bound 0xffffffff. So one seek to (row, member) finds the chunk a
- * member belongs to, whether it is there or not; a first-member key would need a step back, and a rewrite of the key when a smaller member comes. A chunk that
- * outgrows 2,000 bytes is divided into pieces of about 1,400: the pieces before get keys of their own, the last keeps the bound.
- * A row without its last chunk is a row all the same: the next larger member begins a new one. Empty chunks and empty rows do not exist. */
+ * A chunk holds the members up to its bound that are above the bound of the chunk before; the last chunk of a row has the bound 0xffffffff. So one
+ * seek to (row, member) finds the chunk a member belongs to, whether it is there or not; a first-member key would need a step back, and a rewrite of
+ * the key when a smaller member comes. A chunk that outgrows 2,000 bytes is divided into pieces of about 1,400: the pieces before get keys of their
+ * own, the last keeps the bound. A row without its last chunk is a row all the same: the next larger member begins a new one. Empty chunks and empty
+ * rows do not exist. */
 #include "features/lmdb.h"
 
 #include "features/chunk.h"
@@ -17,7 +18,8 @@ void reco__flmdb_row_key(uint8_t *key, const reco_features_store *store, uint32_
     reco__be32(key + 15, bound);
 }
 
-reco_status reco__flmdb_row_place_read(reco__flmdb_row_place *out, bool *mine, const reco_features_store *store, reco__kv_value key, reco_error *err) {
+reco_status reco__flmdb_row_place_read(reco__flmdb_row_place *out, bool *mine, const reco_features_store *store, reco__kv_value key,
+                                       reco_error *err) {
     const uint8_t *at = key.data;
     *mine = key.size >= 2 && reco__from_be16(at) == store->space;
     if (!*mine) {
@@ -52,7 +54,7 @@ static reco_status seek_chunk(reco__kv_cursor *cursor, const uint8_t *key, uint3
     return RECO_OK;
 }
 
-/* --- writing ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- writing -------------------------------------------------------------------------------------------------------------------------- */
 
 /* Writes a list that is too long for one chunk as pieces; the last one under the key as it is. */
 static reco_status put_pieces(reco__kv_cursor *cursor, uint8_t *key, const uint8_t *bytes, size_t size, reco_error *err) {
@@ -82,8 +84,8 @@ static reco_status put_chunk(reco__kv_cursor *cursor, uint8_t *key, bool found, 
                  : reco__kv_cursor_put(cursor, key, RECO__FLMDB_ROW_KEY, bytes, size, err);
 }
 
-reco_status reco__flmdb_row_add(reco_features_store *store, reco__kv_cursor *cursor, uint32_t board, int64_t generation, uint32_t item, const reco_add *adds,
-                                size_t count, int64_t *totals, bool *shrunk, reco_error *err) {
+reco_status reco__flmdb_row_add(reco_features_store *store, reco__kv_cursor *cursor, uint32_t board, int64_t generation, uint32_t item,
+                                const reco_add *adds, size_t count, int64_t *totals, bool *shrunk, reco_error *err) {
     uint8_t key[RECO__FLMDB_ROW_KEY];
     reco__flmdb_row_key(key, store, board, generation, item, 0);
     for (size_t done = 0, end; done < count; done = end) {
@@ -116,8 +118,8 @@ reco_status reco__flmdb_row_add(reco_features_store *store, reco__kv_cursor *cur
     return RECO_OK;
 }
 
-reco_status reco__flmdb_row_write(reco_features_store *store, reco__kv_cursor *cursor, uint32_t board, int64_t generation, uint32_t item, const reco_entry *entries,
-                                  size_t count, reco_error *err) {
+reco_status reco__flmdb_row_write(reco_features_store *store, reco__kv_cursor *cursor, uint32_t board, int64_t generation, uint32_t item,
+                                  const reco_entry *entries, size_t count, reco_error *err) {
     uint8_t key[RECO__FLMDB_ROW_KEY];
     reco_status status = reco__flmdb_room(&store->chunk, count * RECO_PACKED_ENTRY_MAX, 1, err);
     if (status != RECO_OK) {
@@ -127,7 +129,8 @@ reco_status reco__flmdb_row_write(reco_features_store *store, reco__kv_cursor *c
     return put_chunk(cursor, key, false, store->chunk.data, reco_board_pack(store->chunk.data, entries, count), err);
 }
 
-reco_status reco__flmdb_row_delete(const reco_features_store *store, reco__kv_cursor *cursor, uint32_t board, int64_t generation, uint32_t item, reco_error *err) {
+reco_status reco__flmdb_row_delete(const reco_features_store *store, reco__kv_cursor *cursor, uint32_t board, int64_t generation, uint32_t item,
+                                   reco_error *err) {
     uint8_t key[RECO__FLMDB_ROW_KEY];
     reco__flmdb_row_key(key, store, board, generation, item, 0);
     for (;;) {
@@ -143,10 +146,10 @@ reco_status reco__flmdb_row_delete(const reco_features_store *store, reco__kv_cu
     }
 }
 
-/* --- reading ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- reading -------------------------------------------------------------------------------------------------------------------------- */
 
-reco_status reco__flmdb_row_exists(bool *exists, const reco_features_store *store, reco__kv_cursor *cursor, uint32_t board, int64_t generation, uint32_t item,
-                                   reco_error *err) {
+reco_status reco__flmdb_row_exists(bool *exists, const reco_features_store *store, reco__kv_cursor *cursor, uint32_t board, int64_t generation,
+                                   uint32_t item, reco_error *err) {
     uint8_t key[RECO__FLMDB_ROW_KEY];
     uint32_t bound;
     reco__kv_value value;
@@ -184,8 +187,8 @@ reco_status reco__flmdb_row_load(reco__flmdb_array *row, size_t *count, const re
     }
 }
 
-reco_status reco__flmdb_row_look_up(int64_t *totals, const reco_features_store *store, reco__kv_cursor *cursor, uint32_t board, int64_t generation, uint32_t item,
-                                    const uint32_t *members, size_t count, reco_error *err) {
+reco_status reco__flmdb_row_look_up(int64_t *totals, const reco_features_store *store, reco__kv_cursor *cursor, uint32_t board, int64_t generation,
+                                    uint32_t item, const uint32_t *members, size_t count, reco_error *err) {
     uint8_t key[RECO__FLMDB_ROW_KEY];
     for (size_t next = 0; next < count;) {
         uint32_t bound;
@@ -205,11 +208,11 @@ reco_status reco__flmdb_row_look_up(int64_t *totals, const reco_features_store *
     return RECO_OK;
 }
 
-/* --- the contract ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the contract --------------------------------------------------------------------------------------------------------------------- */
 
 /* Emits the chunks of a row as they lie. */
-static reco_status emit_chunks(reco_features_store *store, reco__kv_cursor *cursor, uint32_t board, int64_t generation, uint32_t item, reco_features_sink sink,
-                               void *context, reco_error *err) {
+static reco_status emit_chunks(reco_features_store *store, reco__kv_cursor *cursor, uint32_t board, int64_t generation, uint32_t item,
+                               reco_features_sink sink, void *context, reco_error *err) {
     uint8_t key[RECO__FLMDB_ROW_KEY];
     uint32_t bound = 0;
     for (size_t index = 0;; index++) {
@@ -227,8 +230,8 @@ static reco_status emit_chunks(reco_features_store *store, reco__kv_cursor *curs
 }
 
 /* Emits a closed row, cut. */
-static reco_status emit_cut(reco_features_store *store, reco__kv_cursor *cursor, int64_t generation, uint32_t item, reco_features_sink sink, void *context,
-                            reco_error *err) {
+static reco_status emit_cut(reco_features_store *store, reco__kv_cursor *cursor, int64_t generation, uint32_t item, reco_features_sink sink,
+                            void *context, reco_error *err) {
     reco__flmdb_array row = {NULL, 0};
     size_t count;
     reco_status status = reco__flmdb_row_load(&row, &count, store, cursor, RECO_BOARD_COVIEW, generation, item, err);
@@ -265,8 +268,9 @@ reco_status reco__flmdb_row(reco_features_store *store, uint32_t board, int64_t 
             status = reco__kv_cursor_open(&cursor, txn, store->rows, err);
         }
         if (status == RECO_OK) {
-            status = board == RECO_BOARD_COVIEW && generation <= newest_closed ? emit_cut(store, cursor, generation, item, sink, context, err)
-                                                                               : emit_chunks(store, cursor, board, generation, item, sink, context, err);
+            status = board == RECO_BOARD_COVIEW && generation <= newest_closed
+                         ? emit_cut(store, cursor, generation, item, sink, context, err)
+                         : emit_chunks(store, cursor, board, generation, item, sink, context, err);
         }
     }
     if (cursor) {
@@ -276,8 +280,8 @@ reco_status reco__flmdb_row(reco_features_store *store, uint32_t board, int64_t 
     return status;
 }
 
-static reco_status list_generations(int64_t *generations, size_t room, size_t *count, reco_features_store *store, reco__kv_cursor *cursor, uint32_t board,
-                                    int64_t from, reco_error *err) {
+static reco_status list_generations(int64_t *generations, size_t room, size_t *count, reco_features_store *store, reco__kv_cursor *cursor,
+                                    uint32_t board, int64_t from, reco_error *err) {
     for (;;) {
         uint8_t wanted[RECO__FLMDB_ROW_KEY];
         reco__flmdb_row_key(wanted, store, board, from, 0, 0);
@@ -299,8 +303,8 @@ static reco_status list_generations(int64_t *generations, size_t room, size_t *c
     }
 }
 
-reco_status reco__flmdb_generations(int64_t *generations, size_t room, size_t *count, reco_features_store *store, uint32_t board, const reco_call *call,
-                                    reco_error *err) {
+reco_status reco__flmdb_generations(int64_t *generations, size_t room, size_t *count, reco_features_store *store, uint32_t board,
+                                    const reco_call *call, reco_error *err) {
     (void)call;
     reco__kv_txn *txn;
     reco__flmdb_state state;

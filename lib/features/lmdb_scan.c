@@ -1,6 +1,7 @@
 /* lmdb_scan.c - everything a namespace holds, under one read transaction: the source of snapshots and of verify; and the counts of stats.
  *
- * A read transaction that is held keeps the pages it sees from being used again, so the file grows while others write. Past SCAN_GROWTH the scan gives up with BUSY. */
+ * A read transaction that is held keeps the pages it sees from being used again, so the file grows while others write. Past SCAN_GROWTH the scan
+ * gives up with BUSY. */
 #include "features/lmdb.h"
 
 #define SCAN_GROWTH ((uint64_t)1 << 30)
@@ -22,7 +23,8 @@ static reco_status may_go_on(struct scan *scan) {
         return RECO_OK;
     }
     if (reco__kv_grown(scan->txn) > SCAN_GROWTH) {
-        return reco__fail(scan->err, RECO_BUSY, "features", "given up: the file grew by more than %llu MiB during the scan", (unsigned long long)(SCAN_GROWTH >> 20));
+        return reco__fail(scan->err, RECO_BUSY, "features", "given up: the file grew by more than %llu MiB during the scan",
+                          (unsigned long long)(SCAN_GROWTH >> 20));
     }
     return reco__call_check(scan->call, scan->err);
 }
@@ -139,16 +141,17 @@ reco_status reco__flmdb_scan(reco_features_store *store, const reco_features_vis
     return status;
 }
 
-/* --- stats ------------------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- stats ---------------------------------------------------------------------------------------------------------------------------- */
 
-reco_status reco__flmdb_stats(reco_features_store *store, void (*sink)(void *context, const char *name, uint64_t value), void *context, const reco_call *call,
-                              reco_error *err) {
+reco_status reco__flmdb_stats(reco_features_store *store, void (*sink)(void *context, const char *name, uint64_t value), void *context,
+                              const reco_call *call, reco_error *err) {
     (void)call;
     const struct {
         const char *entries, *bytes;
         reco__kv_table table;
-    } tables[] = {{"names_entries", "names_bytes", store->names_table}, {"cells_entries", "cells_bytes", store->cells}, {"rows_entries", "rows_bytes", store->rows},
-                  {"heads_entries", "heads_bytes", store->heads},       {"debts_entries", "debts_bytes", store->debts}, {"meta_entries", "meta_bytes", store->meta}};
+    } tables[] = {{"names_entries", "names_bytes", store->names_table}, {"cells_entries", "cells_bytes", store->cells},
+                  {"rows_entries", "rows_bytes", store->rows},          {"heads_entries", "heads_bytes", store->heads},
+                  {"debts_entries", "debts_bytes", store->debts},       {"meta_entries", "meta_bytes", store->meta}};
     reco__kv_stats kv;
     reco_status status = reco__kv_stat(&kv, store->kv, err);
     for (size_t i = 0; i < sizeof tables / sizeof tables[0] && status == RECO_OK; i++) {

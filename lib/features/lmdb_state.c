@@ -1,7 +1,8 @@
 /* lmdb_state.c - the state of a namespace and the transactions that carry it.
  *
- * One value holds what every step of learning reads and most of them change: epoch, positions with the partition clocks, counts, where closing and sweeping stand. A write transaction begins by
- * reading it and ends by writing it, so that it is always of one piece with the rows and cells beside it. Little-endian, fixed width; P entries of positions and dues. */
+ * One value holds what every step of learning reads and most of them change: epoch, positions with the partition clocks, counts, where closing and
+ * sweeping stand. A write transaction begins by reading it and ends by writing it, so that it is always of one piece with the rows and cells beside
+ * it. Little-endian, fixed width; P entries of positions and dues. */
 #include "features/lmdb.h"
 
 enum { STATE_VERSION = 1 };
@@ -23,7 +24,7 @@ reco_status reco__flmdb_room(reco__flmdb_array *array, size_t count, size_t size
     return RECO_OK;
 }
 
-/* --- meta ------------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- meta ----------------------------------------------------------------------------------------------------------------------------- */
 
 enum { META_KEY = 4 };
 
@@ -51,7 +52,7 @@ reco_status reco__flmdb_meta_delete(reco_features_store *store, reco__kv_txn *tx
     return reco__kv_delete(txn, store->meta, key, sizeof key, err);
 }
 
-/* --- state ----------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- state ---------------------------------------------------------------------------------------------------------------------------- */
 
 static uint8_t *put64(uint8_t *out, uint64_t value) {
     for (int i = 0; i < 8; i++) {
@@ -100,7 +101,8 @@ reco_status reco__flmdb_state_read(reco__flmdb_state *state, reco_features_store
     reco__reader in = reco__reader_of(value.data, value.size);
     uint32_t version = reco__read_u32(&in), partitions = reco__read_u32(&in);
     if (version != STATE_VERSION || partitions != store->partitions) {
-        return reco__fail(err, version > STATE_VERSION ? RECO_NEWER : RECO_CORRUPT, "features", "the state is of version %u with %u partitions", version, partitions);
+        return reco__fail(err, version > STATE_VERSION ? RECO_NEWER : RECO_CORRUPT, "features", "the state is of version %u with %u partitions",
+                          version, partitions);
     }
     state->epoch = reco__read_u64(&in);
     state->names_epoch = reco__read_u64(&in);
@@ -153,7 +155,7 @@ int64_t reco__flmdb_newest_closed(const reco_features_store *store, const reco__
     return reco_board_newest_closed(&store->rules, board, reco__flmdb_clock(store, state));
 }
 
-/* --- transactions ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- transactions --------------------------------------------------------------------------------------------------------------------- */
 
 reco_status reco__flmdb_begin(reco__flmdb_work *work, reco_features_store *store, reco_error *err) {
     work->store = store;

@@ -1,10 +1,11 @@
 /* names.c - the table of item names of one store.
  *
- * Numbers index slabs that double in size (1,024, 2,048, 4,096 ... entries), so that nothing ever moves: a reader that has seen count > n reads entry n without a lock, for the count is
- * published after the entry. An entry is the hash of the name (xxh64, seed 0: the one that breaks ties) and a pointer to its bytes, which stand behind their length in blocks of 64 KiB.
- * Hashes and pointers lie in slabs of their own: the settling of ties reads hashes alone, at random, and half as many cache lines hold them all.
- * The way back is one open-addressing array of numbers, at most two thirds full, behind a reader-writer lock; it compares hashes of entries before bytes.
- * An item costs 16 bytes, its name and 2, and 6 to 12 for the way back. Nothing is ever removed. */
+ * Numbers index slabs that double in size (1,024, 2,048, 4,096 ... entries), so that nothing ever moves: a reader that has seen count > n reads entry
+ * n without a lock, for the count is published after the entry. An entry is the hash of the name (xxh64, seed 0: the one that breaks ties) and a
+ * pointer to its bytes, which stand behind their length in blocks of 64 KiB. Hashes and pointers lie in slabs of their own: the settling of ties
+ * reads hashes alone, at random, and half as many cache lines hold them all. The way back is one open-addressing array of numbers, at most two thirds
+ * full, behind a reader-writer lock; it compares hashes of entries before bytes. An item costs 16 bytes, its name and 2, and 6 to 12 for the way
+ * back. Nothing is ever removed. */
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -24,8 +25,8 @@ struct reco__names {
     reco__names_hashes hashes;       /* slabs are written before the count that makes them visible */
     const uint8_t **bytes_of[SLABS]; /* u16 length, bytes */
     struct block *blocks;
-    uint32_t *slots;            /* number + 1; 0: empty */
-    size_t slot_count;          /* a power of two */
+    uint32_t *slots;   /* number + 1; 0: empty */
+    size_t slot_count; /* a power of two */
     _Atomic uint64_t bytes;
 };
 

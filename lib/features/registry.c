@@ -44,12 +44,14 @@ static reco_status check(const reco_features_backend *backend, reco_error *err) 
     if (!backend->scheme || backend->scheme[0] == 0 || strlen(backend->scheme) > 32 || strchr(backend->scheme, ':')) {
         return reco__fail(err, RECO_INVALID, "scheme", "a scheme is 1 to 32 characters without a colon");
     }
+    /* clang-format off */
 #define FUNCTIONS(X) \
-    X(open) X(close) X(info) X(intern) X(find_items) X(item_name) X(load) X(positions) X(apply) X(heads) X(row) X(generations) X(close_step) X(settle) X(scan) \
-    X(restore) X(stats)
-#define REQUIRE(name) \
-    if (!backend->name) { \
-        return reco__fail(err, RECO_INVALID, #name, "features backend %s lacks the function %s", backend->scheme, #name); \
+    X(open) X(close) X(info) X(intern) X(find_items) X(item_name) X(load) X(positions) X(apply) X(heads) X(row) X(generations) X(close_step) \
+    X(settle) X(scan) X(restore) X(stats)
+    /* clang-format on */
+#define REQUIRE(name)                                                                                                                                \
+    if (!backend->name) {                                                                                                                            \
+        return reco__fail(err, RECO_INVALID, #name, "features backend %s lacks the function %s", backend->scheme, #name);                            \
     }
     FUNCTIONS(REQUIRE)
 #undef REQUIRE

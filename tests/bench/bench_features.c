@@ -2,8 +2,9 @@
  *
  *     bench_features [URL [ITEMS [EVENTS_PER_GENERATION [EVENTS [BATCH]]]]]
  *
- * Users have a taste, one of 200 clusters; 7 of 10 items come from it, the others from all; both by Zipf(1.0). Each event pairs with the last 10 distinct items of its user, both
- * ways, and counts in the hours and the days: 22 adds once a user is known. Items get their numbers when they first appear, as in life. Making and sorting the adds is not counted. */
+ * Users have a taste, one of 200 clusters; 7 of 10 items come from it, the others from all; both by Zipf(1.0). Each event pairs with the last 10
+ * distinct items of its user, both ways, and counts in the hours and the days: 22 adds once a user is known. Items get their numbers when they first
+ * appear, as in life. Making and sorting the adds is not counted. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +24,8 @@ struct bench {
     uint32_t items, given;
     double *zipf, *cluster_zipf;
     uint32_t cluster_size;
-    uint32_t *numbers;                   /* by rank; RECO_NO_ITEM: not met yet */
-    uint32_t (*recent)[WINDOW];          /* by user */
+    uint32_t *numbers;          /* by rank; RECO_NO_ITEM: not met yet */
+    uint32_t (*recent)[WINDOW]; /* by user */
     reco_add *adds[RECO_BOARD_COUNT];
     size_t counts[RECO_BOARD_COUNT];
     uint64_t raw_adds, adds_applied, rows_applied, events;
@@ -136,8 +137,13 @@ static void apply(struct bench *b, uint32_t events) {
         groups[board] = (reco_add_group){board, 0, generation, b->adds[board], count};
         b->counts[board] = 0;
     }
-    reco_batch batch = {.struct_size = sizeof batch, .epoch = b->epoch, .from = (int64_t)b->events - events, .to = (int64_t)b->events,
-                        .clock = b->generation * b->rules.length[RECO_BOARD_COVIEW] + 2 * HOUR /* the one before is closed */, .groups = groups, .group_count = RECO_BOARD_COUNT};
+    reco_batch batch = {.struct_size = sizeof batch,
+                        .epoch = b->epoch,
+                        .from = (int64_t)b->events - events,
+                        .to = (int64_t)b->events,
+                        .clock = b->generation * b->rules.length[RECO_BOARD_COVIEW] + 2 * HOUR /* the one before is closed */,
+                        .groups = groups,
+                        .group_count = RECO_BOARD_COUNT};
     double before = seconds(CLOCK_PROCESS_CPUTIME_ID);
     if (reco__features_apply(b->features, &batch, NULL, &err) != RECO_OK) {
         give_up("apply", &err);
@@ -192,7 +198,12 @@ static void begin(struct bench *b, const char *url, uint32_t items, uint32_t bat
     reco_error err = RECO_ERROR_INIT;
     memset(b, 0, sizeof *b);
     set_rules(&b->rules);
-    reco_features_options options = {.struct_size = sizeof options, .partitions = 1, .url = url, .space = "bench", .rules = &b->rules, .max_items = 1u << 30,
+    reco_features_options options = {.struct_size = sizeof options,
+                                     .partitions = 1,
+                                     .url = url,
+                                     .space = "bench",
+                                     .rules = &b->rules,
+                                     .max_items = 1u << 30,
                                      .max_users = 1u << 30};
     if (reco__features_open(&b->features, &options, NULL, &err) != RECO_OK) {
         give_up("open", &err);
@@ -251,9 +262,10 @@ static void run(struct bench *b, uint64_t per_generation, uint64_t events, uint3
         }
         apply(b, batch);
         if (b->events - last_events >= report) {
-            printf("%9llu events  %6.2f us/event  %8.0f events/s CPU  (%.1f adds an event, %.1f after summing, in %.2f rows; %u items)\n", (unsigned long long)b->events,
-                   (b->apply_seconds - last_seconds) / (double)(b->events - last_events) * 1e6, (double)(b->events - last_events) / (b->apply_seconds - last_seconds),
-                   (double)b->raw_adds / (double)b->events, (double)b->adds_applied / (double)b->events, (double)b->rows_applied / (double)b->events, b->given);
+            printf("%9llu events  %6.2f us/event  %8.0f events/s CPU  (%.1f adds an event, %.1f after summing, in %.2f rows; %u items)\n",
+                   (unsigned long long)b->events, (b->apply_seconds - last_seconds) / (double)(b->events - last_events) * 1e6,
+                   (double)(b->events - last_events) / (b->apply_seconds - last_seconds), (double)b->raw_adds / (double)b->events,
+                   (double)b->adds_applied / (double)b->events, (double)b->rows_applied / (double)b->events, b->given);
             last_seconds = b->apply_seconds;
             last_events = b->events;
         }

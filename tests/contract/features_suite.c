@@ -13,7 +13,7 @@ unsigned features_suite_flags;
 static char suite_folder[256];
 static unsigned suite_spaces;
 
-/* --- fixture -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- fixture -------------------------------------------------------------------------------------------------------------------------- */
 
 /* Everything small, so that a handful of adds closes, cuts and expires: co-view generations of 10 ms of which 3 are kept, 4 entries after the cut,
  * heads of 3. */
@@ -102,7 +102,7 @@ void fixture_items(fixture *f, uint32_t count) {
 
 void fixture_user(char out[16], uint32_t user) { snprintf(out, 16, "u%u", user); }
 
-/* --- batches ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- batches -------------------------------------------------------------------------------------------------------------------------- */
 
 void batch_add(batch_adds *b, uint32_t board, int64_t generation, uint32_t item, uint32_t member, int64_t delta) {
     ck_assert(b->count < sizeof b->adds / sizeof b->adds[0]);
@@ -219,8 +219,7 @@ void fixture_clock(fixture *f, int64_t clock) {
 
 void fixture_settle(fixture *f) { test_ok(f->backend->settle(f->store, NULL, &f->err), &f->err); }
 
-/* --- comparisons ---------------------------------------------------------------------------------------------------------------------------------
- */
+/* --- comparisons ---------------------------------------------------------------------------------------------------------------------- */
 
 /* A row being collected from pieces. */
 struct pieces {
@@ -388,8 +387,7 @@ void check_cell(fixture *f, uint32_t user) {
     ck_assert_msg(one.seen == cell_lives(f, user), "the cell of user %u is %s", user, one.seen ? "still there" : "gone");
 }
 
-/* --- scan ------------------------------------------------------------------------------------------------------------------------------------------
- */
+/* --- scan ----------------------------------------------------------------------------------------------------------------------------- */
 
 struct scan {
     fixture *f;
@@ -521,8 +519,7 @@ void check_all(fixture *f, int settled) {
     free(scan.closed_at);
 }
 
-/* --- suite -----------------------------------------------------------------------------------------------------------------------------------------
- */
+/* --- suite ---------------------------------------------------------------------------------------------------------------------------- */
 
 Suite *features_suite(const reco_features_backend *backend, const char *url, unsigned flags) {
     suite_backend = backend;

@@ -18,7 +18,7 @@
 Suite *features_suite(const reco_features_backend *backend, const char *url, unsigned flags);
 int features_suite_run(const reco_features_backend *backend, const char *url, unsigned flags);
 
-/* --- within the suite --------------------------------------------------------------------------------------------------------------------- */
+/* --- within the suite ----------------------------------------------------------------------------------------------------------------- */
 void features_suite_rules(Suite *suite);  /* features_suite_rules.c: one case a rule, named after it */
 void features_suite_random(TCase *tcase); /* features_suite_random.c: random operations against the model */
 

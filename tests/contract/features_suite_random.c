@@ -1,8 +1,8 @@
 /* features_suite_random.c - random operations, the model beside them.
  *
- * A world is a few partitions whose clocks move at their own pace, a few users and items, and rules drawn for it. Operations are what processors do: batches as the derivation would make
- * them (never to a generation the partition's own clock has passed), stale ones, closing in small steps and at once, opening again, restoring into a fresh namespace. After each, a few things are
- * looked at; now and then everything is. */
+ * A world is a few partitions whose clocks move at their own pace, a few users and items, and rules drawn for it. Operations are what processors do:
+ * batches as the derivation would make them (never to a generation the partition's own clock has passed), stale ones, closing in small steps and at
+ * once, opening again, restoring into a fresh namespace. After each, a few things are looked at; now and then everything is. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +43,7 @@ static void world_begin(world *w, uint64_t seed) {
     fixture_items(&w->f, 4);
 }
 
-/* --- operations ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- operations ----------------------------------------------------------------------------------------------------------------------- */
 
 static void random_adds(world *w, batch_adds *b, uint32_t partition, int64_t clock) {
     const model *m = &w->f.model;
@@ -51,8 +51,10 @@ static void random_adds(world *w, batch_adds *b, uint32_t partition, int64_t clo
     for (size_t i = 0; i < count; i++) {
         uint32_t board = (uint32_t)below(w, 4);
         board = board > RECO_BOARD_COVIEW ? RECO_BOARD_COVIEW : board;
-        int64_t oldest = model_newest_closed(m, board, m->positions[partition].clock) + 1, newest = (clock + w->f.rules.skew) / w->f.rules.length[board];
-        int64_t generation = newest > oldest && below(w, 3) ? newest - (int64_t)below(w, 2) : oldest + (int64_t)below(w, (uint64_t)(newest - oldest > 0 ? newest - oldest : 0) + 1);
+        int64_t oldest = model_newest_closed(m, board, m->positions[partition].clock) + 1,
+                newest = (clock + w->f.rules.skew) / w->f.rules.length[board];
+        int64_t generation = newest > oldest && below(w, 3) ? newest - (int64_t)below(w, 2)
+                                                            : oldest + (int64_t)below(w, (uint64_t)(newest - oldest > 0 ? newest - oldest : 0) + 1);
         generation = generation < oldest ? oldest : generation;
         int64_t delta = below(w, 5) ? 1 + (int64_t)below(w, 3) : -(int64_t)(1 + below(w, 4));
         uint64_t spread = below(w, 3) ? 3 : m->item_count; /* most of it on a few */
@@ -178,8 +180,12 @@ static void op_restore(world *w) {
             cell->there = 0;
         }
     }
-    piece = (reco_restore_piece){.struct_size = sizeof piece, .flags = RECO_RESTORE_LAST, .cells = batch.cells, .cell_partitions = partitions,
-                                 .cell_count = batch.cell_count, .positions = f->model.positions};
+    piece = (reco_restore_piece){.struct_size = sizeof piece,
+                                 .flags = RECO_RESTORE_LAST,
+                                 .cells = batch.cells,
+                                 .cell_partitions = partitions,
+                                 .cell_count = batch.cell_count,
+                                 .positions = f->model.positions};
     test_ok(f->backend->restore(f->store, &piece, NULL, &f->err), &f->err);
     reco_position positions[64];
     test_ok(f->backend->positions(positions, &f->epoch, f->store, NULL, &f->err), &f->err);
@@ -232,14 +238,15 @@ static void operate(world *w) {
     look_around(w);
 }
 
-START_TEST(agrees_with_the_model) {
+START_TEST(agrees_with_the_model)
+{
     static world w;
     const char *full = getenv("RECO_FULL"), *seed = getenv("RECO_SEED");
     uint64_t operations = (uint64_t)OPERATIONS / WORLDS * (full && *full == '1' ? 10 : 1), first = seed ? strtoull(seed, NULL, 10) : 1;
     uint64_t number = first * 1000 + (uint64_t)_i;
     world_begin(&w, number);
-    printf("world %llu: %u partitions, %u items, cut %u, head %u, %u kept, %llu operations\n", (unsigned long long)number, w.f.model.partitions, w.items, w.f.rules.cut,
-           w.f.rules.head, w.f.rules.kept[RECO_BOARD_COVIEW], (unsigned long long)operations);
+    printf("world %llu: %u partitions, %u items, cut %u, head %u, %u kept, %llu operations\n", (unsigned long long)number, w.f.model.partitions,
+           w.items, w.f.rules.cut, w.f.rules.head, w.f.rules.kept[RECO_BOARD_COVIEW], (unsigned long long)operations);
     fflush(stdout);
     for (uint64_t i = 0; i < operations; i++) {
         operate(&w);

@@ -39,9 +39,10 @@ static void grow(int64_t clock, int64_t generation, uint32_t first, uint32_t las
     test_ok(batch_apply(&f, &b, 0, -1, f.model.positions[0].offset + 1, clock), &f.err);
 }
 
-/* --- apply ------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- apply ---------------------------------------------------------------------------------------------------------------------------- */
 
-START_TEST(adds_sum_up) {
+START_TEST(adds_sum_up)
+{
     begin(1, 4);
     for (int i = 1; i <= 3; i++) {
         fixture_step(&f, 0, i, COVIEW, 0, 1, 2, i);
@@ -54,7 +55,8 @@ START_TEST(adds_sum_up) {
 }
 END_TEST
 
-START_TEST(zero_sums_vanish) {
+START_TEST(zero_sums_vanish)
+{
     begin(1, 4);
     fixture_step(&f, 0, 1, COVIEW, 0, 1, 2, 5);
     fixture_step(&f, 0, 1, COVIEW, 0, 1, 3, 5);
@@ -70,7 +72,8 @@ START_TEST(zero_sums_vanish) {
 }
 END_TEST
 
-START_TEST(long_rows_are_whole) {
+START_TEST(long_rows_are_whole)
+{
     fixture_prepare(&f, 1, 1500);
     fixture_open(&f);
     fixture_items(&f, 1500);
@@ -90,7 +93,8 @@ START_TEST(long_rows_are_whole) {
 }
 END_TEST
 
-START_TEST(stale_changes_nothing) {
+START_TEST(stale_changes_nothing)
+{
     begin(2, 4);
     fixture_step(&f, 0, 10, COVIEW, 1, 0, 1, 3);
     const int64_t wrong[] = {0, 2, 100};
@@ -109,7 +113,8 @@ START_TEST(stale_changes_nothing) {
 }
 END_TEST
 
-START_TEST(full_changes_nothing) {
+START_TEST(full_changes_nothing)
+{
     fixture_prepare(&f, 1, 8);
     f.options.max_users = 2;
     fixture_open(&f);
@@ -141,7 +146,8 @@ START_TEST(full_changes_nothing) {
 }
 END_TEST
 
-START_TEST(closed_generations_refuse_adds) {
+START_TEST(closed_generations_refuse_adds)
+{
     begin(2, 4);
     fixture_step(&f, 0, 18, COVIEW, 0, 0, 1, 1);
     fixture_step(&f, 1, 18, COVIEW, 0, 0, 1, 1); /* closes generation 0 with itself: the clocks before the batch count */
@@ -162,9 +168,10 @@ START_TEST(closed_generations_refuse_adds) {
 }
 END_TEST
 
-/* --- order, cut, heads --------------------------------------------------------------------------------------------------------------------------- */
+/* --- order, cut, heads ---------------------------------------------------------------------------------------------------------------- */
 
-START_TEST(ties_are_broken_by_name) {
+START_TEST(ties_are_broken_by_name)
+{
     begin(1, 20);
     grow(1, 0, 0, 19, 7); /* all equal: three of twenty are in the head, four survive the cut */
     check_head(&f, 0);
@@ -174,7 +181,8 @@ START_TEST(ties_are_broken_by_name) {
 }
 END_TEST
 
-START_TEST(the_cut_keeps_exactly_n) {
+START_TEST(the_cut_keeps_exactly_n)
+{
     begin(1, 20);
     for (uint32_t member = 0; member < 10; member++) {
         fixture_step(&f, 0, 1, COVIEW, 0, 0, member, member + 1);
@@ -200,7 +208,8 @@ START_TEST(the_cut_keeps_exactly_n) {
 }
 END_TEST
 
-START_TEST(a_head_is_lowered) {
+START_TEST(a_head_is_lowered)
+{
     begin(1, 20);
     for (uint32_t member = 1; member < 10; member++) {
         fixture_step(&f, 0, 1, COVIEW, 0, 0, member, member);
@@ -216,7 +225,8 @@ START_TEST(a_head_is_lowered) {
 }
 END_TEST
 
-START_TEST(heads_sum_open_generations) {
+START_TEST(heads_sum_open_generations)
+{
     begin(1, 20);
     grow(1, 0, 1, 3, 10);
     grow(1, 1, 4, 6, 9);
@@ -236,7 +246,8 @@ START_TEST(heads_sum_open_generations) {
 }
 END_TEST
 
-START_TEST(weights_follow_age) {
+START_TEST(weights_follow_age)
+{
     begin(1, 20);
     for (int64_t g = 0; g < 5; g++) {
         grow(10 * g + 1, g, (uint32_t)g + 1, (uint32_t)g + 3, 10 + g);
@@ -252,9 +263,10 @@ START_TEST(weights_follow_age) {
 }
 END_TEST
 
-/* --- closing, expiry ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- closing, expiry ------------------------------------------------------------------------------------------------------------------ */
 
-START_TEST(closing_waits_for_all_partitions) {
+START_TEST(closing_waits_for_all_partitions)
+{
     begin(3, 20);
     grow(1, 0, 1, 10, 1);
     for (uint32_t p = 0; p < 3; p++) {
@@ -271,7 +283,8 @@ START_TEST(closing_waits_for_all_partitions) {
 }
 END_TEST
 
-START_TEST(expiry_is_exact) {
+START_TEST(expiry_is_exact)
+{
     begin(1, 20);
     grow(1, 0, 1, 6, 1);
     for (uint32_t member = 0; member < 6; member++) {
@@ -295,7 +308,8 @@ START_TEST(expiry_is_exact) {
 }
 END_TEST
 
-START_TEST(closing_remakes_heads) {
+START_TEST(closing_remakes_heads)
+{
     begin(1, 20);
     grow(1, 0, 1, 9, 3);
     grow(1, 1, 5, 12, 2);
@@ -311,7 +325,8 @@ START_TEST(closing_remakes_heads) {
 }
 END_TEST
 
-START_TEST(steps_of_closing_mix_with_learning) {
+START_TEST(steps_of_closing_mix_with_learning)
+{
     begin(2, 20);
     int64_t clock = 1;
     for (int round = 0; round < 60; round++) {
@@ -330,7 +345,8 @@ START_TEST(steps_of_closing_mix_with_learning) {
 }
 END_TEST
 
-START_TEST(an_item_comes_back) {
+START_TEST(an_item_comes_back)
+{
     begin(1, 6);
     grow(1, 0, 1, 3, 1);
     fixture_clock(&f, 100);
@@ -342,9 +358,10 @@ START_TEST(an_item_comes_back) {
 }
 END_TEST
 
-/* --- cells ------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- cells ---------------------------------------------------------------------------------------------------------------------------- */
 
-START_TEST(cells_live_by_their_partition) {
+START_TEST(cells_live_by_their_partition)
+{
     begin(2, 4);
     const uint8_t data[] = {1, 0, 2};
     for (uint32_t user = 0; user < 8; user++) {
@@ -371,12 +388,14 @@ START_TEST(cells_live_by_their_partition) {
 }
 END_TEST
 
-/* --- numbers ------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- numbers -------------------------------------------------------------------------------------------------------------------------- */
 
-START_TEST(intern_gives_a_number_once) {
+START_TEST(intern_gives_a_number_once)
+{
     begin(1, 10);
     uint32_t numbers[6];
-    reco_str names[6] = {{"new", 3}, {f.model.names[3], strlen(f.model.names[3])}, {"new", 3}, {"newer", 5}, {f.model.names[3], strlen(f.model.names[3])}, {"new", 3}};
+    reco_str names[6] = {{"new", 3},   {f.model.names[3], strlen(f.model.names[3])}, {"new", 3},
+                         {"newer", 5}, {f.model.names[3], strlen(f.model.names[3])}, {"new", 3}};
     for (int round = 0; round < 3; round++) {
         test_ok(f.backend->intern(numbers, f.store, names, 6, NULL, &f.err), &f.err);
         const uint32_t want[] = {10, 3, 10, 11, 3, 10};
@@ -400,7 +419,8 @@ START_TEST(intern_gives_a_number_once) {
 }
 END_TEST
 
-START_TEST(items_have_a_limit) {
+START_TEST(items_have_a_limit)
+{
     fixture_prepare(&f, 1, 4);
     fixture_open(&f);
     fixture_items(&f, 3);
@@ -417,7 +437,8 @@ START_TEST(items_have_a_limit) {
 }
 END_TEST
 
-START_TEST(two_handles_see_each_other) {
+START_TEST(two_handles_see_each_other)
+{
     if (features_suite_flags & FEATURES_SUITE_VOLATILE) {
         return; /* each handle of a volatile store is a store of its own */
     }
@@ -443,7 +464,8 @@ START_TEST(two_handles_see_each_other) {
 }
 END_TEST
 
-START_TEST(namespaces_are_apart) {
+START_TEST(namespaces_are_apart)
+{
     begin(1, 8);
     static fixture g;
     fixture_prepare(&g, 2, 32);
@@ -461,9 +483,10 @@ START_TEST(namespaces_are_apart) {
 }
 END_TEST
 
-/* --- identity -------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- identity ------------------------------------------------------------------------------------------------------------------------- */
 
-START_TEST(another_identity_is_refused) {
+START_TEST(another_identity_is_refused)
+{
     if (features_suite_flags & FEATURES_SUITE_VOLATILE) {
         return;
     }
@@ -485,7 +508,8 @@ START_TEST(another_identity_is_refused) {
 }
 END_TEST
 
-START_TEST(content_survives_closing_the_store) {
+START_TEST(content_survives_closing_the_store)
+{
     if (features_suite_flags & FEATURES_SUITE_VOLATILE) {
         return;
     }
@@ -503,7 +527,7 @@ START_TEST(content_survives_closing_the_store) {
 }
 END_TEST
 
-/* --- restore ------------------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- restore -------------------------------------------------------------------------------------------------------------------------- */
 
 static void restore_piece(uint32_t flags, const reco_add_group *groups, size_t group_count, const reco_position *positions) {
     reco_restore_piece piece = {.struct_size = sizeof piece, .flags = flags, .groups = groups, .group_count = group_count, .positions = positions};
@@ -520,7 +544,8 @@ static void restore_begin(void) {
     ck_assert_uint_ne(before, f.epoch);
 }
 
-START_TEST(restore_replaces_everything) {
+START_TEST(restore_replaces_everything)
+{
     begin(1, 12);
     grow(1, 4, 1, 11, 2); /* not expired where the restore goes to */
     reco_str old_name;
@@ -535,7 +560,8 @@ START_TEST(restore_replaces_everything) {
     fixture_items(&f, 6);
     ck_assert_int_eq(memcmp(copy, old_name.data, old_name.size), 0); /* names lent out stay valid */
     const reco_add adds[] = {{1, 2, 5}, {1, 3, 4}, {3, 0, 7}}, later[] = {{1, 0, 2}, {1, 4, -1}}, popular[] = {{0, 3, 3}};
-    const reco_add_group groups[] = {{HOURS, 0, 12, popular, 1}, {COVIEW, 0, 3, adds, 2}, {COVIEW, 0, 4, later, 2}}, more = {COVIEW, 0, 3, adds + 2, 1};
+    const reco_add_group groups[] = {{HOURS, 0, 12, popular, 1}, {COVIEW, 0, 3, adds, 2}, {COVIEW, 0, 4, later, 2}},
+                         more = {COVIEW, 0, 3, adds + 2, 1};
     restore_piece(0, groups, 3, NULL);
     position = (reco_position){77, 50};
     restore_piece(RECO_RESTORE_LAST, &more, 1, &position);
@@ -557,7 +583,8 @@ START_TEST(restore_replaces_everything) {
 }
 END_TEST
 
-START_TEST(a_broken_restore_is_emptied) {
+START_TEST(a_broken_restore_is_emptied)
+{
     if (features_suite_flags & FEATURES_SUITE_VOLATILE) {
         return;
     }
@@ -582,7 +609,7 @@ START_TEST(a_broken_restore_is_emptied) {
 }
 END_TEST
 
-/* --- threads ------------------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- threads -------------------------------------------------------------------------------------------------------------------------- */
 
 struct reader {
     pthread_t thread;
@@ -614,7 +641,8 @@ static void *read_on(void *context) {
         for (uint32_t i = 0; i < 8; i++) {
             items[i] = i;
         }
-        if (f.backend->info(&info, f.store, NULL, &err) != RECO_OK || f.backend->find_items(&number, f.store, &name, 1, NULL, &err) != RECO_OK || number != 0) {
+        if (f.backend->info(&info, f.store, NULL, &err) != RECO_OK || f.backend->find_items(&number, f.store, &name, 1, NULL, &err) != RECO_OK ||
+            number != 0) {
             reader->wrong = "find_items or info";
         } else if (info.item_count && f.backend->item_name(&got, &hash, f.store, info.item_count - 1) != RECO_OK) {
             reader->wrong = "item_name of a number that was given";
@@ -627,7 +655,8 @@ static void *read_on(void *context) {
     return NULL;
 }
 
-START_TEST(readers_run_beside_a_writer) {
+START_TEST(readers_run_beside_a_writer)
+{
     static struct reader readers[2];
     fixture_prepare(&f, 1, 1000);
     fixture_open(&f);
@@ -664,7 +693,8 @@ static void add_up(void *context, const char *name, uint64_t value) {
     }
 }
 
-START_TEST(stats_count) {
+START_TEST(stats_count)
+{
     begin(1, 12);
     grow(1, 0, 1, 11, 2);
     uint64_t entries = 0;
@@ -676,7 +706,8 @@ END_TEST
 
 /* A case of its own for each, so that one can be run by its name. */
 void features_suite_rules(Suite *suite) {
-#define RULE(name) {#name, name}
+#define RULE(name)                                                                                                                                   \
+    { #name, name }
     const struct {
         const char *name;
         const TTest *test;

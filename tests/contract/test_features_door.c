@@ -11,7 +11,13 @@ static reco_error err;
 
 static reco_features_options options_for(const char *url) {
     fixture_rules(&rules);
-    reco_features_options options = {.struct_size = sizeof options, .partitions = 2, .url = url, .space = "door", .rules = &rules, .max_items = 100, .max_users = 100,
+    reco_features_options options = {.struct_size = sizeof options,
+                                     .partitions = 2,
+                                     .url = url,
+                                     .space = "door",
+                                     .rules = &rules,
+                                     .max_items = 100,
+                                     .max_users = 100,
                                      .map_size = (uint64_t)1 << 28};
     return options;
 }
@@ -23,9 +29,10 @@ static reco__features *open_memory(void) {
     return features;
 }
 
-/* --- registration ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- registration --------------------------------------------------------------------------------------------------------------------- */
 
-START_TEST(registration_names_what_is_missing) {
+START_TEST(registration_names_what_is_missing)
+{
     static reco_features_backend backend; /* borrowed for the life of the process */
     backend = *reco__features_builtin(0);
     test_status(RECO_CONFLICT, reco_register_features(&backend, &err));
@@ -47,10 +54,13 @@ START_TEST(registration_names_what_is_missing) {
 }
 END_TEST
 
-START_TEST(options_are_checked) {
+START_TEST(options_are_checked)
+{
     reco__features *features;
-    const struct { const char *url, *field; reco_status status; } urls[] = {
-        {"nowhere", "url", RECO_INVALID}, {"other:x", "features", RECO_UNSUPPORTED}, {"lmdb:", "features", RECO_INVALID}};
+    const struct {
+        const char *url, *field;
+        reco_status status;
+    } urls[] = {{"nowhere", "url", RECO_INVALID}, {"other:x", "features", RECO_UNSUPPORTED}, {"lmdb:", "features", RECO_INVALID}};
     for (size_t i = 0; i < 3; i++) {
         reco_features_options options = options_for(urls[i].url);
         test_status(urls[i].status, reco__features_open(&features, &options, NULL, &err));
@@ -71,7 +81,7 @@ START_TEST(options_are_checked) {
 }
 END_TEST
 
-/* --- batches ------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- batches -------------------------------------------------------------------------------------------------------------------------- */
 
 static reco_batch good_batch(reco__features *features) {
     reco_position positions[2];
@@ -88,13 +98,15 @@ static void intern_some(reco__features *features) {
     test_ok(reco__features_intern(numbers, features, names, 3, NULL, &err), &err);
 }
 
-START_TEST(batches_are_sorted_and_distinct) {
+START_TEST(batches_are_sorted_and_distinct)
+{
     reco__features *features = open_memory();
     intern_some(features);
     reco_batch batch = good_batch(features);
-    const reco_add twice[] = {{0, 1, 1}, {0, 1, 1}}, falling[] = {{1, 0, 1}, {0, 1, 1}}, zero[] = {{0, 1, 0}}, good[] = {{0, 1, 1}, {0, 2, 1}, {1, 0, -1}};
-    const reco_add_group bad[] = {{2, 0, 0, twice, 2}, {2, 0, 0, falling, 2}, {2, 0, 0, zero, 1}, {0, 0, 0, good, 3}, {3, 0, 0, good, 3}, {2, 1, 0, good, 3},
-                                  {2, 0, 0, NULL, 3}};
+    const reco_add twice[] = {{0, 1, 1}, {0, 1, 1}}, falling[] = {{1, 0, 1}, {0, 1, 1}}, zero[] = {{0, 1, 0}},
+                   good[] = {{0, 1, 1}, {0, 2, 1}, {1, 0, -1}};
+    const reco_add_group bad[] = {{2, 0, 0, twice, 2}, {2, 0, 0, falling, 2}, {2, 0, 0, zero, 1}, {0, 0, 0, good, 3},
+                                  {3, 0, 0, good, 3},  {2, 1, 0, good, 3},    {2, 0, 0, NULL, 3}};
     batch.group_count = 1;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         batch.groups = &bad[i];
@@ -125,7 +137,8 @@ START_TEST(batches_are_sorted_and_distinct) {
 }
 END_TEST
 
-START_TEST(deadlines_and_faults_stop_before_the_backend) {
+START_TEST(deadlines_and_faults_stop_before_the_backend)
+{
     reco__features *features = open_memory();
     intern_some(features);
     reco_batch batch = good_batch(features);
@@ -141,7 +154,7 @@ START_TEST(deadlines_and_faults_stop_before_the_backend) {
 }
 END_TEST
 
-/* --- memory -------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- memory --------------------------------------------------------------------------------------------------------------------------- */
 
 static void ignore(void *context, size_t index, const void *data, size_t size) { (void)context, (void)index, (void)data, (void)size; }
 
@@ -176,7 +189,8 @@ static reco_status live_once(void *context, reco_error *error) {
     return status;
 }
 
-START_TEST(memory_may_run_out_anywhere) {
+START_TEST(memory_may_run_out_anywhere)
+{
     test_memory_install();
     ck_assert_uint_gt(test_every_allocation(live_once, NULL, false), 10);
     test_memory_restore();

@@ -24,9 +24,10 @@ static void small_rules(void) {
     rules.weight[2] = 1;
 }
 
-/* --- generations ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- generations ---------------------------------------------------------------------------------------------------------------------- */
 
-START_TEST(generations_divide_time) {
+START_TEST(generations_divide_time)
+{
     small_rules();
     const struct { int64_t t, generation; } cases[] = {{-1, 0}, {0, 0}, {9, 0}, {10, 1}, {INT64_MAX, INT64_MAX / 10}, {INT64_MIN, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -35,13 +36,14 @@ START_TEST(generations_divide_time) {
 }
 END_TEST
 
-START_TEST(closed_means_end_and_slack_passed) {
+START_TEST(closed_means_end_and_slack_passed)
+{
     small_rules();
     for (int64_t clock = -30; clock < 200; clock++) {
         int64_t oldest_open = reco_board_oldest_open(&rules, 2, clock);
         ck_assert_int_ge(oldest_open, 0);
-        ck_assert_int_gt((oldest_open + 1) * 10 + 8, clock);                        /* it is open */
-        ck_assert(oldest_open == 0 || oldest_open * 10 + 8 <= clock);               /* and the one before is not */
+        ck_assert_int_gt((oldest_open + 1) * 10 + 8, clock);          /* it is open */
+        ck_assert(oldest_open == 0 || oldest_open * 10 + 8 <= clock); /* and the one before is not */
         ck_assert_int_eq(reco_board_newest_closed(&rules, 2, clock), oldest_open - 1);
     }
     ck_assert_int_eq(reco_board_newest_closed(&rules, 2, INT64_MIN), RECO_BOARD_NONE_CLOSED);
@@ -53,7 +55,7 @@ START_TEST(closed_means_end_and_slack_passed) {
 }
 END_TEST
 
-/* --- order ------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- order ---------------------------------------------------------------------------------------------------------------------------- */
 
 /* Members in runs of 4 share a hash; then the larger number has the smaller name. */
 static uint64_t fake_hash(void *context, uint32_t member) {
@@ -96,7 +98,8 @@ static size_t random_entries(reco__rand *chance, reco_entry *entries, size_t mos
     return count;
 }
 
-START_TEST(cut_keeps_the_first_of_the_ranking) {
+START_TEST(cut_keeps_the_first_of_the_ranking)
+{
     enum { MOST = 400 };
     reco_entry entries[MOST], expected[MOST];
     reco__rand chance;
@@ -118,7 +121,8 @@ START_TEST(cut_keeps_the_first_of_the_ranking) {
 }
 END_TEST
 
-START_TEST(rank_sorts_by_sum_hash_name) {
+START_TEST(rank_sorts_by_sum_hash_name)
+{
     enum { MOST = 300 };
     reco_entry entries[MOST], expected[MOST];
     reco__rand chance;
@@ -133,7 +137,8 @@ START_TEST(rank_sorts_by_sum_hash_name) {
 }
 END_TEST
 
-START_TEST(merge_adds_weighted) {
+START_TEST(merge_adds_weighted)
+{
     const reco_entry a[] = {{1, 0, 5}, {3, 0, 6}, {9, 0, -4}}, b[] = {{0, 0, 1}, {3, 0, -2}, {9, 0, 2}, {10, 0, 7}};
     reco_entry out[7];
     const reco_entry plain[] = {{0, 0, 1}, {1, 0, 5}, {3, 0, 4}, {9, 0, -2}, {10, 0, 7}}, doubled[] = {{0, 0, 2}, {1, 0, 5}, {3, 0, 2}, {10, 0, 14}};
@@ -145,9 +150,10 @@ START_TEST(merge_adds_weighted) {
 }
 END_TEST
 
-/* --- packed ------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- packed --------------------------------------------------------------------------------------------------------------------------- */
 
-START_TEST(packed_lists_read_back) {
+START_TEST(packed_lists_read_back)
+{
     const int64_t sums[] = {1, -1, 63, -64, 64, 8191, -8193, 1048575, -1048577, INT64_C(1) << 40, INT64_MAX, INT64_MIN};
     enum { COUNT = sizeof sums / sizeof sums[0] };
     reco_entry entries[COUNT], back[COUNT];
@@ -169,8 +175,11 @@ START_TEST(packed_lists_read_back) {
 }
 END_TEST
 
-START_TEST(long_varints_are_refused) {
-    const uint8_t overlong[][14] = {{1, 0, 0, 0, 0x80, 0}, {1, 0, 0, 0, 0x80, 0x80, 0}, {1, 0, 0, 0, 0x80, 0x80, 0x80, 0},
+START_TEST(long_varints_are_refused)
+{
+    const uint8_t overlong[][14] = {{1, 0, 0, 0, 0x80, 0},
+                                    {1, 0, 0, 0, 0x80, 0x80, 0},
+                                    {1, 0, 0, 0, 0x80, 0x80, 0x80, 0},
                                     {1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2}};
     const size_t sizes[] = {6, 7, 8, 14};
     reco_entry out[4];
@@ -181,7 +190,8 @@ START_TEST(long_varints_are_refused) {
 }
 END_TEST
 
-START_TEST(generations_read_back) {
+START_TEST(generations_read_back)
+{
     const int64_t list[] = {0, 1, 5, 1000000, INT64_MAX};
     int64_t back[5];
     uint8_t bytes[50];
@@ -196,17 +206,30 @@ START_TEST(generations_read_back) {
 }
 END_TEST
 
-START_TEST(heads_read_back) {
+START_TEST(heads_read_back)
+{
     const uint8_t lists[] = {4, 2, 1, 0, 0, 0, 9, 7, 0, 0, 0, 8, 8};
-    reco_head head = {.closed_at = -1, .open_sum = -77, .closed_sum = INT64_MIN, .open_count = 1, .closed_count = 3, .open = lists + 2, .open_size = 5,
-                      .closed = lists + 7, .closed_size = 6, .generations = lists, .generations_size = 2, .generation_count = 2}, back;
+    reco_head head = {.closed_at = -1,
+                      .open_sum = -77,
+                      .closed_sum = INT64_MIN,
+                      .open_count = 1,
+                      .closed_count = 3,
+                      .open = lists + 2,
+                      .open_size = 5,
+                      .closed = lists + 7,
+                      .closed_size = 6,
+                      .generations = lists,
+                      .generations_size = 2,
+                      .generation_count = 2},
+              back;
     uint8_t bytes[128];
     size_t size = reco_head_write(bytes, sizeof bytes, &head);
     ck_assert_uint_gt(size, 0);
     ck_assert_uint_eq(reco_head_write(bytes, size - 1, &head), 0);
     ck_assert_uint_eq(reco_head_write(bytes, size, &head), size);
     ck_assert_int_eq(reco_head_read(&back, bytes, size), RECO_OK);
-    ck_assert(back.closed_at == -1 && back.open_sum == -77 && back.closed_sum == INT64_MIN && back.open_count == 1 && back.closed_count == 3 && back.generation_count == 2);
+    ck_assert(back.closed_at == -1 && back.open_sum == -77 && back.closed_sum == INT64_MIN && back.open_count == 1 && back.closed_count == 3 &&
+              back.generation_count == 2);
     ck_assert(back.open_size == 5 && memcmp(back.open, lists + 2, 5) == 0 && back.closed_size == 6 && memcmp(back.closed, lists + 7, 6) == 0);
     ck_assert(back.generations_size == 2 && memcmp(back.generations, lists, 2) == 0);
     for (size_t shorter = 0; shorter < size; shorter++) {
@@ -221,13 +244,14 @@ START_TEST(heads_read_back) {
 }
 END_TEST
 
-/* --- heads from rows ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- heads from rows ------------------------------------------------------------------------------------------------------------------ */
 
-START_TEST(a_head_is_recomputed_from_rows) {
+START_TEST(a_head_is_recomputed_from_rows)
+{
     small_rules();
     /* At number 4: generation 1 is expired; 2 (weight 1) and 4 (weight 3) are closed and cut to 3; 5 and 6 are open. */
-    const reco_entry g1[] = {{0, 0, 99}}, g2[] = {{1, 0, 4}, {2, 0, 3}, {3, 0, 2}, {4, 0, 1}}, g4[] = {{2, 0, 1}, {5, 0, -2}}, g5[] = {{1, 0, 2}, {7, 0, 9}},
-                     g6[] = {{1, 0, 3}, {7, 0, -20}, {8, 0, 4}};
+    const reco_entry g1[] = {{0, 0, 99}}, g2[] = {{1, 0, 4}, {2, 0, 3}, {3, 0, 2}, {4, 0, 1}}, g4[] = {{2, 0, 1}, {5, 0, -2}},
+                     g5[] = {{1, 0, 2}, {7, 0, 9}}, g6[] = {{1, 0, 3}, {7, 0, -20}, {8, 0, 4}};
     const reco__features_piece rows[] = {{1, g1, 1}, {2, g2, 4}, {4, g4, 2}, {5, g5, 2}, {6, g6, 3}};
     reco_error err = RECO_ERROR_INIT;
     reco__buf out = {0};

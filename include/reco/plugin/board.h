@@ -1,7 +1,8 @@
-/* reco/plugin/board.h - boards: sums of integers by member and generation, and the arithmetic of closing, cutting and heads that every features backend shares.
+/* reco/plugin/board.h - boards: sums of integers by member and generation, and the arithmetic of closing, cutting and heads that every features
+ * backend shares.
  *
- * A board is one of three tables of rows. A row is a set of (member, sum); members whose sum is 0 do not exist. Nothing decays in place: a generation is a span of
- * time, and reading weighs generations by age. See docs/ARCHITECTURE.md, "Boards". */
+ * A board is one of three tables of rows. A row is a set of (member, sum); members whose sum is 0 do not exist. Nothing decays in place: a generation
+ * is a span of time, and reading weighs generations by age. See docs/ARCHITECTURE.md, "Boards". */
 #ifndef RECO_PLUGIN_BOARD_H
 #define RECO_PLUGIN_BOARD_H
 
@@ -21,7 +22,7 @@ extern "C" {
 
 /* One addition. In batches sorted by (item, member), each pair once, delta != 0. */
 typedef struct reco_add {
-    uint32_t item;   /* row; 0 for popularity boards */
+    uint32_t item; /* row; 0 for popularity boards */
     uint32_t member;
     int64_t delta;
 } reco_add;
@@ -38,14 +39,14 @@ typedef struct reco_add_group {
 /* The lengths and limits of boards: part of the fingerprint. FROZEN. Milliseconds. */
 typedef struct reco_board_rules {
     uint32_t struct_size;
-    uint32_t cut;                             /* n: entries a co-view row keeps when it closes */
-    uint32_t head;                            /* entries of each of the two heads, <= RECO_HEAD_MAX */
-    uint32_t flags;                           /* 0 */
+    uint32_t cut;   /* n: entries a co-view row keeps when it closes */
+    uint32_t head;  /* entries of each of the two heads, <= RECO_HEAD_MAX */
+    uint32_t flags; /* 0 */
     int64_t lateness, skew;
-    int64_t length[RECO_BOARD_COUNT];         /* length of a generation */
-    uint32_t kept[RECO_BOARD_COUNT];          /* G: a generation is absent once g <= newest closed - G; <= RECO_GENERATIONS_MAX */
+    int64_t length[RECO_BOARD_COUNT]; /* length of a generation */
+    uint32_t kept[RECO_BOARD_COUNT];  /* G: a generation is absent once g <= newest closed - G; <= RECO_GENERATIONS_MAX */
     uint32_t reserved;
-    int32_t weight[RECO_GENERATIONS_MAX];     /* co-view: weight by age, [0] is that of open generations and of the newest closed one; >= 0 */
+    int32_t weight[RECO_GENERATIONS_MAX]; /* co-view: weight by age, [0] is that of open generations and of the newest closed one; >= 0 */
 } reco_board_rules;
 
 /* Entries of a row or head, sorted by member unless said otherwise. */
@@ -62,8 +63,8 @@ typedef struct reco_entry {
 RECO_API int64_t reco_board_generation(const reco_board_rules *rules, uint32_t board, int64_t t_ms);
 /* Oldest generation that is still open at clock r: oldest g with end + lateness + skew > r. */
 RECO_API int64_t reco_board_oldest_open(const reco_board_rules *rules, uint32_t board, int64_t r_ms);
-/* Newest closed generation at the closing clock C = min over partitions of W: oldest_open - 1, so that g is closed exactly when end + lateness + skew <= C;
- * RECO_BOARD_NONE_CLOSED when not even generation 0 is. */
+/* Newest closed generation at the closing clock C = min over partitions of W: oldest_open - 1, so that g is closed exactly when end + lateness + skew
+ * <= C; RECO_BOARD_NONE_CLOSED when not even generation 0 is. */
 RECO_API int64_t reco_board_newest_closed(const reco_board_rules *rules, uint32_t board, int64_t c_ms);
 
 /* Whether generation g is absent when `newest_closed` is the newest closed one. */
@@ -78,8 +79,8 @@ typedef struct reco_board_names {
     int (*compare)(void *context, uint32_t a, uint32_t b);
 } reco_board_names;
 
-/* Keeps the top `n` of `entries` by (sum descending, hash ascending, id ascending), dropping sums <= 0 when `positive_only`; the result stands at the beginning of the array, again
- * sorted by member. Returns how many are left. Input need not be sorted. */
+/* Keeps the top `n` of `entries` by (sum descending, hash ascending, id ascending), dropping sums <= 0 when `positive_only`; the result stands at the
+ * beginning of the array, again sorted by member. Returns how many are left. Input need not be sorted. */
 RECO_API size_t reco_board_cut(reco_entry *entries, size_t count, size_t n, int positive_only, const reco_board_names *names);
 /* Sorts by (sum descending, hash, id): the order of answers. */
 RECO_API void reco_board_rank(reco_entry *entries, size_t count, const reco_board_names *names);
@@ -100,23 +101,24 @@ RECO_API reco_status reco_board_unpack(size_t *count, reco_entry *out, size_t ro
  * Varints are the shortest LEB128 form, so that equal heads are equal bytes. */
 #define RECO_HEAD_VERSION 1u
 /* Largest head: the frame, the list of generations, two packed lists. */
-#define RECO_HEAD_BYTES_MAX(generations, entries) ((size_t)96 + (size_t)(generations) * 10 + (size_t)(entries) * 2 * RECO_PACKED_ENTRY_MAX)
+#define RECO_HEAD_BYTES_MAX(generations, entries) ((size_t)96 + (size_t)(generations)*10 + (size_t)(entries)*2 * RECO_PACKED_ENTRY_MAX)
 
 typedef struct reco_head {
-    int64_t closed_at;        /* newest-closed number it was made at */
-    int64_t open_sum;         /* sum over the open rows, all members, times weight[0] */
-    int64_t closed_sum;       /* weighted sum over the closed rows after their cut */
+    int64_t closed_at;  /* newest-closed number it was made at */
+    int64_t open_sum;   /* sum over the open rows, all members, times weight[0] */
+    int64_t closed_sum; /* weighted sum over the closed rows after their cut */
     uint32_t open_count, closed_count;
-    const uint8_t *open;      /* packed entries, sorted by member; sums are raw, still to be multiplied by weight[0] */
+    const uint8_t *open; /* packed entries, sorted by member; sums are raw, still to be multiplied by weight[0] */
     size_t open_size;
-    const uint8_t *closed;    /* packed entries, sorted by member; sums already weighted by age */
+    const uint8_t *closed; /* packed entries, sorted by member; sums already weighted by age */
     size_t closed_size;
     const uint8_t *generations; /* the generations in which the item has rows: `generation_count` zigzag varints, ascending, as differences */
     size_t generations_size;
     uint32_t generation_count;
     uint32_t unused;
 } reco_head;
-/* Reads the frame of a stored head; pointers go into `data`. CORRUPT when damaged, NEWER when of a later version. The lists are checked when they are unpacked. */
+/* Reads the frame of a stored head; pointers go into `data`. CORRUPT when damaged, NEWER when of a later version. The lists are checked when they are
+ * unpacked. */
 RECO_API reco_status reco_head_read(reco_head *out, const void *data, size_t size);
 /* Writes one; returns the bytes written, at most `room`, or 0 when it does not fit. */
 RECO_API size_t reco_head_write(uint8_t *out, size_t room, const reco_head *head);

@@ -1,7 +1,8 @@
-/* reco/plugin/features.h - the contract of features: what was learned. Item numbers, positions with the partition clock, cells, boards, heads; rebuilt from the stream.
+/* reco/plugin/features.h - the contract of features: what was learned. Item numbers, positions with the partition clock, cells, boards, heads;
+ * rebuilt from the stream.
  *
- * Rules of calls and memory: as in reco/plugin/stream.h. Every rule of closing, cutting and heads stands in reco/plugin/board.h and docs/ARCHITECTURE.md; a backend
- * decides only when the work is done, never what comes out. */
+ * Rules of calls and memory: as in reco/plugin/stream.h. Every rule of closing, cutting and heads stands in reco/plugin/board.h and
+ * docs/ARCHITECTURE.md; a backend decides only when the work is done, never what comes out. */
 #ifndef RECO_PLUGIN_FEATURES_H
 #define RECO_PLUGIN_FEATURES_H
 
@@ -20,18 +21,18 @@ typedef struct reco_features_options {
     uint32_t struct_size;
     uint32_t partitions;
     const char *url;
-    const char *space;                /* namespace */
-    uint8_t stream_id[16];            /* the stream these features are learned from: REFUSED when the stored one differs */
-    reco_str fingerprint;             /* "name=value\n" lines; REFUSED, naming the first difference, when the stored one differs */
-    const reco_board_rules *rules;    /* borrowed until close */
-    uint32_t max_items;               /* intern beyond it is FULL */
+    const char *space;             /* namespace */
+    uint8_t stream_id[16];         /* the stream these features are learned from: REFUSED when the stored one differs */
+    reco_str fingerprint;          /* "name=value\n" lines; REFUSED, naming the first difference, when the stored one differs */
+    const reco_board_rules *rules; /* borrowed until close */
+    uint32_t max_items;            /* intern beyond it is FULL */
     uint32_t background;
-    uint64_t max_users;               /* cells beyond it make apply FULL */
+    uint64_t max_users; /* cells beyond it make apply FULL */
     uint64_t min_free, map_size;
-    uint32_t flags;                   /* RECO_FEATURES_... */
+    uint32_t flags; /* RECO_FEATURES_... */
     uint32_t reserved;
 } reco_features_options;
-#define RECO_FEATURES_SCRATCH 1u      /* throw-away store (verify): nothing needs to outlive the process */
+#define RECO_FEATURES_SCRATCH 1u /* throw-away store (verify): nothing needs to outlive the process */
 
 /* Where a partition stands: records before `offset` are learned, `clock` is W, the largest received_at among them. */
 typedef struct reco_position {
@@ -42,9 +43,9 @@ typedef struct reco_position {
 typedef struct reco_features_info {
     uint32_t struct_size;
     uint32_t partitions;
-    uint64_t epoch;                   /* changes when content was lost or replaced: caches of the reader are void */
-    uint32_t item_count;              /* numbers 0 .. item_count - 1 have names */
-    uint32_t closings_due;            /* 1 while close_step has something to do */
+    uint64_t epoch;        /* changes when content was lost or replaced: caches of the reader are void */
+    uint32_t item_count;   /* numbers 0 .. item_count - 1 have names */
+    uint32_t closings_due; /* 1 while close_step has something to do */
     uint64_t user_count;
 } reco_features_info;
 
@@ -53,16 +54,16 @@ typedef struct reco_cell_put {
     reco_str user;
     const void *data;
     size_t size;
-    int64_t expires_at;               /* last + lifetime: absent from scans once the partition's clock is greater, and swept some time */
+    int64_t expires_at; /* last + lifetime: absent from scans once the partition's clock is greater, and swept some time */
 } reco_cell_put;
 
 /* One atomic step of learning. Everything sorted and distinct: cells by user bytewise; groups by (board, generation); adds by (item, member). */
 typedef struct reco_batch {
     uint32_t struct_size;
     uint32_t partition;
-    uint64_t epoch;                   /* as load answered: STALE when it changed */
-    int64_t from, to;                 /* STALE when the stored offset is not `from` */
-    int64_t clock;                    /* W after the batch */
+    uint64_t epoch;   /* as load answered: STALE when it changed */
+    int64_t from, to; /* STALE when the stored offset is not `from` */
+    int64_t clock;    /* W after the batch */
     const reco_cell_put *cells;
     size_t cell_count;
     const reco_add_group *groups;
@@ -72,7 +73,8 @@ typedef struct reco_batch {
 /* Receives bytes for element `index` of the request; valid during the call; not called for what is missing. */
 typedef void (*reco_features_sink)(void *context, size_t index, const void *data, size_t size);
 
-/* What scan emits, in this order. Non-zero stops. Rows come in order of (board, generation, item), each as one or more packed pieces in member order. */
+/* What scan emits, in this order. Non-zero stops. Rows come in order of (board, generation, item), each as one or more packed pieces in member order.
+ */
 typedef struct reco_features_visitor {
     void *context;
     int (*state)(void *context, const reco_features_info *info, const reco_position *positions /* P of them */);
@@ -82,23 +84,24 @@ typedef struct reco_features_visitor {
     int (*head)(void *context, uint32_t item, const void *data, size_t size);
 } reco_features_visitor; /* functions may be NULL: that part is left out */
 
-/* A piece of a snapshot being loaded. Rows are given as groups (several pieces may carry the same generation, never the same row), cells with their partition. */
+/* A piece of a snapshot being loaded. Rows are given as groups (several pieces may carry the same generation, never the same row), cells with their
+ * partition. */
 typedef struct reco_restore_piece {
     uint32_t struct_size;
-    uint32_t flags;                   /* RECO_RESTORE_FIRST empties the store and changes its epoch; RECO_RESTORE_LAST sets positions and makes heads */
+    uint32_t flags; /* RECO_RESTORE_FIRST empties the store and changes its epoch; RECO_RESTORE_LAST sets positions and makes heads */
     const reco_add_group *groups;
     size_t group_count;
     const reco_cell_put *cells;
     const uint32_t *cell_partitions;
     size_t cell_count;
-    const reco_position *positions;   /* with LAST: P of them */
+    const reco_position *positions; /* with LAST: P of them */
 } reco_restore_piece;
 #define RECO_RESTORE_FIRST 1u
 #define RECO_RESTORE_LAST 2u
 
 typedef struct reco_features_backend {
     uint32_t struct_size;
-    uint32_t contract;                /* RECO_FEATURES_CONTRACT */
+    uint32_t contract; /* RECO_FEATURES_CONTRACT */
     const char *scheme;
 
     reco_status (*open)(reco_features_store **out, const reco_features_options *options, const reco_call *call, reco_error *err);
@@ -108,7 +111,8 @@ typedef struct reco_features_backend {
     /* Numbers for names, made when missing, the same for ever within an epoch. FULL (naming limits.items) changes nothing. */
     reco_status (*intern)(uint32_t *numbers, reco_features_store *store, const reco_str *names, size_t count, const reco_call *call, reco_error *err);
     /* Numbers of known names; RECO_NO_ITEM for others. */
-    reco_status (*find_items)(uint32_t *numbers, reco_features_store *store, const reco_str *names, size_t count, const reco_call *call, reco_error *err);
+    reco_status (*find_items)(uint32_t *numbers, reco_features_store *store, const reco_str *names, size_t count, const reco_call *call,
+                              reco_error *err);
     /* Name and its xxh64 (seed 0); borrowed, valid until close. NOT_FOUND for a number never given. Cheap: called per answer item and tie. */
     reco_status (*item_name)(reco_str *name, uint64_t *hash, reco_features_store *store, uint32_t number);
 
@@ -120,22 +124,27 @@ typedef struct reco_features_backend {
     reco_status (*apply)(reco_features_store *store, const reco_batch *batch, const reco_call *call, reco_error *err);
 
     /* Stored heads (reco_head_read) of co-view items. */
-    reco_status (*heads)(reco_features_store *store, const uint32_t *items, size_t count, reco_features_sink sink, void *context, const reco_call *call, reco_error *err);
-    /* One row as it is to be read: a closed co-view row is cut, an expired one absent, due closings applied to what is emitted. Pieces in member order, index 0, 1, ... */
-    reco_status (*row)(reco_features_store *store, uint32_t board, int64_t generation, uint32_t item, reco_features_sink sink, void *context, const reco_call *call,
-                       reco_error *err);
+    reco_status (*heads)(reco_features_store *store, const uint32_t *items, size_t count, reco_features_sink sink, void *context,
+                         const reco_call *call, reco_error *err);
+    /* One row as it is to be read: a closed co-view row is cut, an expired one absent, due closings applied to what is emitted. Pieces in member
+     * order, index 0, 1, ... */
+    reco_status (*row)(reco_features_store *store, uint32_t board, int64_t generation, uint32_t item, reco_features_sink sink, void *context,
+                       const reco_call *call, reco_error *err);
     /* Generations in which a popularity board has rows, ascending; at most `room`; *count is what there is. */
-    reco_status (*generations)(int64_t *generations, size_t room, size_t *count, reco_features_store *store, uint32_t board, const reco_call *call, reco_error *err);
+    reco_status (*generations)(int64_t *generations, size_t room, size_t *count, reco_features_store *store, uint32_t board, const reco_call *call,
+                               reco_error *err);
 
     /* Does some of the closing, expiry and sweeping that is due, within about budget_ns. *more: 1 when something is left. */
     reco_status (*close_step)(int *more, reco_features_store *store, int64_t budget_ns, const reco_call *call, reco_error *err);
     /* Finishes every due closing and makes all heads current (publishes them, where they are published). */
     reco_status (*settle)(reco_features_store *store, const reco_call *call, reco_error *err);
 
-    /* Everything, under one read transaction. Rows and cells are emitted as stored: what is due (closing, expiry, lifetime) is applied by the caller. */
+    /* Everything, under one read transaction. Rows and cells are emitted as stored: what is due (closing, expiry, lifetime) is applied by the caller.
+     */
     reco_status (*scan)(reco_features_store *store, const reco_features_visitor *visitor, const reco_call *call, reco_error *err);
     reco_status (*restore)(reco_features_store *store, const reco_restore_piece *piece, const reco_call *call, reco_error *err);
-    reco_status (*stats)(reco_features_store *store, void (*sink)(void *context, const char *name, uint64_t value), void *context, const reco_call *call, reco_error *err);
+    reco_status (*stats)(reco_features_store *store, void (*sink)(void *context, const char *name, uint64_t value), void *context,
+                         const reco_call *call, reco_error *err);
 } reco_features_backend;
 
 RECO_API reco_status reco_register_features(const reco_features_backend *backend, reco_error *err);
