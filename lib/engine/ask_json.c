@@ -15,18 +15,18 @@ static int hex_digit(char c) {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* Percent-decodes in the manner of forms ('+' is a space). False for a bad escape. */
-static bool decode(reco_str *out, reco__arena *arena, const char *text, size_t size) {
+/* Percent-decodes in the manner of forms ('+' is a space). */
+static reco_status decode(reco_str *out, reco__arena *arena, const char *text, size_t size, reco_error *err) {
     char *to = reco__arena_alloc(arena, size + 1);
     if (!to)
-        return false;
+        return reco__no_memory(err);
     *out = (reco_str){to, 0};
     for (size_t i = 0; i < size; i++) {
         char c = text[i];
         if (c == '%') {
             int high = i + 2 < size ? hex_digit(text[i + 1]) : -1, low = i + 2 < size ? hex_digit(text[i + 2]) : -1;
             if (high < 0 || low < 0)
-                return false;
+                return reco__fail(err, RECO_INVALID, "query", "a percent escape is cut off or not hexadecimal");
             c = (char)(high * 16 + low);
             i += 2;
         } else if (c == '+') {
@@ -34,15 +34,18 @@ static bool decode(reco_str *out, reco__arena *arena, const char *text, size_t s
         }
         to[out->size++] = c;
     }
-    return true;
+    return RECO_OK;
 }
 
 static reco_status take_parameter(parameter *parameters, size_t count, reco__arena *arena, const char *part, size_t size, reco_error *err) {
     const char *equals = memchr(part, '=', size);
     size_t name_size = equals ? (size_t)(equals - part) : size;
     reco_str name, value;
-    if (!decode(&name, arena, part, name_size) || !decode(&value, arena, part + name_size + (equals != NULL), size - name_size - (equals != NULL)))
-        return reco__fail(err, RECO_INVALID, "query", "a percent escape is cut off or not hexadecimal");
+    reco_status status = decode(&name, arena, part, name_size, err);
+    if (status == RECO_OK)
+        status = decode(&value, arena, part + name_size + (equals != NULL), size - name_size - (equals != NULL), err);
+    if (status != RECO_OK)
+        return status;
     for (size_t i = 0; i < count; i++) {
         if (!reco__str_equal(name, reco__str_of(parameters[i].name)))
             continue;
@@ -147,6 +150,12 @@ static reco_status reply_answer(reco_reply *reply, reco_answer *answer, reco_err
     return reply->body ? RECO_OK : reco__no_memory(err);
 }
 
+/* The failure as a reply; where there is no memory even for that, as an error. */
+static reco_status reply_problem(reco_reply *reply, const reco_error *error, reco_error *err) {
+    reco_status status = reco_problem_json(reply, error, NULL);
+    return status == RECO_OK ? RECO_OK : reco__fail(err, status, "reply", "%s", error->text);
+}
+
 enum { P_USER, P_LIMIT, P_SCENARIO, P_POSITION, P_WAIT, P_AS_OF, P_SEED, P_REASONS, P_COUNT };
 
 static reco_status recommend_query(reco_query *query, reco_engine *engine, reco__arena *arena, const char *text, reco_error *err) {
@@ -196,7 +205,7 @@ reco_status reco_recommend_json(reco_reply *reply, reco_engine *engine, const ch
         status = reply_answer(reply, answer, &error);
     reco_answer_free(answer);
     reco__arena_dispose(&arena);
-    return status == RECO_OK ? RECO_OK : reco_problem_json(reply, &error, NULL);
+    return status == RECO_OK ? RECO_OK : reply_problem(reply, &error, err);
 }
 
 enum { Q_LIMIT, Q_WINDOW, Q_CATEGORY, Q_AS_OF, Q_COUNT };
@@ -236,7 +245,7 @@ reco_status reco_popular_json(reco_reply *reply, reco_engine *engine, const char
         status = reply_answer(reply, answer, &error);
     reco_answer_free(answer);
     reco__arena_dispose(&arena);
-    return status == RECO_OK ? RECO_OK : reco_problem_json(reply, &error, NULL);
+    return status == RECO_OK ? RECO_OK : reply_problem(reply, &error, err);
 }
 
 reco_status reco_problem_json(reco_reply *reply, const reco_error *error, const char *instance) {

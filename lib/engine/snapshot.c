@@ -105,6 +105,8 @@ static reco_status spill_cell(void *context, uint32_t partition, reco_str user, 
     if (status != RECO_OK)
         return status;
     reco__state_hash_cell(&to->hash, &to->scratch, user, to->canonical.data, to->canonical.size);
+    if (to->scratch.failed)
+        return reco__buf_status(&to->scratch, err);
     reco__buf_varint(&to->frame, partition);
     reco__buf_str(&to->frame, user.data, user.size);
     reco__buf_str(&to->frame, to->canonical.data, to->canonical.size);
