@@ -193,7 +193,7 @@ static reco_status threads_start(reco_engine *engine, bool processor, reco_error
 static void threads_stop(reco_engine *engine) {
     pthread_mutex_lock(&engine->thread_lock);
     atomic_store(&engine->stopping, true);
-    engine->cancel = 1;
+    __atomic_store_n(&engine->cancel, 1, __ATOMIC_RELAXED); /* as reco__call_check reads it */
     pthread_cond_broadcast(&engine->thread_cond);
     pthread_mutex_unlock(&engine->thread_lock);
     if (engine->process_running)

@@ -6,8 +6,11 @@
  * events wait. */
 #include "engine/engine.h"
 
+#include <time.h>
+
 #define BATCH_EVENTS 20000u
 #define CLOSE_BUSY_NS 1000000
+#define LIVE_PACE_NS 1000000 /* live batches begin no closer than this: events of a millisecond share one commit */
 #define CLOSE_IDLE_NS 5000000
 
 struct reco_processor {
@@ -19,6 +22,7 @@ struct reco_processor {
     int64_t ends[RECO_PARTITIONS_MAX]; /* as last seen, for waiting */
     bool held;                         /* something waits, but for other partitions to catch up */
     bool closing;                      /* closing is left to do */
+    int64_t learned_ns;                /* when the last batch began */
     reco_progress total;
 };
 
@@ -163,6 +167,7 @@ reco_status reco_processor_step(reco_progress *out, reco_processor *processor, c
     if (status != RECO_OK)
         return status;
     if (done.records) {
+        processor->learned_ns = began;
         count_batch(processor, &done);
         reco__engine_learned(processor->engine);
     }
@@ -190,7 +195,13 @@ reco_status reco_processor_wait(reco_processor *processor, int64_t timeout_ms, c
         ends[processor->owned[i]] = processor->ends[processor->owned[i]];
     /* The share of partitions changes without a record, and held ones are released by others: look again soon. */
     int64_t look_ns = processor->held || processor->owned_count == 0 ? 2000000 : 100000000;
-    return reco__stream_wait_for(processor->engine->stream, ends, timeout_ns < look_ns ? timeout_ns : look_ns, call, err);
+    reco_status status = reco__stream_wait_for(processor->engine->stream, ends, timeout_ns < look_ns ? timeout_ns : look_ns, call, err);
+    int64_t early_ns = processor->learned_ns + LIVE_PACE_NS - reco__monotonic_ns();
+    if (status == RECO_OK && early_ns > 0 && early_ns <= timeout_ns) {
+        struct timespec pause = {0, (long)early_ns};
+        nanosleep(&pause, NULL);
+    }
+    return status;
 }
 
 /* --- reco_process ------------------------------------------------------------------------------------------------------------------------- */

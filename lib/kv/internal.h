@@ -14,6 +14,9 @@
 #define KV_NEARLY_FULL (16u << 20) /* an EIO with less than this left on the disk was a full disk */
 #define KV_MAX_READERS 1022u       /* slots in LMDB's lock file, for all processes */
 #define KV_META_TABLE "_kv"
+#define KV_WRITTEN 8u            /* u64 index in the shared page */
+#define KV_AHEAD (1u << 20)      /* bytes written ahead of a synced file at a time */
+#define KV_SMALL_PAGES 64u       /* a transaction that takes more is bulk: its commit is dear anyway */
 
 /* Bytes of our lock file. Those of callers are 0 .. 2^32-1. */
 #define KV_BYTE_GUARD ((int64_t)1 << 40)          /* held while an environment is opened or closed */
@@ -75,11 +78,12 @@ struct reco__kv {
     uint8_t id[16];
     int folder_fd; /* -1 for memory */
     int lock_fd;
-    uint32_t *signal; /* shared mapping of one page */
+    uint32_t *signal; /* shared mapping of one page: the futex word, and at KV_WRITTEN how far the file has been written ahead */
     uint64_t page_size;
 
     MDB_env *env;       /* NULL after a reopen that failed; changed only behind the gate */
     uint64_t file_size; /* known lower bound; only the writer touches it */
+    uint64_t begun_page; /* last page when this process began its transaction before; only the writer touches it */
     int64_t checked_ns; /* last check for dead readers */
 
     pthread_mutex_t tables_mutex;
