@@ -84,6 +84,8 @@ typedef struct reco__flmdb_work {
     reco__flmdb_state state; /* written back by commit */
 } reco__flmdb_work;
 reco_status reco__flmdb_begin(reco__flmdb_work *work, reco_features_store *store, reco_error *err);
+/* For closing and sweeping, which make room: also below min_free. */
+reco_status reco__flmdb_begin_freeing(reco__flmdb_work *work, reco_features_store *store, reco_error *err);
 reco_status reco__flmdb_commit(reco__flmdb_work *work, reco_error *err); /* ends it either way */
 void reco__flmdb_abort(reco__flmdb_work *work);
 /* Commits when `status` is OK, else aborts and answers it. */

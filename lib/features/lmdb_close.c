@@ -137,7 +137,7 @@ static reco_status due_now(bool *closing, bool *sweeping, reco_features_store *s
 /* One transaction of it. */
 static reco_status step(bool *closing, bool *sweeping, reco_features_store *store, int64_t until_ns, bool sweep, reco_error *err) {
     reco__flmdb_work work;
-    reco_status status = reco__flmdb_begin(&work, store, err);
+    reco_status status = reco__flmdb_begin_freeing(&work, store, err);
     if (status != RECO_OK) {
         return status;
     }

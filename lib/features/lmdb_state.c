@@ -157,10 +157,10 @@ int64_t reco__flmdb_newest_closed(const reco_features_store *store, const reco__
 
 /* --- transactions --------------------------------------------------------------------------------------------------------------------- */
 
-reco_status reco__flmdb_begin(reco__flmdb_work *work, reco_features_store *store, reco_error *err) {
+static reco_status begin(reco__flmdb_work *work, reco_features_store *store, bool freeing, reco_error *err) {
     work->store = store;
     pthread_mutex_lock(&store->write_lock);
-    reco_status status = reco__kv_write_begin(&work->txn, store->kv, err);
+    reco_status status = freeing ? reco__kv_write_begin_freeing(&work->txn, store->kv, err) : reco__kv_write_begin(&work->txn, store->kv, err);
     if (status != RECO_OK) {
         pthread_mutex_unlock(&store->write_lock);
         return status;
@@ -171,6 +171,10 @@ reco_status reco__flmdb_begin(reco__flmdb_work *work, reco_features_store *store
     }
     return status;
 }
+
+reco_status reco__flmdb_begin(reco__flmdb_work *work, reco_features_store *store, reco_error *err) { return begin(work, store, false, err); }
+
+reco_status reco__flmdb_begin_freeing(reco__flmdb_work *work, reco_features_store *store, reco_error *err) { return begin(work, store, true, err); }
 
 void reco__flmdb_abort(reco__flmdb_work *work) {
     reco__kv_abort(work->txn);
