@@ -27,7 +27,7 @@ void reco__answer_free(reco_answer *shown) {
 }
 
 bool reco__answer_copy(reco_str *out, reco__answer *answer, reco_str text) {
-    *out = (reco_str){NULL, 0};
+    *out = (reco_str){NULL, 0}; /* `text` is a copy: it may have been *out */
     if (text.size == 0) {
         return true;
     }

@@ -15,7 +15,7 @@ bool reco__candidates_grow(void **array, size_t *room, size_t count, size_t size
 }
 
 void reco__candidates_dispose(reco_candidates *c) {
-    void *blocks[] = {c->recents, c->copies, c->head_items, c->lists, c->trace, c->marks, c->items, c->values, c->scores, c->places, c->given, c->ranked, c->winners,
+    void *blocks[] = {c->recents, c->copies, c->head_items, c->lists, c->trace_members, c->trace_values, c->marks, c->items, c->values, c->scores, c->places, c->given, c->ranked, c->winners,
                       c->winners_before, c->shares, c->shares_by_winner, c->share_begin, c->pieces, c->filter, c->sums};
 
     for (size_t i = 0; i < sizeof(blocks) / sizeof(*blocks); i++) {
@@ -40,7 +40,7 @@ void reco__candidates_reset(reco_candidates *c) {
     c->collected = false;
     c->count = c->trace_count = c->given_count = c->winner_count = 0;
     c->list_count = c->recent_count = c->filtered = 0;
-    c->fallback = c->degraded = c->session_runs = false;
+    c->fallback = c->degraded = c->session_runs = c->revisited = false;
     c->running = 0;
     c->best_coview = c->coview_scale = c->popular_scale = 0;
     reco__cell_clear(&c->cell);

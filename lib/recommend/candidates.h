@@ -31,7 +31,8 @@ typedef struct reco__recent {
     int32_t weight;
     int64_t t;
     bool session;
-    reco_str name; /* once asked for; valid as long as features */
+    reco_str name; /* while reasons are made */
+    bool copied;   /* the name is the answer's */
 } reco__recent;
 
 /* A packed list of a head in `heads`. */
@@ -40,13 +41,8 @@ typedef struct reco__list {
     uint64_t factor;   /* value of one unit of sum, times 2^28 */
     uint32_t count;
     uint32_t source;   /* which recent */
-    struct reco__trace *trace;
+    uint32_t trace;    /* where its entries stand in the trace */
 } reco__list;
-
-/* What an entry of a list added to which item. */
-typedef struct reco__trace {
-    uint32_t member, value;
-} reco__trace;
 
 /* What an own stage added to the score of a candidate. */
 typedef struct reco__given {
@@ -107,6 +103,7 @@ struct reco_candidates {
     reco__recent *recents;
     uint32_t recent_count, recent_room;
     bool session_runs;
+    bool revisited;         /* some candidates are marked REVISIT */
 
     /* the co-view source's */
     reco__buf heads;
@@ -114,7 +111,7 @@ struct reco_candidates {
     uint32_t *head_items;
     reco__list *lists;
     uint32_t list_count, copy_room;
-    reco__trace *trace;
+    uint32_t *trace_members, *trace_values; /* what each entry added to which item, list after list */
     size_t trace_count, trace_room;
     reco_status heads_status;
 
@@ -179,6 +176,30 @@ static inline void reco__candidates_list(reco_candidates *c, uint32_t item, uint
     c->items[c->count] = item;
     c->count += mark == 0;
     c->marks[item] = mark | RECO__MARK_LISTED | flags;
+}
+
+/* Four values at a time. */
+typedef uint32_t reco__four __attribute__((vector_size(16)));
+
+/* The first place from `from` on whose value is at least `least`; `count` when there is none. Most are not, so eight are looked at together. */
+static inline size_t reco__candidates_next(const uint32_t *values, size_t from, size_t count, uint32_t least) {
+    const reco__four bound = {least, least, least, least};
+    reco__four a, b;
+    uint64_t found[2];
+
+    for (; from + 8 <= count; from += 8) {
+        memcpy(&a, values + from, sizeof(a));
+        memcpy(&b, values + from + 4, sizeof(b));
+        reco__four either = (reco__four)(a >= bound) | (reco__four)(b >= bound);
+        memcpy(found, &either, sizeof(found));
+        if (found[0] | found[1]) {
+            break;
+        }
+    }
+    while (from < count && values[from] < least) {
+        from++;
+    }
+    return from;
 }
 
 /* The parts of a candidate's score, in micro-units. */

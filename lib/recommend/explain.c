@@ -45,33 +45,49 @@ static void show_winners(reco_candidates *c, bool on) {
     }
 }
 
-/* What the entries of one list added to winners. */
-static reco_status take_list(reco_candidates *c, const reco__list *list, const reco__trace *trace, size_t *count, reco_error *err) {
-    const uint8_t *filter = c->filter;
+/* Notes what an entry added, if it is a winner's. */
+static reco_status take_entry(reco_candidates *c, const reco__list *list, uint32_t entry, size_t *count, reco_error *err) {
+    uint32_t winner = c->marks[c->trace_members[entry]], value = c->trace_values[entry];
 
-    for (uint32_t e = 0; e < list->count; e++) {
-        uint32_t member = trace[e].member;
-        if (__builtin_expect(!filter[slot_of(member)], 1)) {
-            continue;
+    if (winner == 0 || value == 0) {
+        return RECO_OK;
+    }
+    if (*count == c->share_room) {
+        reco_status status = reserve_shares(c, *count + 64, err);
+        if (status != RECO_OK) {
+            return status;
         }
-        uint32_t winner = c->marks[member];
-        if (winner == 0 || trace[e].value == 0) {
-            continue;
-        }
-        if (*count == c->share_room) {
-            reco_status status = reserve_shares(c, *count + 64, err);
-            if (status != RECO_OK) {
-                return status;
+    }
+    c->shares[(*count)++] = (reco__share){.winner = winner - 1, .source = list->source, .value = value};
+    return RECO_OK;
+}
+
+/* What the entries of one list added to winners. Eight are looked at together: nearly always none of them is a winner's. */
+static reco_status take_list(reco_candidates *c, const reco__list *list, size_t *count, reco_error *err) {
+    const uint8_t *const filter = c->filter;
+    const uint32_t end = list->trace + list->count, *const members = c->trace_members;
+    reco_status status = RECO_OK;
+
+    for (uint32_t e = list->trace, next; e < end && status == RECO_OK; e = next) {
+        uint32_t found = 0;
+        next = e + 8 < end ? e + 8 : end;
+        if (next == e + 8) {
+            for (uint32_t i = 0; i < 8; i++) {
+                found |= filter[slot_of(members[e + i])];
             }
         }
-        c->shares[(*count)++] = (reco__share){.winner = winner - 1, .source = list->source, .value = trace[e].value};
+        if (__builtin_expect(next == e + 8 && !found, 1)) {
+            continue;
+        }
+        for (uint32_t i = e; i < next && status == RECO_OK; i++) {
+            status = filter[slot_of(members[i])] ? take_entry(c, list, i, count, err) : RECO_OK;
+        }
     }
-    return RECO_OK;
+    return status;
 }
 
 /* Shares of all winners, grouped by winner, in the order of the recent items. */
 static reco_status gather(reco_candidates *c, reco_error *err) {
-    const reco__trace *trace = c->trace;
     size_t count = 0;
     reco_status status = RECO_OK;
 
@@ -80,8 +96,7 @@ static reco_status gather(reco_candidates *c, reco_error *err) {
     }
     show_winners(c, true);
     for (uint32_t l = 0; l < c->list_count && c->trace_count > 0 && status == RECO_OK; l++) {
-        status = take_list(c, &c->lists[l], trace, &count, err);
-        trace += c->lists[l].count;
+        status = take_list(c, &c->lists[l], &count, err);
     }
     show_winners(c, false);
     if (status != RECO_OK) {
@@ -102,7 +117,7 @@ static reco_status gather(reco_candidates *c, reco_error *err) {
 
 /* --- pieces ------------------------------------------------------------------------------------------------------------------------------------------- */
 
-static size_t merge_shares(reco_candidates *c, const reco__share *shares, size_t count, u128 *total) {
+static size_t merge_shares(reco_candidates *c, const reco__share *shares, size_t count, uint64_t *total) {
     size_t made = 0;
 
     *total = 0;
@@ -132,14 +147,19 @@ static void raise_largest(piece *pieces, size_t count, int64_t left) {
 
 /* Divides the co-view part; answers how many pieces there are. */
 static size_t divide_coview(reco_candidates *c, const reco__winner *winner, const reco__share *shares, size_t count) {
-    u128 total;
+    uint64_t total;
     size_t made = merge_shares(c, shares, count, &total);
     int64_t left = winner->coview;
 
     for (size_t i = 0; i < made; i++) {
         u128 product = (u128)(uint64_t)winner->coview * c->pieces[i].remainder;
-        c->pieces[i].score = (int64_t)(product / total);
-        c->pieces[i].remainder = (uint64_t)(product % total);
+        if (product >> 64 == 0) { /* nearly always, and many times faster */
+            c->pieces[i].score = (int64_t)((uint64_t)product / total);
+            c->pieces[i].remainder = (uint64_t)product % total;
+        } else {
+            c->pieces[i].score = (int64_t)(product / total);
+            c->pieces[i].remainder = (uint64_t)(product % total);
+        }
         left -= c->pieces[i].score;
     }
     raise_largest(c->pieces, made, made > 0 ? left : 0);
@@ -182,19 +202,35 @@ static size_t sort_pieces(piece *pieces, size_t count) {
 
 /* --- reasons ------------------------------------------------------------------------------------------------------------------------------------------ */
 
-static bool name_item(reco_str *out, reco_candidates *c, reco__answer *answer, uint32_t item) {
-    reco_str name;
+/* Names lie anywhere in memory. Those of all winners and recent items are asked for one after the other, without looking at them, so that the waits overlap; then they are copied. */
+static void find_names(reco_candidates *c, reco_answer_item *items) {
     uint64_t hash;
-    return reco__features_item_name(&name, &hash, c->features, item) == RECO_OK ? reco__answer_copy(out, answer, name) : true;
+
+    for (size_t i = 0; i < c->winner_count; i++) {
+        reco__features_item_name(&items[i].item_id, &hash, c->features, c->winners[i].item);
+    }
+    for (uint32_t k = 0; k < c->recent_count && c->reasons; k++) {
+        reco__features_item_name(&c->recents[k].name, &hash, c->features, c->recents[k].item);
+        c->recents[k].copied = false;
+    }
 }
 
-/* A recent item is named once for all reasons. */
+static bool name_item(reco_str *out, reco_candidates *c, reco__answer *answer, uint32_t item) {
+    reco_str name = {NULL, 0};
+    uint64_t hash;
+
+    reco__features_item_name(&name, &hash, c->features, item);
+    return reco__answer_copy(out, answer, name);
+}
+
+/* A recent item's name is copied once for all reasons. */
 static bool name_recent(reco_str *out, reco_candidates *c, reco__answer *answer, uint32_t k) {
     reco__recent *recent = &c->recents[k];
 
-    if (!recent->name.data && !name_item(&recent->name, c, answer, recent->item)) {
+    if (!recent->copied && !reco__answer_copy(&recent->name, answer, recent->name)) {
         return false;
     }
+    recent->copied = true;
     *out = recent->name;
     return true;
 }
@@ -254,10 +290,13 @@ reco_status reco__explain(reco_candidates *c, reco__answer *answer, reco_error *
     if (status == RECO_OK && c->reasons) {
         status = gather(c, err);
     }
+    if (status == RECO_OK) {
+        find_names(c, items);
+    }
     for (size_t i = 0; i < c->winner_count && status == RECO_OK; i++) {
         items[i].score = c->winners[i].score;
         items[i].rank = (uint32_t)i + 1;
-        status = name_item(&items[i].item_id, c, answer, c->winners[i].item) ? RECO_OK : reco__no_memory(err);
+        status = reco__answer_copy(&items[i].item_id, answer, items[i].item_id) ? RECO_OK : reco__no_memory(err);
         if (status == RECO_OK && c->reasons) {
             status = explain_winner(&items[i], c, answer, i, err);
         }

@@ -366,7 +366,7 @@ void reco__recommend_metrics(const reco__recommend *recommend, reco__metric_sink
 }
 
 static uint64_t candidates_bytes(const reco_candidates *c) {
-    return sizeof(*c) + c->mark_room * sizeof(*c->marks) + c->item_room * (sizeof(*c->items) + sizeof(*c->values)) + c->trace_room * sizeof(*c->trace) + c->heads.capacity +
+    return sizeof(*c) + c->mark_room * sizeof(*c->marks) + c->item_room * (sizeof(*c->items) + sizeof(*c->values)) + c->trace_room * 2 * sizeof(*c->trace_members) + c->heads.capacity +
            c->share_room * 2 * sizeof(*c->shares) + c->winner_room * (2 * sizeof(*c->winners) + sizeof(*c->ranked)) + c->sum_room * sizeof(*c->sums);
 }
 

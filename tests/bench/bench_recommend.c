@@ -3,8 +3,8 @@
  *     bench_recommend [URL [ITEMS [ROUNDS [SPREAD]]]]        lmdb: (a temporary folder), 100000, 4000, 2
  *
  * State: every item has a full head, 128 open and 128 closed entries. Items live in clusters of 500; of the members of a row 7 in 10 are of its own cluster and 3 in 10 of all items; counts
- * fall like 1/rank and are whole numbers of co-views (2,520 each). SPREAD clusters is how many a user's 50 recent items come from; 0: all items alike, which makes as many candidates as can
- * be. Every item is popular to some degree. Answers have 20 items with reasons.
+ * fall like 1/rank, by chance, and are whole numbers of co-views (2,520 each). SPREAD clusters is how many a user's 50 recent items come from; 0: all items alike, which makes as many candidates as can
+ * be. Popularity falls like 1/rank. Answers have 20 items with reasons.
  *
  * Floor: the same heads in an LMDB table of their own, by item number; 50 mdb_get in one renewed transaction and every entry added to a dense array of 64-bit sums. No cell, no candidates, no
  * ranking, no names. Asks and floors take turns, each with a user of its own, so that neither warms the caches for the other. */
@@ -71,7 +71,7 @@ static void draw_row(bench *b, reco_add *row, uint32_t item, uint8_t *taken) {
             continue;
         }
         taken[member] = 1;
-        row[i] = (reco_add){item, member, 2520 * (1 + (int64_t)(200 / (i + 1)))};
+        row[i] = (reco_add){item, member, 2520 * (1 + (int64_t)reco__rand_below(&b->rand, 1 + 400 / (i + 1)))};
         i++;
     }
     for (uint32_t i = 0; i < HALF; i++) {
@@ -122,8 +122,8 @@ static void load_popularity(bench *b) {
     reco_add *adds = malloc(b->items * sizeof(*adds));
     reco_error err = RECO_ERROR_INIT;
 
-    for (uint32_t i = 0; i < b->items; i++) {
-        adds[i] = (reco_add){0, i, 1 + (int64_t)(20000 / (1 + reco__rand_below(&b->rand, b->items)))};
+    for (uint32_t i = 0; i < b->items; i++) { /* like 1/rank */
+        adds[i] = (reco_add){0, i, 1 + (int64_t)(1000000 / (1 + reco__rand_below(&b->rand, b->items)))};
     }
     reco_add_group groups[2] = {{RECO_BOARD_HOURS, 0, reco_board_generation(&b->rules.boards, RECO_BOARD_HOURS, b->now), adds, b->items},
                                 {RECO_BOARD_DAYS, 0, reco_board_generation(&b->rules.boards, RECO_BOARD_DAYS, b->now), adds, b->items}};

@@ -192,11 +192,11 @@ static void same_answer(const reco_answer *a, const reco_answer *b) {
 }
 
 static reco_answer *ask_all(fixture *f, uint32_t user) {
+    reco_answer *kept = f->answer, *answer;
     f->answer = NULL;
-    reco_answer *answer;
     ask(f, user, (reco_query){.limit = TEST_ITEMS});
     answer = f->answer;
-    f->answer = NULL;
+    f->answer = kept;
     return answer;
 }
 

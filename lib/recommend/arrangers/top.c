@@ -13,23 +13,32 @@ static uint32_t least_mark(const reco_candidates *c, int64_t worst) {
     return needed < RECO__VALUE_MOST ? (uint32_t)needed << RECO__MARK_FLAGS : (uint32_t)RECO__VALUE_MOST << RECO__MARK_FLAGS;
 }
 
+static void offer_value(reco__top *top, const reco_candidates *c, size_t place) {
+    reco__winner parts;
+
+    if (c->values[place] & RECO__MARK_DROPPED) {
+        return;
+    }
+    reco__hybrid_parts(&parts, c, c->items[place], c->values[place]);
+    int64_t score = parts.coview + parts.popular + parts.revisit;
+    if (!reco__top_full(top) || score >= top->entries[0].score) {
+        reco__top_offer(top, score, c->items[place], (uint32_t)place);
+    }
+}
+
+/* What the session has can be among the best whatever its value; it is offered first. */
 static void select_by_value(reco__top *top, const reco_candidates *c) {
     uint32_t least = 0;
 
-    for (size_t i = 0; i < c->count; i++) {
-        uint32_t value = c->values[i];
-        if ((value < least && !(value & RECO__MARK_REVISIT)) || value & RECO__MARK_DROPPED) {
-            continue;
+    for (size_t i = 0; i < c->count && c->revisited; i++) {
+        if (c->values[i] & RECO__MARK_REVISIT) {
+            offer_value(top, c, i);
         }
-        reco__winner parts;
-        reco__hybrid_parts(&parts, c, c->items[i], value);
-        int64_t score = parts.coview + parts.popular + parts.revisit;
-        if (reco__top_full(top) && score < top->entries[0].score) {
-            continue;
-        }
-        reco__top_offer(top, score, c->items[i], (uint32_t)i);
-        if (reco__top_full(top)) {
-            least = least_mark(c, top->entries[0].score);
+    }
+    for (size_t i = reco__candidates_next(c->values, 0, c->count, least); i < c->count; i = reco__candidates_next(c->values, i + 1, c->count, least)) {
+        if (!(c->values[i] & RECO__MARK_REVISIT)) {
+            offer_value(top, c, i);
+            least = reco__top_full(top) ? least_mark(c, top->entries[0].score) : 0;
         }
     }
 }

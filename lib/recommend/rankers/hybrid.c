@@ -38,25 +38,33 @@ void reco__hybrid_parts(reco__winner *parts, const reco_candidates *c, uint32_t 
     parts->revisit = value & RECO__MARK_REVISIT ? revisit_of(c, item) : 0;
 }
 
-/* The largest value x damp; *revisits: whether something is left that the session has. */
-static double find_best(const reco_candidates *c, bool *revisits) {
-    double best = 0;
-    uint32_t any = 0, bound = 0; /* values (flags included) below bound cannot be better */
+static double damped(const reco_candidates *c, size_t place) {
+    return (double)(c->values[place] >> RECO__MARK_FLAGS) * load(&weighing_of(c, c->items[place])->damp);
+}
 
-    for (size_t i = 0; i < c->count; i++) {
-        uint32_t value = c->values[i];
-        any |= value & RECO__MARK_DROPPED ? 0 : value;
-        if (value < bound || value & RECO__MARK_DROPPED) {
-            continue;
-        }
-        double damped = (double)(value >> RECO__MARK_FLAGS) * load(&weighing_of(c, c->items[i])->damp);
-        if (damped > best) {
-            best = damped;
-            bound = (uint32_t)best << RECO__MARK_FLAGS;
+/* The largest value x damp. Values below its integer part cannot be better. */
+static double find_best(const reco_candidates *c) {
+    double best = 0;
+    uint32_t least = 1u << RECO__MARK_FLAGS;
+
+    for (size_t i = reco__candidates_next(c->values, 0, c->count, least); i < c->count; i = reco__candidates_next(c->values, i + 1, c->count, least)) {
+        double value = c->values[i] & RECO__MARK_DROPPED ? 0 : damped(c, i);
+        if (value > best) {
+            best = value;
+            least = best >= 1 ? (uint32_t)best << RECO__MARK_FLAGS : least;
         }
     }
-    *revisits = (any & RECO__MARK_REVISIT) != 0;
     return best;
+}
+
+/* Whether something is left that the session has. */
+static bool revisits_left(const reco_candidates *c) {
+    for (size_t i = 0; i < c->count && c->revisited; i++) {
+        if ((c->values[i] & (RECO__MARK_REVISIT | RECO__MARK_DROPPED)) == RECO__MARK_REVISIT) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void score_all(reco_candidates *c) {
@@ -81,11 +89,9 @@ static bool gifts_left(const reco_candidates *c) {
 }
 
 reco_status reco__ranker_hybrid(reco_candidates *c, const reco_call *call, reco_error *err) {
-    bool revisits;
-
     (void)call, (void)err;
-    c->best_coview = find_best(c, &revisits);
-    c->fallback = c->best_coview <= 0 && !revisits && !gifts_left(c);
+    c->best_coview = find_best(c);
+    c->fallback = c->best_coview <= 0 && !revisits_left(c) && !gifts_left(c);
     c->coview_scale = c->best_coview > 0 ? c->settings->weight_coview * RECO_SCORE_UNIT / c->best_coview : 0;
     c->popular_scale = (c->fallback ? 1 : c->settings->weight_popular) * RECO_SCORE_UNIT;
     if (c->plan->own) {

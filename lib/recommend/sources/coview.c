@@ -17,7 +17,8 @@
 #include "recommend/candidates.h"
 #include "recommend/packed.h"
 
-#define PAD 16u /* readable bytes behind the last list */
+#define PAD 16u   /* readable bytes behind the last list */
+#define ENTRY 14u /* most bytes of an entry */
 
 __extension__ typedef unsigned __int128 u128;
 
@@ -147,6 +148,7 @@ static void plan_lists(reco_candidates *c, size_t *entries) {
     }
     *entries = 0;
     for (uint32_t l = 0; l < c->list_count; l++) {
+        c->lists[l].trace = (uint32_t)*entries;
         *entries += c->lists[l].count;
     }
 }
@@ -177,34 +179,43 @@ static const uint8_t *read_rare(uint32_t *value, const uint8_t *at, const uint8_
     return list.at;
 }
 
-/* Reads one entry into the trace and asks for its mark, which is needed soon. Returns the place after it, NULL when the bytes are bad. */
-static inline __attribute__((always_inline)) const uint8_t *step(const uint32_t *marks, const uint8_t *at, const uint8_t *end, uint64_t factor, reco__trace *trace) {
-    if (__builtin_expect(end - at < 5, 0)) {
-        return NULL;
-    }
-    uint32_t member = reco__packed_u32(at), bytes = reco__packed_u32(at + 4), stop = ~bytes & 0x80808080u, value;
-    __builtin_prefetch((const void *)((uintptr_t)marks + (uintptr_t)member * sizeof(*marks)), 1); /* harmless where there is none */
-    if (__builtin_expect(stop == 0 || (bytes & 1), 0)) {
-        at = read_rare(&value, at, end, factor);
-    } else {
-        bytes &= stop ^ (stop - 1); /* what belongs to this entry */
-        uint64_t sum = (bytes & 0x7f) >> 1 | (bytes >> 2 & 0x1fc0) | (bytes >> 3 & 0xfe000) | (bytes >> 4 & 0x7f00000);
-        value = (uint32_t)((u128)(sum << 36) * factor >> 64);
-        at += 4 + (((unsigned)__builtin_ctz(stop) + 1) >> 3);
-    }
-    trace->member = member;
-    trace->value = value;
-    return at;
+/* Four bytes that begin with a varint of at most four, cut behind it: its value, in 28 bits. */
+static inline uint32_t join_groups(uint32_t bytes) {
+    uint32_t pairs = (bytes & 0x007f007f) + ((bytes & 0x7f007f00) >> 1);
+    return (pairs & 0x3fff) + (pairs >> 16 << 14);
 }
 
-/* Adds what stands in the trace to the marks. */
-static void add_up(walk *w, const reco__trace *trace, uint32_t steps) {
+/* Where the reading of a list stands. */
+typedef struct lane {
+    const uint8_t *at, *end;
+    uint64_t factor;
+    uint32_t *members, *values; /* where its next entry goes in the trace */
+    uint32_t count;             /* entries that are left */
+} lane;
+
+/* Reads entry i into the trace and asks for its mark, which is needed soon. At least ENTRY bytes can be read. Returns the place after it, NULL when the bytes are bad. */
+static inline __attribute__((always_inline)) const uint8_t *step(const uint32_t *marks, const uint8_t *at, const uint8_t *end, uint64_t factor, uint32_t *members, uint32_t *values,
+                                                                uint32_t i) {
+    uint32_t member = reco__packed_u32(at), bytes = reco__packed_u32(at + 4), stop = ~bytes & 0x80808080u;
+
+    members[i] = member;
+    __builtin_prefetch((const void *)((uintptr_t)marks + (uintptr_t)member * sizeof(*marks)), 1); /* harmless where there is none */
+    if (__builtin_expect(stop == 0 || (bytes & 1), 0)) {
+        return read_rare(&values[i], at, end, factor);
+    }
+    uint64_t twice = join_groups(bytes & (stop ^ (stop - 1))); /* a positive sum in zigzag is twice the sum */
+    values[i] = (uint32_t)((u128)(twice << 35) * factor >> 64);
+    return at + 4 + (((unsigned)__builtin_ctz(stop) + 1) >> 3);
+}
+
+/* Adds entries of the trace to the marks. */
+static void add_up(walk *w, const uint32_t *members, const uint32_t *values, uint32_t steps) {
     uint32_t *const marks = w->marks, *const items = w->items;
     const uint32_t room = w->room;
     size_t count = w->count;
 
     for (uint32_t i = 0; i < steps; i++) {
-        uint32_t member = trace[i].member;
+        uint32_t member = members[i];
         if (__builtin_expect(member >= room, 0)) {
             w->beyond = member > w->beyond ? member : w->beyond;
             continue;
@@ -212,65 +223,87 @@ static void add_up(walk *w, const reco__trace *trace, uint32_t steps) {
         uint32_t mark = marks[member];
         items[count] = member;
         count += mark == 0;
-        marks[member] = (mark + (trace[i].value << RECO__MARK_FLAGS)) | RECO__MARK_LISTED;
+        marks[member] = (mark + (values[i] << RECO__MARK_FLAGS)) | RECO__MARK_LISTED;
     }
     w->count = count;
 }
 
-/* Walks two lists as far as the shorter one goes. */
-static void walk_pair(walk *w, reco__list *a, reco__list *b, uint32_t steps) {
+static void advance(lane *l, const uint8_t *at, uint32_t steps) {
+    l->at = at;
+    l->members += steps;
+    l->values += steps;
+    l->count -= steps;
+}
+
+/* How many entries of a list can be read without looking at its end. */
+static uint32_t free_steps(const lane *l) {
+    size_t steps = (size_t)(l->end - l->at) / ENTRY;
+    return steps < l->count ? (uint32_t)steps : l->count;
+}
+
+/* Reads `steps` entries of two lists, side by side. */
+static void walk_pair(walk *w, lane *a, lane *b, uint32_t steps) {
     const uint8_t *at = a->at, *bt = b->at, *const a_end = a->end, *const b_end = b->end;
     const uint64_t a_factor = a->factor, b_factor = b->factor;
     const uint32_t *const marks = w->marks;
-    reco__trace *a_trace = a->trace, *b_trace = b->trace;
+    uint32_t *const a_members = a->members, *const a_values = a->values, *const b_members = b->members, *const b_values = b->values;
 
     for (uint32_t i = 0; i < steps; i++) {
-        at = step(marks, at, a_end, a_factor, a_trace + i);
-        bt = step(marks, bt, b_end, b_factor, b_trace + i);
+        at = step(marks, at, a_end, a_factor, a_members, a_values, i);
+        bt = step(marks, bt, b_end, b_factor, b_members, b_values, i);
         if (__builtin_expect(!at || !bt, 0)) {
             w->bad = true;
             return;
         }
     }
-    add_up(w, a_trace, steps);
-    add_up(w, b_trace, steps);
-    *a = (reco__list){.at = at, .end = a_end, .factor = a_factor, .count = a->count - steps, .trace = a_trace + steps};
-    *b = (reco__list){.at = bt, .end = b_end, .factor = b_factor, .count = b->count - steps, .trace = b_trace + steps};
+    add_up(w, a_members, a_values, steps);
+    add_up(w, b_members, b_values, steps);
+    advance(a, at, steps);
+    advance(b, bt, steps);
 }
 
-static void walk_rest(walk *w, const reco__list *a) {
-    const uint8_t *at = a->at;
+/* Reads what is left of a list, looking at its end. */
+static void walk_rest(walk *w, lane *l, uint32_t steps) {
+    const uint8_t *at = l->at;
 
-    for (uint32_t i = 0; i < a->count && !w->bad; i++) {
-        at = step(w->marks, at, a->end, a->factor, a->trace + i);
+    for (uint32_t i = 0; i < steps && !w->bad; i++) {
+        at = l->end - at < 5 ? NULL : step(w->marks, at, l->end, l->factor, l->members, l->values, i);
         w->bad = !at;
     }
     if (!w->bad) {
-        add_up(w, a->trace, a->count);
+        add_up(w, l->members, l->values, steps);
+        advance(l, at, steps);
     }
 }
 
+static void begin_lane(lane *l, const reco_candidates *c, const reco__list *list) {
+    *l = (lane){.at = list->at, .end = list->end, .factor = list->factor, .members = c->trace_members + list->trace, .values = c->trace_values + list->trace, .count = list->count};
+}
+
+/* The last few entries of a list are read by themselves; all others two by two. */
 static void walk_lists(walk *w, const reco_candidates *c) {
-    reco__list lanes[2] = {{.count = 0}, {.count = 0}};
-    reco__trace *trace = c->trace;
+    lane lanes[2] = {{.count = 0}, {.count = 0}};
     uint32_t next = 0;
 
-    for (;;) {
-        for (int lane = 0; lane < 2; lane++) {
-            if (lanes[lane].count == 0 && next < c->list_count) {
-                lanes[lane] = c->lists[next++];
-                lanes[lane].trace = trace;
-                trace += lanes[lane].count;
+    while (!w->bad) {
+        for (int i = 0; i < 2; i++) {
+            while (lanes[i].count > 0 && free_steps(&lanes[i]) == 0 && !w->bad) {
+                walk_rest(w, &lanes[i], lanes[i].count);
+            }
+            if (lanes[i].count == 0 && next < c->list_count && !w->bad) {
+                begin_lane(&lanes[i], c, &c->lists[next++]);
             }
         }
-        uint32_t steps = lanes[0].count < lanes[1].count ? lanes[0].count : lanes[1].count;
-        if (steps == 0 || w->bad) {
+        uint32_t first = free_steps(&lanes[0]), second = free_steps(&lanes[1]);
+        if (first > 0 && second > 0) {
+            walk_pair(w, &lanes[0], &lanes[1], first < second ? first : second);
+        } else if (lanes[0].count + lanes[1].count == 0) {
             break;
+        } else if (next == c->list_count) {
+            walk_rest(w, &lanes[0], lanes[0].count);
+            walk_rest(w, &lanes[1], lanes[1].count);
         }
-        walk_pair(w, &lanes[0], &lanes[1], steps);
     }
-    walk_rest(w, &lanes[0]);
-    walk_rest(w, &lanes[1]);
 }
 
 /* Every list has the entries it says it has, at most: each takes five bytes. */
@@ -284,10 +317,14 @@ static bool plausible(const reco_candidates *c) {
 }
 
 static reco_status reserve(reco_candidates *c, size_t entries, reco_error *err) {
-    void *trace = c->trace;
-    bool grown = reco__candidates_grow(&trace, &c->trace_room, entries, sizeof(*c->trace));
+    size_t room = c->trace_room, again = c->trace_room;
+    void *members = c->trace_members, *values = c->trace_values;
+    bool grown = reco__candidates_grow(&members, &room, entries, sizeof(*c->trace_members));
 
-    c->trace = trace;
+    c->trace_members = members;
+    grown = grown && reco__candidates_grow(&values, &again, entries, sizeof(*c->trace_values));
+    c->trace_values = values;
+    c->trace_room = grown ? room : c->trace_room;
     return grown ? reco__candidates_reserve_items(c, c->count + entries + 1, err) : reco__no_memory(err);
 }
 

@@ -9,6 +9,7 @@ reco_status reco__source_revisit(reco_candidates *c, const reco_call *call, reco
         status = reco__candidates_reserve_marks(c, c->recents[k].item + 1, err);
         if (status == RECO_OK) {
             reco__candidates_list(c, c->recents[k].item, RECO__MARK_REVISIT);
+            c->revisited = true;
         }
     }
     return status;
