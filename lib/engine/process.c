@@ -93,25 +93,44 @@ static uint32_t choose(reco_processor *processor, const reco_stream_span *spans,
     return best;
 }
 
+static reco_status out_of_step(uint32_t partition, const reco_position *position, const reco_stream_span *span, reco_error *err) {
+    return reco__fail(err, RECO_CORRUPT, "position", "partition %u is learned up to %lld but the stream holds %lld to %lld", partition,
+                      (long long)position->offset, (long long)span->begin, (long long)span->end);
+}
+
+/* Where everything stands. Others append, learn and trim meanwhile: ends are held against positions read before them, beginnings against positions
+ * read after them, so that neither can be overtaken. */
+static reco_status look(reco_position *positions, reco_stream_span *spans, reco_engine *engine, const reco_call *call, reco_error *err) {
+    uint64_t epoch;
+    bool trimmed = false;
+    reco_status status = reco__features_positions(positions, &epoch, engine->features, call, err);
+    if (status == RECO_OK)
+        status = reco__stream_spans(spans, engine->stream, call, err);
+    for (uint32_t p = 0; status == RECO_OK && p < engine->partitions; p++) {
+        if (positions[p].offset > spans[p].end)
+            return out_of_step(p, &positions[p], &spans[p], err);
+        trimmed = trimmed || positions[p].offset < spans[p].begin;
+    }
+    if (status == RECO_OK && trimmed)
+        status = reco__features_positions(positions, &epoch, engine->features, call, err);
+    for (uint32_t p = 0; status == RECO_OK && trimmed && p < engine->partitions; p++)
+        if (positions[p].offset < spans[p].begin)
+            return out_of_step(p, &positions[p], &spans[p], err);
+    return status;
+}
+
 static reco_status survey(uint32_t *partition, reco_processor *processor, const reco_call *call, reco_error *err) {
     reco_engine *engine = processor->engine;
     reco_stream_span spans[RECO_PARTITIONS_MAX];
     reco_position positions[RECO_PARTITIONS_MAX];
     uint8_t owned[RECO_PARTITIONS_MAX] = {0};
-    uint64_t epoch;
     reco_status status = reco__stream_member_assign(processor->owned, &processor->owned_count, processor->member, call, err);
     if (status == RECO_OK)
         status = reco__stream_member_owned(owned, processor->member, call, err);
     if (status == RECO_OK)
-        status = reco__stream_spans(spans, engine->stream, call, err);
-    if (status == RECO_OK)
-        status = reco__features_positions(positions, &epoch, engine->features, call, err);
+        status = look(positions, spans, engine, call, err);
     if (status != RECO_OK)
         return status;
-    for (uint32_t p = 0; p < engine->partitions; p++)
-        if (positions[p].offset > spans[p].end || (positions[p].offset < spans[p].begin && spans[p].begin > 0))
-            return reco__fail(err, RECO_CORRUPT, "position", "partition %u is learned up to %lld but the stream holds %lld to %lld", p,
-                              (long long)positions[p].offset, (long long)spans[p].begin, (long long)spans[p].end);
     processor->total.partitions = processor->owned_count;
     *partition = choose(processor, spans, positions, owned);
     return RECO_OK;
