@@ -99,13 +99,25 @@ reco_status reco__candidates_reserve_winners(reco_candidates *c, size_t count, r
     return RECO_OK;
 }
 
+/* Asks for what ranking will want to know of an item. */
+static inline void expect(const reco_candidates *c, uint32_t item) {
+    const reco__popularity_chunk *chunk = reco__popularity_chunk_of(c->popularity, item);
+    __builtin_prefetch(chunk ? &chunk->weighing[item % RECO__CHUNK_ITEMS] : NULL);
+}
+
+/* Those with at least a quarter of the largest value so far are likely to be looked at. */
 void reco__candidates_collect(reco_candidates *c) {
-    uint32_t *marks = c->marks, *values = c->values;
+    uint32_t *marks = c->marks, *values = c->values, likely = 1u << RECO__MARK_FLAGS;
     const uint32_t *items = c->items;
 
     for (size_t i = 0; i < c->count; i++) {
-        values[i] = marks[items[i]];
-        marks[items[i]] = 0;
+        uint32_t item = items[i], value = marks[item];
+        values[i] = value;
+        marks[item] = 0;
+        if (__builtin_expect(value >= likely, 0)) {
+            expect(c, item);
+            likely = value / 4 > likely ? value / 4 : likely;
+        }
     }
     c->collected = true;
 }

@@ -335,8 +335,8 @@ static void measure(bench *b, size_t rounds) {
         }
     }
     double ask = percentile(asks, rounds, 0.5), slow = percentile(asks, rounds, 0.99), floor = percentile(floors, rounds, 0.5);
-    printf("ask    p50 %7.1f us   p90 %7.1f us   p99 %7.1f us   (%.0f candidates)\n", ask, percentile(asks, rounds, 0.9), slow, (double)candidates / (double)rounds);
-    printf("floor  p50 %7.1f us   p90 %7.1f us   p99 %7.1f us\n", floor, percentile(floors, rounds, 0.9), percentile(floors, rounds, 0.99));
+    printf("ask    p10 %7.1f us   p50 %7.1f us   p90 %7.1f us   p99 %7.1f us   (%.0f candidates)\n", percentile(asks, rounds, 0.1), ask, percentile(asks, rounds, 0.9), slow, (double)candidates / (double)rounds);
+    printf("floor  p10 %7.1f us   p50 %7.1f us   p90 %7.1f us   p99 %7.1f us\n", percentile(floors, rounds, 0.1), floor, percentile(floors, rounds, 0.9), percentile(floors, rounds, 0.99));
     printf("ask / floor at p50 %.2f (goal 1.60)   ask p99 / p50 %.2f (goal 3.00)\n", ask / floor, slow / ask);
     reco__answer_free(answer);
     free(asks);

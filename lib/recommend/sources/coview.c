@@ -19,6 +19,7 @@
 
 #define PAD 16u   /* readable bytes behind the last list */
 #define ENTRY 14u /* most bytes of an entry */
+#define LINE 64u  /* bytes that memory hands over at a time */
 
 __extension__ typedef unsigned __int128 u128;
 
@@ -28,8 +29,11 @@ static void take_head(void *context, size_t index, const void *data, size_t size
     reco_candidates *c = context;
     reco__head_copy *copy = &c->copies[index];
     reco_head head;
-    reco_status status = reco_head_read(&head, data, size);
 
+    for (size_t at = 0; at < size; at += LINE) { /* all of it comes from far away: the waits are to overlap */
+        __builtin_prefetch((const uint8_t *)data + at);
+    }
+    reco_status status = reco_head_read(&head, data, size);
     if (status != RECO_OK) {
         c->heads_status = status;
         return;
@@ -205,7 +209,7 @@ static inline __attribute__((always_inline)) const uint8_t *step(const uint32_t 
     }
     uint64_t twice = join_groups(bytes & (stop ^ (stop - 1))); /* a positive sum in zigzag is twice the sum */
     values[i] = (uint32_t)((u128)(twice << 35) * factor >> 64);
-    return at + 4 + (((unsigned)__builtin_ctz(stop) + 1) >> 3);
+    return at + 5 + ((unsigned)__builtin_ctz(stop) >> 3);
 }
 
 /* Adds entries of the trace to the marks. */
