@@ -6,6 +6,6 @@ function(reco_warnings target)
         target_compile_options(${target} PRIVATE -Werror)
     endif()
     if(RECO_SANITIZE AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
-        target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized) # gcc sees ghosts in instrumented code; the plain build keeps the warning
+        target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized -Wno-format-truncation) # gcc sees ghosts in instrumented code; the plain build keeps the warning
     endif()
 endfunction()
