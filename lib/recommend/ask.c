@@ -1,9 +1,10 @@
-/* recommend/ask.c - a question for one user, step by step: the user's cell, the recent items that count, the stages of the plan, the answer. Nothing is written. */
+/* recommend/ask.c - a question for one user, step by step: the user's cell, the recent items that count, the stages of the plan, the answer. Nothing
+ * is written. */
 #include "recommend/internal.h"
 
 #define TRIES 3 /* how often what was learned may be replaced under a question */
 
-/* --- the user ----------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the user ----------------------------------------------------------------------------------------------------------------------------------- */
 
 static void take_cell(void *context, size_t index, const void *data, size_t size) {
     reco_candidates *c = context;
@@ -68,7 +69,7 @@ reco_status reco__recents_choose(reco_candidates *c, reco_error *err) {
     return RECO_OK;
 }
 
-/* --- stages ------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- stages ------------------------------------------------------------------------------------------------------------------------------------- */
 
 static void count(atomic_uint_fast64_t *counter, uint64_t by) { atomic_fetch_add_explicit(counter, by, memory_order_relaxed); }
 
@@ -81,7 +82,9 @@ static reco_status run_stage(reco__stage *stage, reco_candidates *c, const reco_
     reco_error error = RECO_ERROR_INIT;
     reco_status status = stage->backend.run(stage->own, c, call, &error);
     c->running = 0;
-    return status == RECO_OK ? RECO_OK : reco__fail(err, status, error.field, "stage %s: %s", stage->name, error.text[0] ? error.text : reco_status_text(status));
+    return status == RECO_OK
+               ? RECO_OK
+               : reco__fail(err, status, error.field, "stage %s: %s", stage->name, error.text[0] ? error.text : reco_status_text(status));
 }
 
 /* A question that was cancelled, or is out of memory, is over; whatever else a stage reports is its own failure. */
@@ -206,7 +209,9 @@ static reco_status run_plan(reco_candidates *c, const reco_call *call, reco_erro
         for (uint32_t i = 0; i < c->plan->count && status == RECO_OK; i++) {
             reco__stage *stage = &c->plan->stages[i];
             if (stage->kind == kind) {
-                status = kind == RECO_STAGE_SOURCE ? run_source(stage, c, call, err) : kind == RECO_STAGE_FILTER ? run_filter(stage, c, call, err) : run_order(stage, c, call, err);
+                status = kind == RECO_STAGE_SOURCE   ? run_source(stage, c, call, err)
+                         : kind == RECO_STAGE_FILTER ? run_filter(stage, c, call, err)
+                                                     : run_order(stage, c, call, err);
             }
         }
         if (status != RECO_OK) {
@@ -217,10 +222,15 @@ static reco_status run_plan(reco_candidates *c, const reco_call *call, reco_erro
     return RECO_OK;
 }
 
-/* --- the answer --------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the answer --------------------------------------------------------------------------------------------------------------------------------- */
 
-static reco_status name_answer(reco__answer *answer, reco__recommend *recommend, const reco_candidates *c, uint64_t nonce, int64_t now_ms, reco_error *err) {
-    reco__recommendation_id id = {.key_number = recommend->options.key_number, .plan = c->plan->hash, .nonce = nonce, .time = now_ms, .scenario = c->scenario,
+static reco_status name_answer(reco__answer *answer, reco__recommend *recommend, const reco_candidates *c, uint64_t nonce, int64_t now_ms,
+                               reco_error *err) {
+    reco__recommendation_id id = {.key_number = recommend->options.key_number,
+                                  .plan = c->plan->hash,
+                                  .nonce = nonce,
+                                  .time = now_ms,
+                                  .scenario = c->scenario,
                                   .model = reco__str_of(c->plan->model)};
 
     reco__recommendation_id_make(&answer->id, &id, recommend->options.key);
@@ -285,7 +295,8 @@ static reco_status read_query(reco_candidates *c, const reco_query *query, int64
 }
 
 /* Popularity as of the moment: the one that is kept, unless windows end elsewhere. *own: to be put back. */
-static reco_status choose_popularity(bool *own, reco_candidates *c, reco__recommend *recommend, reco__state *state, const reco_call *call, reco_error *err) {
+static reco_status choose_popularity(bool *own, reco_candidates *c, reco__recommend *recommend, reco__state *state, const reco_call *call,
+                                     reco_error *err) {
     const reco_board_rules *rules = &c->rules->boards;
 
     *own = false;
@@ -306,7 +317,8 @@ static reco_status choose_popularity(bool *own, reco_candidates *c, reco__recomm
 }
 
 /* Answers from one state. STALE: what was learned was replaced, ask again. */
-static reco_status answer_from(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, reco__state *state, int behind, const reco_call *call, reco_error *err) {
+static reco_status answer_from(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, reco__state *state, int behind,
+                               const reco_call *call, reco_error *err) {
     bool own = false;
     reco_status status = load_user(c, call, err);
 
@@ -338,7 +350,8 @@ static reco_status answer_from(reco__answer *answer, reco__recommend *recommend,
     return status;
 }
 
-static reco_status try_answer(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, int behind, const reco_call *call, reco_error *err) {
+static reco_status try_answer(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, int behind, const reco_call *call,
+                              reco_error *err) {
     reco__state *state;
     reco_status status = reco__state_hold(&state, recommend, call, err);
 
@@ -353,8 +366,8 @@ static reco_status try_answer(reco__answer *answer, reco__recommend *recommend, 
     return status;
 }
 
-static reco_status answer_query(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, const reco_query *query, int64_t now_ms, uint32_t partition, int behind,
-                                const reco_call *call, reco_error *err) {
+static reco_status answer_query(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, const reco_query *query, int64_t now_ms,
+                                uint32_t partition, int behind, const reco_call *call, reco_error *err) {
     uint64_t nonce = reco__rand_next(&c->rand);
     reco_status status = read_query(c, query, now_ms, err);
 
@@ -382,8 +395,8 @@ static void count_answer(reco__recommend *recommend, const reco_answer *answer) 
     count(&recommend->degraded, (answer->flags & RECO_ANSWER_DEGRADED) != 0);
 }
 
-reco_status reco__recommend_ask(reco_answer **answer, reco__recommend *recommend, const reco_query *query, int64_t now_ms, uint32_t partition, int behind, const reco_call *call,
-                                reco_error *err) {
+reco_status reco__recommend_ask(reco_answer **answer, reco__recommend *recommend, const reco_query *query, int64_t now_ms, uint32_t partition,
+                                int behind, const reco_call *call, reco_error *err) {
     reco_candidates *c;
     bool made;
     reco_status status = reco__pool_take(&c, recommend, err);

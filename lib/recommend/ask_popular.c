@@ -1,7 +1,8 @@
 /* recommend/ask_popular.c - what is popular: exact sums over a window, of everything or of a category.
  *
- * The windows that are configured are kept as sums by item (popularity.c). Any other window, and any other moment, is summed from its rows when asked: by hours when the hours that are kept
- * can cover it, by days otherwise. A window is a whole number of generations, the one it ends in included, rounded up. */
+ * The windows that are configured are kept as sums by item (popularity.c). Any other window, and any other moment, is summed from its rows when
+ * asked: by hours when the hours that are kept can cover it, by days otherwise. A window is a whole number of generations, the one it ends in
+ * included, rounded up. */
 #include "recommend/internal.h"
 
 /* What is asked, worked out. */
@@ -12,11 +13,13 @@ typedef struct span {
     unsigned window;
 } span;
 
-static reco_status choose_span(span *out, const reco__recommend *recommend, const reco_popular_query *query, const reco__popular_list *list, reco_error *err) {
+static reco_status choose_span(span *out, const reco__recommend *recommend, const reco_popular_query *query, const reco__popular_list *list,
+                               reco_error *err) {
     const reco__settings *settings = recommend->options.settings;
     const reco_board_rules *rules = &recommend->options.rules->boards;
     int64_t window = query->window > 0 ? query->window : settings->window_hours, moment = query->as_of > 0 ? query->as_of : list->moment;
-    int64_t hours = rules->length[RECO_BOARD_HOURS] * (int64_t)rules->kept[RECO_BOARD_HOURS], days = rules->length[RECO_BOARD_DAYS] * (int64_t)rules->kept[RECO_BOARD_DAYS];
+    int64_t hours = rules->length[RECO_BOARD_HOURS] * (int64_t)rules->kept[RECO_BOARD_HOURS],
+            days = rules->length[RECO_BOARD_DAYS] * (int64_t)rules->kept[RECO_BOARD_DAYS];
 
     if (query->window < 0 || (window > hours && window > days)) {
         return reco__fail(err, RECO_INVALID, "window", "1 to %lld milliseconds", (long long)(hours > days ? hours : days));
@@ -132,8 +135,8 @@ static reco_status fill_items(reco__answer *answer, const reco__top *top, const 
     return RECO_OK;
 }
 
-static reco_status answer_span(reco__answer *answer, reco_candidates *c, const reco__state *state, const reco__popular_list *list, const span *s, const reco_popular_query *query,
-                               const reco_call *call, reco_error *err) {
+static reco_status answer_span(reco__answer *answer, reco_candidates *c, const reco__state *state, const reco__popular_list *list, const span *s,
+                               const reco_popular_query *query, const reco_call *call, reco_error *err) {
     picking p = {.c = c, .popularity = s->kept ? state->popularity : NULL, .window = s->window, .moment = c->moment, .call = call, .err = err};
     reco_status status = reco__candidates_reserve_winners(c, c->limit, err);
 
@@ -156,8 +159,8 @@ static reco_status answer_span(reco__answer *answer, reco_candidates *c, const r
     return status;
 }
 
-static reco_status answer_from(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, reco__state *state, const reco_popular_query *query, int64_t now_ms,
-                               const reco_call *call, reco_error *err) {
+static reco_status answer_from(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, reco__state *state,
+                               const reco_popular_query *query, int64_t now_ms, const reco_call *call, reco_error *err) {
     reco__popular_list *list = reco__popularity_hold(state->popularity);
     span s = {.board = RECO_BOARD_HOURS};
     reco_status status = choose_span(&s, recommend, query, list, err);
@@ -186,8 +189,8 @@ static reco_status check_query(reco_candidates *c, const reco_popular_query *que
     return reco__limit_check(&c->limit, c->settings, query->limit, err);
 }
 
-static reco_status answer_query(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, const reco_popular_query *query, int64_t now_ms, const reco_call *call,
-                                reco_error *err) {
+static reco_status answer_query(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, const reco_popular_query *query, int64_t now_ms,
+                                const reco_call *call, reco_error *err) {
     reco__state *state;
     reco_status status = check_query(c, query, err);
 
@@ -210,7 +213,8 @@ static reco_status answer_query(reco__answer *answer, reco__recommend *recommend
     return status;
 }
 
-reco_status reco__recommend_popular(reco_answer **answer, reco__recommend *recommend, const reco_popular_query *query, int64_t now_ms, const reco_call *call, reco_error *err) {
+reco_status reco__recommend_popular(reco_answer **answer, reco__recommend *recommend, const reco_popular_query *query, int64_t now_ms,
+                                    const reco_call *call, reco_error *err) {
     reco_candidates *c;
     bool made;
     reco_status status = reco__pool_take(&c, recommend, err);

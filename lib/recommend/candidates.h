@@ -1,8 +1,9 @@
 /* recommend/candidates.h - one question on its way to an answer: who asks, what they touched, and the candidates in columns.
  *
- * A candidate is an item number in `items`; its place there is its index in every column. While sources run, what is known of an item lies in `marks`, a dense array by item number, so that
- * adding to a candidate needs no look-up: three flags, and above them the co-view value, a fixed-point number of 29 bits whose unit is chosen per question. A mark that is 0 says that the
- * item is no candidate; the end of collecting leaves all marks 0, so nothing is ever cleared but what was touched. Collecting moves the marks into the column `values`.
+ * A candidate is an item number in `items`; its place there is its index in every column. While sources run, what is known of an item lies in
+ * `marks`, a dense array by item number, so that adding to a candidate needs no look-up: three flags, and above them the co-view value, a fixed-point
+ * number of 29 bits whose unit is chosen per question. A mark that is 0 says that the item is no candidate; the end of collecting leaves all marks 0,
+ * so nothing is ever cleared but what was touched. Collecting moves the marks into the column `values`.
  *
  * Values are integers, so that their sum does not depend on the order of additions, and the share of each recent item in it is exact. */
 #ifndef RECO__CANDIDATES_H
@@ -38,10 +39,10 @@ typedef struct reco__recent {
 /* A packed list of a head in `heads`. */
 typedef struct reco__list {
     const uint8_t *at, *end;
-    uint64_t factor;   /* value of one unit of sum, times 2^28 */
+    uint64_t factor; /* value of one unit of sum, times 2^28 */
     uint32_t count;
-    uint32_t source;   /* which recent */
-    uint32_t trace;    /* where its entries stand in the trace */
+    uint32_t source; /* which recent */
+    uint32_t trace;  /* where its entries stand in the trace */
 } reco__list;
 
 /* What an own stage added to the score of a candidate. */
@@ -84,8 +85,8 @@ struct reco_candidates {
 
     /* the question */
     reco_str user, scenario;
-    int64_t moment;         /* as_of, or now */
-    bool as_of;             /* it was given */
+    int64_t moment; /* as_of, or now */
+    bool as_of;     /* it was given */
     bool reasons;
     uint32_t limit;
     uint64_t seed;
@@ -97,13 +98,13 @@ struct reco_candidates {
     uint32_t partition;
     reco_position position;
     uint64_t epoch;
-    reco__cell cell;        /* empty when there is none, or it has expired */
+    reco__cell cell; /* empty when there is none, or it has expired */
     reco_status cell_status;
     reco_error *cell_err;
     reco__recent *recents;
     uint32_t recent_count, recent_room;
     bool session_runs;
-    bool revisited;         /* some candidates are marked REVISIT */
+    bool revisited; /* some candidates are marked REVISIT */
 
     /* the co-view source's */
     reco__buf heads;
@@ -116,25 +117,25 @@ struct reco_candidates {
     reco_status heads_status;
 
     /* candidates */
-    uint32_t *marks;        /* by item number */
+    uint32_t *marks; /* by item number */
     uint32_t mark_room;
     uint32_t *items;
     size_t count, item_room;
     bool collected;
-    uint32_t *values;       /* after collecting; as long as item_room */
-    int64_t *scores;        /* with own stages: after the ranker; as long as item_room */
-    uint32_t *places;       /* with own sources: place by item number, to be checked against items */
+    uint32_t *values; /* after collecting; as long as item_room */
+    int64_t *scores;  /* with own stages: after the ranker; as long as item_room */
+    uint32_t *places; /* with own sources: place by item number, to be checked against items */
     uint32_t place_room;
 
     /* ranking */
-    double best_coview;     /* largest value x damp among those not dropped */
-    double coview_scale;    /* micro-units per value x damp */
-    double popular_scale;   /* micro-units of the most popular */
+    double best_coview;   /* largest value x damp among those not dropped */
+    double coview_scale;  /* micro-units per value x damp */
+    double popular_scale; /* micro-units of the most popular */
     bool fallback, degraded;
     uint32_t filtered;
 
     /* own stages */
-    uint32_t running;       /* kind of the one that runs; 0: none */
+    uint32_t running; /* kind of the one that runs; 0: none */
     uint32_t running_index;
     reco__given *given;
     size_t given_count, given_room;
@@ -149,8 +150,8 @@ struct reco_candidates {
     uint32_t *share_begin;
     struct reco__piece *pieces;
     size_t piece_room;
-    uint8_t *filter;        /* RECO__FILTER_SLOTS, all 0 between uses */
-    int64_t *sums;          /* popular: of windows that are not kept; all 0 between uses */
+    uint8_t *filter; /* RECO__FILTER_SLOTS, all 0 between uses */
+    int64_t *sums;   /* popular: of windows that are not kept; all 0 between uses */
     uint32_t sum_room;
     reco__buf scratch;
 };

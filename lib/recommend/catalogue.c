@@ -1,13 +1,15 @@
 /* recommend/catalogue.c - what records say of items, by item number.
  *
- * Answers read three things of an item: whether it is restricted at all (a bit), its flags, and the moments it is available from and until. These lie in chunks of 16,384 items that are
- * never moved or freed while the catalogue lives, as atomics: answers take no lock. A chunk's moments are made when one of its items has a record.
+ * Answers read three things of an item: whether it is restricted at all (a bit), its flags, and the moments it is available from and until. These lie
+ * in chunks of 16,384 items that are never moved or freed while the catalogue lives, as atomics: answers take no lock. A chunk's moments are made
+ * when one of its items has a record.
  *
- * Who writes: the scan at the start, the change log (followed by every answer when records are embedded), and look-ups of items that features has just given a number. Several may be
- * at it at once. Every fact comes with the sequence number of its change, and the newer one wins, so that their order does not matter; a look-up that finds nothing counts as of the
- * newest change applied before it was made.
+ * Who writes: the scan at the start, the change log (followed by every answer when records are embedded), and look-ups of items that features has
+ * just given a number. Several may be at it at once. Every fact comes with the sequence number of its change, and the newer one wins, so that their
+ * order does not matter; a look-up that finds nothing counts as of the newest change applied before it was made.
  *
- * What the catalogue does not do: know items that have no number. They have no events, so nothing was learned of them and they are no candidates; when they get a number, records are asked.
+ * What the catalogue does not do: know items that have no number. They have no events, so nothing was learned of them and they are no candidates;
+ * when they get a number, records are asked.
  */
 #include <stdlib.h>
 
@@ -83,7 +85,7 @@ void reco__catalogue_free(reco__catalogue *catalogue) {
     reco__release(catalogue);
 }
 
-/* --- writing, under the lock ------------------------------------------------------------------------------------------------------------------ */
+/* --- writing, under the lock -------------------------------------------------------------------------------------------------------------------- */
 
 static reco__catalogue_chunk *chunk_for(reco__catalogue *catalogue, uint32_t item) {
     reco__catalogue_chunk *chunk = reco__catalogue_chunk_of(catalogue, item);
@@ -259,7 +261,7 @@ static reco_status show_locked(reco__catalogue *catalogue, uint32_t item, const 
     return status;
 }
 
-/* --- reading records --------------------------------------------------------------------------------------------------------------------------- */
+/* --- reading records ---------------------------------------------------------------------------------------------------------------------------- */
 
 static facts *page_room(page *p) {
     if (p->count == p->room) {
@@ -290,7 +292,8 @@ static void read_document(facts *fact, page *p, reco_str id, reco_str document) 
     } else {
         fact->from = item.available_from;
         fact->until = item.available_until;
-        fact->flags = (uint8_t)((item.flags & RECO_ITEM_HIDDEN ? RECO__ITEM_HIDDEN : 0) | (item.available_from != 0 || item.available_until != 0 ? RECO__ITEM_WINDOWED : 0));
+        fact->flags = (uint8_t)((item.flags & RECO_ITEM_HIDDEN ? RECO__ITEM_HIDDEN : 0) |
+                                (item.available_from != 0 || item.available_until != 0 ? RECO__ITEM_WINDOWED : 0));
         fact->categories = item.categories;
         fact->category_count = item.category_count;
     }

@@ -11,14 +11,14 @@
 #define RECO__CHUNK_BITS 14u
 #define RECO__CHUNK_ITEMS (1u << RECO__CHUNK_BITS)
 
-#define RECO__ITEM_KNOWN 1u    /* records were asked */
+#define RECO__ITEM_KNOWN 1u /* records were asked */
 #define RECO__ITEM_HIDDEN 2u
 #define RECO__ITEM_WINDOWED 4u /* available from or until */
 
 /* Only of chunks that have an item with a record. The moments are read without the lock, the rest under it. */
 typedef struct reco__catalogue_details {
     atomic_int_fast64_t from[RECO__CHUNK_ITEMS], until[RECO__CHUNK_ITEMS];
-    uint64_t sequence[RECO__CHUNK_ITEMS]; /* of the change that is shown; 0: none */
+    uint64_t sequence[RECO__CHUNK_ITEMS];    /* of the change that is shown; 0: none */
     uint32_t *categories[RECO__CHUNK_ITEMS]; /* how many, then the numbers; NULL: none */
 } reco__catalogue_details;
 
@@ -39,12 +39,12 @@ typedef struct reco__catalogue {
     reco__records *records;
     uint32_t chunk_count;
     _Atomic(reco__catalogue_chunk *) *chunks;
-    atomic_uint_fast32_t restricted;      /* how many items are hidden or windowed */
-    atomic_uint_fast32_t known_below;     /* all numbers below are known */
-    atomic_uint_fast64_t sequence;        /* changes up to here are applied */
-    atomic_uint_fast64_t version;         /* raised by every change of flags */
+    atomic_uint_fast32_t restricted;  /* how many items are hidden or windowed */
+    atomic_uint_fast32_t known_below; /* all numbers below are known */
+    atomic_uint_fast64_t sequence;    /* changes up to here are applied */
+    atomic_uint_fast64_t version;     /* raised by every change of flags */
     atomic_uint_fast64_t bytes;
-    pthread_mutex_t lock;                 /* of writers, and of readers of categories; never held while a door is called */
+    pthread_mutex_t lock; /* of writers, and of readers of categories; never held while a door is called */
     reco__map category_names;
     reco__category *categories;
     size_t category_room;

@@ -1,8 +1,9 @@
 /* recommend/explain.c - why an item is in the answer, so that it adds up.
  *
- * The co-view part of a score is divided among the recent items in proportion to what each added, which the trace knows exactly: each gets its share rounded down, and what is left of the
- * part goes to the largest remainders, one micro-unit each, the more recent item first when they are equal. Other parts are one reason each. The ten largest are listed; what the rest sum to
- * is one more, OTHER. So the reasons always sum exactly to the score.
+ * The co-view part of a score is divided among the recent items in proportion to what each added, which the trace knows exactly: each gets its share
+ * rounded down, and what is left of the part goes to the largest remainders, one micro-unit each, the more recent item first when they are equal.
+ * Other parts are one reason each. The ten largest are listed; what the rest sum to is one more, OTHER. So the reasons always sum exactly to the
+ * score.
  *
  * The trace is gone through once, for all winners together: a small table tells for nearly every entry that it belongs to none. */
 #include "recommend/answer.h"
@@ -21,7 +22,7 @@ typedef struct reco__piece {
 
 static inline uint32_t slot_of(uint32_t item) { return item & (RECO__FILTER_SLOTS - 1); }
 
-/* --- shares ------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- shares ------------------------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status reserve_shares(reco_candidates *c, size_t count, reco_error *err) {
     size_t room = c->share_room, again = c->share_room;
@@ -115,7 +116,7 @@ static reco_status gather(reco_candidates *c, reco_error *err) {
     return RECO_OK;
 }
 
-/* --- pieces ------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- pieces ------------------------------------------------------------------------------------------------------------------------------------- */
 
 static size_t merge_shares(reco_candidates *c, const reco__share *shares, size_t count, uint64_t *total) {
     size_t made = 0;
@@ -175,7 +176,8 @@ static size_t add_others(reco_candidates *c, const reco__winner *winner, size_t 
     }
     for (size_t g = 0; g < c->given_count; g++) {
         if (c->given[g].place == winner->place && c->given[g].score != 0) {
-            c->pieces[made++] = (piece){.kind = RECO_REASON_STAGE, .because = c->given[g].because, .stage = c->given[g].stage, .score = c->given[g].score};
+            c->pieces[made++] =
+                (piece){.kind = RECO_REASON_STAGE, .because = c->given[g].because, .stage = c->given[g].stage, .score = c->given[g].score};
         }
     }
     return made;
@@ -200,9 +202,10 @@ static size_t sort_pieces(piece *pieces, size_t count) {
     return kept;
 }
 
-/* --- reasons ------------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- reasons ------------------------------------------------------------------------------------------------------------------------------------ */
 
-/* Names lie anywhere in memory. Those of all winners and recent items are asked for one after the other, without looking at them, so that the waits overlap; then they are copied. */
+/* Names lie anywhere in memory. Those of all winners and recent items are asked for one after the other, without looking at them, so that the waits
+ * overlap; then they are copied. */
 static void find_names(reco_candidates *c, reco_answer_item *items) {
     uint64_t hash;
 

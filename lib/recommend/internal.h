@@ -14,7 +14,7 @@ typedef struct reco__state {
     uint64_t epoch;
     reco__catalogue *catalogue;
     reco__popularity *popularity;
-    pthread_mutex_t lock;                       /* of `moments` */
+    pthread_mutex_t lock;                         /* of `moments` */
     reco__popularity *moments[RECO__MOMENTS_MAX]; /* of as_of questions; taken out while in use */
     uint32_t moment_count;
 } reco__state;
@@ -23,11 +23,11 @@ struct reco__recommend {
     reco__recommend_options options;
     reco__plan *plan;
 
-    pthread_mutex_t lock;   /* of what follows, down to the pool; never held while a door is called */
+    pthread_mutex_t lock; /* of what follows, down to the pool; never held while a door is called */
     pthread_cond_t refreshed;
-    reco__state *state;     /* NULL: nothing loaded yet */
+    reco__state *state; /* NULL: nothing loaded yet */
     bool refreshing;
-    int64_t refreshed_ns;   /* when it was done last */
+    int64_t refreshed_ns; /* when it was done last */
 
     pthread_mutex_t pool_lock;
     reco_candidates *pool;
@@ -40,7 +40,8 @@ struct reco__recommend {
 reco_status reco__state_hold(reco__state **out, reco__recommend *recommend, const reco_call *call, reco_error *err);
 void reco__state_release(reco__state *state);
 /* Popularity of another moment: taken out, brought to it, and put back. */
-reco_status reco__state_moment(reco__popularity **out, reco__recommend *recommend, reco__state *state, int64_t moment, const reco_call *call, reco_error *err);
+reco_status reco__state_moment(reco__popularity **out, reco__recommend *recommend, reco__state *state, int64_t moment, const reco_call *call,
+                               reco_error *err);
 void reco__state_moment_done(reco__state *state, reco__popularity *popularity);
 /* Follows the change log, unless it is far away. STALE: it no longer reaches back, and the state is to be loaded anew. */
 reco_status reco__state_follow(reco__recommend *recommend, reco__state *state, const reco_call *call, reco_error *err);

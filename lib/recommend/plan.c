@@ -1,15 +1,19 @@
-/* recommend/plan.c - the plan, from settings: built-in stages first, then those the application names, each kind in order. Everything that can be wrong with it is found here. */
+/* recommend/plan.c - the plan, from settings: built-in stages first, then those the application names, each kind in order. Everything that can be
+ * wrong with it is found here. */
 #include <math.h>
 
 #include "recommend/plan.h"
 
 #define PLAN_VERSION 1 /* raised when the built-in stages come to answer differently */
 
-static const struct { uint32_t kind; const char *name; reco_status (*run)(reco_candidates *, const reco_call *, reco_error *); } built_in[] = {
-    {RECO_STAGE_SOURCE, "coview", reco__source_coview},   {RECO_STAGE_SOURCE, "revisit", reco__source_revisit},
-    {RECO_STAGE_SOURCE, "popular", reco__source_popular}, {RECO_STAGE_FILTER, "seen", reco__filter_seen},
-    {RECO_STAGE_FILTER, "hidden", reco__filter_hidden},   {RECO_STAGE_FILTER, "availability", reco__filter_availability},
-    {RECO_STAGE_RANKER, "hybrid", reco__ranker_hybrid},   {RECO_STAGE_ARRANGER, "top", reco__arranger_top}};
+static const struct {
+    uint32_t kind;
+    const char *name;
+    reco_status (*run)(reco_candidates *, const reco_call *, reco_error *);
+} built_in[] = {{RECO_STAGE_SOURCE, "coview", reco__source_coview},   {RECO_STAGE_SOURCE, "revisit", reco__source_revisit},
+                {RECO_STAGE_SOURCE, "popular", reco__source_popular}, {RECO_STAGE_FILTER, "seen", reco__filter_seen},
+                {RECO_STAGE_FILTER, "hidden", reco__filter_hidden},   {RECO_STAGE_FILTER, "availability", reco__filter_availability},
+                {RECO_STAGE_RANKER, "hybrid", reco__ranker_hybrid},   {RECO_STAGE_ARRANGER, "top", reco__arranger_top}};
 
 static bool takes_part(const char *name, const reco__settings *settings) {
     if (strcmp(name, "revisit") == 0) {
@@ -21,7 +25,8 @@ static bool takes_part(const char *name, const reco__settings *settings) {
     return strcmp(name, "availability") != 0 || settings->filter_availability;
 }
 
-/* --- the application's stages: name{options},name ... --------------------------------------------------------------------------------------------- */
+/* --- the application's stages: name{options},name ... ---------------------------------------------------------------------------------------------
+ */
 
 /* Bytes of the JSON object that `text` begins with; 0 when it does not end. */
 static size_t object_size(const char *text) {
@@ -112,22 +117,34 @@ static reco_status add_stages(reco__plan *plan, const reco__settings *settings, 
     return status;
 }
 
-/* --- the plan --------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the plan ----------------------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status weigh_ranks(reco__plan *plan, const reco__settings *settings, reco_error *err) {
     plan->recents = settings->recents;
     plan->recency = reco__alloc_array(settings->recents, sizeof(*plan->recency));
     for (uint32_t k = 0; plan->recency && k < settings->recents; k++) {
-        plan->recency[k] = settings->recency == RECO__RECENCY_EXP ? exp(-(double)k / settings->recency_value) : pow(settings->recency_value, (double)k);
+        plan->recency[k] =
+            settings->recency == RECO__RECENCY_EXP ? exp(-(double)k / settings->recency_value) : pow(settings->recency_value, (double)k);
     }
     return plan->recency ? RECO_OK : reco__no_memory(err);
 }
 
 /* Of everything that decides what is answered from a given state. */
 static reco_status hash_plan(reco__plan *plan, const reco__settings *settings, reco_error *err) {
-    const double numbers[] = {settings->row_power, settings->popularity_power, settings->recency_value, settings->revisit, settings->weight_coview, settings->weight_popular,
-                              (double)settings->normalise, (double)settings->recency, (double)settings->popular_candidates, (double)settings->window_hours,
-                              (double)settings->window_days, (double)settings->pair_within, (double)settings->recents, PLAN_VERSION};
+    const double numbers[] = {settings->row_power,
+                              settings->popularity_power,
+                              settings->recency_value,
+                              settings->revisit,
+                              settings->weight_coview,
+                              settings->weight_popular,
+                              (double)settings->normalise,
+                              (double)settings->recency,
+                              (double)settings->popular_candidates,
+                              (double)settings->window_hours,
+                              (double)settings->window_days,
+                              (double)settings->pair_within,
+                              (double)settings->recents,
+                              PLAN_VERSION};
     reco__buf text = {0};
 
     for (uint32_t i = 0; i < plan->count; i++) {

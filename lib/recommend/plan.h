@@ -25,10 +25,10 @@ typedef struct reco__stage {
 typedef struct reco__plan {
     reco__stage stages[RECO__STAGES_MAX]; /* sources, filters, rankers, arrangers */
     uint32_t count;
-    bool own;         /* some are the application's: candidates are laid out for them */
-    uint64_t hash;    /* of all that decides what the plan answers */
+    bool own;      /* some are the application's: candidates are laid out for them */
+    uint64_t hash; /* of all that decides what the plan answers */
     const char *model;
-    double *recency;  /* weight of the k-th recent item; `recents` of them */
+    double *recency; /* weight of the k-th recent item; `recents` of them */
     uint32_t recents;
 } reco__plan;
 
@@ -36,10 +36,10 @@ typedef struct reco__plan {
 reco_status reco__plan_open(reco__plan **out, const reco__settings *settings, const reco_call *call, reco_error *err);
 void reco__plan_close(reco__plan *plan);
 
-/* --- stages.c: what applications registered -------------------------------------------------------------------------------------------------- */
+/* --- stages.c: what applications registered ----------------------------------------------------------------------------------------------------- */
 bool reco__stage_find(reco_stage_backend *out, const char *name, size_t size);
 
-/* --- the built-in stages --------------------------------------------------------------------------------------------------------------------- */
+/* --- the built-in stages ------------------------------------------------------------------------------------------------------------------------ */
 reco_status reco__source_coview(reco_candidates *candidates, const reco_call *call, reco_error *err);
 reco_status reco__source_revisit(reco_candidates *candidates, const reco_call *call, reco_error *err);
 reco_status reco__source_popular(reco_candidates *candidates, const reco_call *call, reco_error *err);

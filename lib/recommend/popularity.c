@@ -1,11 +1,12 @@
 /* recommend/popularity.c - dense sums of the configured windows, kept up to date by differences.
  *
- * A window of n generations that ends at a moment is the generation of that moment and the n - 1 before it. Two are kept, by hours and by days. Sums of a closed generation cannot change
- * any more: it is added once, and subtracted when it leaves the window, by reading it again. An open one is read at each refresh and compared with the copy made the time before; only the
- * differences are added. So the sums are exact whenever nothing is being learned, and never more than a refresh old.
+ * A window of n generations that ends at a moment is the generation of that moment and the n - 1 before it. Two are kept, by hours and by days. Sums
+ * of a closed generation cannot change any more: it is added once, and subtracted when it leaves the window, by reading it again. An open one is read
+ * at each refresh and compared with the copy made the time before; only the differences are added. So the sums are exact whenever nothing is being
+ * learned, and never more than a refresh old.
  *
- * Readers take no lock: a sum, and what ranking needs of it, change by one store each. When anything fails in the middle of a change, or a generation that is to be subtracted is no
- * longer there, the sums are made from nothing at the next refresh; until then readers may see a part of the change.
+ * Readers take no lock: a sum, and what ranking needs of it, change by one store each. When anything fails in the middle of a change, or a generation
+ * that is to be subtracted is no longer there, the sums are made from nothing at the next refresh; until then readers may see a part of the change.
  *
  * Memory: 32 bytes an item in chunks of 16,384, and a copy of the open rows.
  */
@@ -26,19 +27,20 @@ typedef struct included {
 
 typedef struct reco__popular_window {
     uint32_t board;
-    unsigned index;       /* of sums */
-    int64_t generations;  /* how long it is */
+    unsigned index;      /* of sums */
+    int64_t generations; /* how long it is */
     included *entries;
     size_t count, room;
 } window;
 
-/* --- making and freeing ----------------------------------------------------------------------------------------------------------------------- */
+/* --- making and freeing ------------------------------------------------------------------------------------------------------------------------- */
 
 static int64_t window_generations(const reco_board_rules *rules, uint32_t board, int64_t length) {
     return (length + rules->length[board] - 1) / rules->length[board];
 }
 
-reco_status reco__popularity_create(reco__popularity **out, const reco__settings *settings, const reco_board_rules *rules, reco__features *features, reco_error *err) {
+reco_status reco__popularity_create(reco__popularity **out, const reco__settings *settings, const reco_board_rules *rules, reco__features *features,
+                                    reco_error *err) {
     reco__popularity *popularity = reco__zalloc(sizeof(*popularity));
     uint32_t chunks = (settings->max_items >> RECO__CHUNK_BITS) + 1;
 
@@ -57,8 +59,10 @@ reco_status reco__popularity_create(reco__popularity **out, const reco__settings
         return reco__no_memory(err);
     }
     atomic_store(&popularity->bytes, chunks * sizeof(*popularity->chunks));
-    popularity->windows[0] = (window){.board = RECO_BOARD_HOURS, .index = 0, .generations = window_generations(rules, RECO_BOARD_HOURS, settings->window_hours)};
-    popularity->windows[1] = (window){.board = RECO_BOARD_DAYS, .index = 1, .generations = window_generations(rules, RECO_BOARD_DAYS, settings->window_days)};
+    popularity->windows[0] =
+        (window){.board = RECO_BOARD_HOURS, .index = 0, .generations = window_generations(rules, RECO_BOARD_HOURS, settings->window_hours)};
+    popularity->windows[1] =
+        (window){.board = RECO_BOARD_DAYS, .index = 1, .generations = window_generations(rules, RECO_BOARD_DAYS, settings->window_days)};
     *out = popularity;
     return RECO_OK;
 }
@@ -148,7 +152,8 @@ static bool add_sum(reco__popularity *popularity, unsigned index, uint32_t item,
 }
 
 static void weigh(reco__popularity *popularity, reco__popularity_chunk *chunk, uint32_t at) {
-    int64_t hours = atomic_load_explicit(&chunk->sums[0][at], memory_order_relaxed), days = atomic_load_explicit(&chunk->sums[1][at], memory_order_relaxed);
+    int64_t hours = atomic_load_explicit(&chunk->sums[0][at], memory_order_relaxed),
+            days = atomic_load_explicit(&chunk->sums[1][at], memory_order_relaxed);
     reco__weighing *weighing = &chunk->weighing[at];
     float damp = days > 1 ? (float)pow((double)days, -popularity->settings->popularity_power) : 1.0f;
 
@@ -206,7 +211,8 @@ static void take_piece(void *context, size_t index, const void *data, size_t siz
         return;
     }
     while (reco__packed_next(&list)) {
-        reader->no_memory |= !add_sum(reader->popularity, reader->index, list.member, reader->sign > 0 ? list.sum : (int64_t)(0 - (uint64_t)list.sum));
+        reader->no_memory |=
+            !add_sum(reader->popularity, reader->index, list.member, reader->sign > 0 ? list.sum : (int64_t)(0 - (uint64_t)list.sum));
     }
     reader->bad |= list.bad;
 }
@@ -283,7 +289,8 @@ static reco_status exclude(refresh *r, window *w, included *entry) {
         if (!add_difference(r->popularity, w->index, &entry->copy, &nothing)) {
             return reco__no_memory(r->err);
         }
-    } else if (reco_board_expired(r->popularity->rules, w->board, entry->generation, reco_board_newest_closed(r->popularity->rules, w->board, r->clock_low))) {
+    } else if (reco_board_expired(r->popularity->rules, w->board, entry->generation,
+                                  reco_board_newest_closed(r->popularity->rules, w->board, r->clock_low))) {
         return reco__fail(r->err, RECO_STALE, NULL, "a generation expired before it left the window");
     } else {
         reco_status status = read_row(&reader, w, entry->generation, r->call, r->err);
@@ -360,7 +367,8 @@ static reco_status refresh_window(refresh *r, window *w) {
     return status;
 }
 
-/* --- the list ------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the list -------------------------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Largest values of hours and days, and of the popularity they make. */
 static void set_scale(reco__popular_list *list, const reco__popularity *popularity) {
@@ -453,7 +461,8 @@ static void publish(reco__popularity *popularity, reco__popular_list *list) {
     reco__popularity_release(old);
 }
 
-/* --- refreshing ----------------------------------------------------------------------------------------------------------------------------------- */
+/* --- refreshing -----------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static reco_status read_clocks(refresh *r, uint64_t *signature, uint64_t epoch, uint32_t partitions) {
     reco_position *positions = reco__alloc_array(partitions, sizeof(*positions));
@@ -515,8 +524,8 @@ static reco_status bring_up_to_date(refresh *r, uint64_t signature) {
     return status;
 }
 
-reco_status reco__popularity_refresh(reco__popularity *popularity, reco__catalogue *catalogue, uint64_t epoch, uint32_t partitions, int64_t moment, int64_t now_ms,
-                                     const reco_call *call, reco_error *err) {
+reco_status reco__popularity_refresh(reco__popularity *popularity, reco__catalogue *catalogue, uint64_t epoch, uint32_t partitions, int64_t moment,
+                                     int64_t now_ms, const reco_call *call, reco_error *err) {
     refresh r = {.popularity = popularity, .moment = moment, .now_ms = now_ms, .call = call, .err = err};
     uint64_t signature = 0;
     reco__popular_list *list = NULL;
@@ -537,7 +546,8 @@ reco_status reco__popularity_refresh(reco__popularity *popularity, reco__catalog
     return status;
 }
 
-/* --- other windows -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- other windows --------------------------------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct summing {
     int64_t *sums;
@@ -558,7 +568,8 @@ static void sum_piece(void *context, size_t index, const void *data, size_t size
     s->bad |= list.bad;
 }
 
-reco_status reco__popularity_sum(int64_t *sums, uint32_t room, reco__features *features, uint32_t board, int64_t first, int64_t last, const reco_call *call, reco_error *err) {
+reco_status reco__popularity_sum(int64_t *sums, uint32_t room, reco__features *features, uint32_t board, int64_t first, int64_t last,
+                                 const reco_call *call, reco_error *err) {
     int64_t found[GENERATIONS_ROOM];
     summing s = {.sums = sums, .room = room};
     size_t count = 0;

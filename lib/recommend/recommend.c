@@ -1,8 +1,9 @@
 /* recommend/recommend.c - the room's object: opening, the state answers are made from, the pool of columns, metrics.
  *
- * A state is everything that goes by item numbers: the catalogue and the popularity sums. It is made when the first question comes (that one waits), kept up to date in place by a refresh
- * every second, and replaced as a whole when features have lost or replaced what they had (another epoch: other numbers) or when the change log no longer reaches back. Whoever answers holds
- * the state he began with; the last one to let go of an old one frees it. One thread refreshes at a time; others go on with what is there.
+ * A state is everything that goes by item numbers: the catalogue and the popularity sums. It is made when the first question comes (that one waits),
+ * kept up to date in place by a refresh every second, and replaced as a whole when features have lost or replaced what they had (another epoch: other
+ * numbers) or when the change log no longer reaches back. Whoever answers holds the state he began with; the last one to let go of an old one frees
+ * it. One thread refreshes at a time; others go on with what is there.
  *
  * Lock order: `lock` and `pool_lock` are never held together, and no door is called under either. */
 #include "recommend/internal.h"
@@ -14,7 +15,7 @@
 #define SECOND_NS INT64_C(1000000000)
 #define NEGLECTED_NS (5 * SECOND_NS) /* with a background thread: when answers look after the state themselves nonetheless */
 
-/* --- states ------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- states ------------------------------------------------------------------------------------------------------------------------------------- */
 
 static void free_state(reco__state *state) {
     for (uint32_t i = 0; i < state->moment_count; i++) {
@@ -32,8 +33,10 @@ void reco__state_release(reco__state *state) {
     }
 }
 
-static reco_status refresh_popularity(reco__recommend *recommend, reco__popularity *popularity, reco__state *state, int64_t moment, const reco_call *call, reco_error *err) {
-    return reco__popularity_refresh(popularity, state->catalogue, state->epoch, recommend->options.partitions, moment, moment > 0 ? moment : reco__now_ms(), call, err);
+static reco_status refresh_popularity(reco__recommend *recommend, reco__popularity *popularity, reco__state *state, int64_t moment,
+                                      const reco_call *call, reco_error *err) {
+    return reco__popularity_refresh(popularity, state->catalogue, state->epoch, recommend->options.partitions, moment,
+                                    moment > 0 ? moment : reco__now_ms(), call, err);
 }
 
 static reco_status fill_state(reco__recommend *recommend, reco__state *state, const reco_call *call, reco_error *err) {
@@ -101,9 +104,10 @@ reco_status reco__state_hold(reco__state **out, reco__recommend *recommend, cons
     return RECO_OK;
 }
 
-/* --- refreshing --------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- refreshing --------------------------------------------------------------------------------------------------------------------------------- */
 
-static reco_status update_state(reco__recommend *recommend, reco__state *state, const reco_features_info *info, const reco_call *call, reco_error *err) {
+static reco_status update_state(reco__recommend *recommend, reco__state *state, const reco_features_info *info, const reco_call *call,
+                                reco_error *err) {
     reco_status status = reco__catalogue_follow(state->catalogue, call, err);
 
     if (status == RECO_NOT_FOUND) {
@@ -193,7 +197,7 @@ reco_status reco__state_follow(reco__recommend *recommend, reco__state *state, c
     return status == RECO_NOT_FOUND ? reco__fail(err, RECO_STALE, NULL, "the change log of records does not reach back to what is loaded") : status;
 }
 
-/* --- other moments ------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- other moments ------------------------------------------------------------------------------------------------------------------------------ */
 
 static reco__popularity *take_moment(reco__state *state, int64_t moment) {
     reco__popularity *found = NULL;
@@ -213,10 +217,12 @@ static reco__popularity *take_moment(reco__state *state, int64_t moment) {
     return found;
 }
 
-reco_status reco__state_moment(reco__popularity **out, reco__recommend *recommend, reco__state *state, int64_t moment, const reco_call *call, reco_error *err) {
+reco_status reco__state_moment(reco__popularity **out, reco__recommend *recommend, reco__state *state, int64_t moment, const reco_call *call,
+                               reco_error *err) {
     const reco__recommend_options *options = &recommend->options;
     reco__popularity *popularity = take_moment(state, moment);
-    reco_status status = popularity ? RECO_OK : reco__popularity_create(&popularity, options->settings, &options->rules->boards, options->features, err);
+    reco_status status =
+        popularity ? RECO_OK : reco__popularity_create(&popularity, options->settings, &options->rules->boards, options->features, err);
 
     if (status == RECO_OK) {
         status = refresh_popularity(recommend, popularity, state, moment, call, err);
@@ -239,7 +245,7 @@ void reco__state_moment_done(reco__state *state, reco__popularity *popularity) {
     reco__popularity_free(popularity);
 }
 
-/* --- the pool ----------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the pool ----------------------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status make_candidates(reco_candidates **out, reco__recommend *recommend, reco_error *err) {
     reco_candidates *c = reco__zalloc(sizeof(*c));
@@ -293,7 +299,7 @@ void reco__pool_give(reco__recommend *recommend, reco_candidates *c) {
     free_candidates(c);
 }
 
-/* --- open and close ----------------------------------------------------------------------------------------------------------------------------------- */
+/* --- open and close ----------------------------------------------------------------------------------------------------------------------------- */
 
 static void init_locks(reco__recommend *recommend) {
     pthread_condattr_t attributes;
@@ -342,7 +348,7 @@ void reco__recommend_close(reco__recommend *recommend) {
     reco__release(recommend);
 }
 
-/* --- metrics ------------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- metrics ------------------------------------------------------------------------------------------------------------------------------------ */
 
 static uint64_t read_counter(const atomic_uint_fast64_t *counter) { return atomic_load_explicit(counter, memory_order_relaxed); }
 
@@ -366,8 +372,9 @@ void reco__recommend_metrics(const reco__recommend *recommend, reco__metric_sink
 }
 
 static uint64_t candidates_bytes(const reco_candidates *c) {
-    return sizeof(*c) + c->mark_room * sizeof(*c->marks) + c->item_room * (sizeof(*c->items) + sizeof(*c->values)) + c->trace_room * 2 * sizeof(*c->trace_members) + c->heads.capacity +
-           c->share_room * 2 * sizeof(*c->shares) + c->winner_room * (2 * sizeof(*c->winners) + sizeof(*c->ranked)) + c->sum_room * sizeof(*c->sums);
+    return sizeof(*c) + c->mark_room * sizeof(*c->marks) + c->item_room * (sizeof(*c->items) + sizeof(*c->values)) +
+           c->trace_room * 2 * sizeof(*c->trace_members) + c->heads.capacity + c->share_room * 2 * sizeof(*c->shares) +
+           c->winner_room * (2 * sizeof(*c->winners) + sizeof(*c->ranked)) + c->sum_room * sizeof(*c->sums);
 }
 
 uint64_t reco__recommend_bytes(const reco__recommend *recommend) {

@@ -12,14 +12,14 @@
 typedef struct reco__recommend reco__recommend; /* SHARED */
 
 typedef struct reco__recommend_options {
-    const reco__settings *settings;   /* borrowed until close, like all below */
+    const reco__settings *settings; /* borrowed until close, like all below */
     const reco__learn_rules *rules;
     reco__features *features;
     reco__records *records;
-    uint32_t partitions;              /* of the stream */
-    uint32_t key_number;              /* signing key of recommendation ids */
+    uint32_t partitions; /* of the stream */
+    uint32_t key_number; /* signing key of recommendation ids */
     uint8_t key[16];
-    bool records_far;                 /* the change log is on another machine: it is followed by refresh, not by each answer */
+    bool records_far; /* the change log is on another machine: it is followed by refresh, not by each answer */
 } reco__recommend_options;
 
 /* Checks the plan (INVALID naming the setting), makes the application's stages. Loads nothing yet. */
@@ -27,22 +27,26 @@ reco_status reco__recommend_open(reco__recommend **out, const reco__recommend_op
 /* No other call may be under way. NULL is allowed. Answers handed out stay valid. */
 void reco__recommend_close(reco__recommend *recommend);
 
-/* `query`: already copied to its full size, strings checked by nobody yet. `partition`: that of the user. `behind`: min_position was not reached. *answer as in reco_recommend. */
-reco_status reco__recommend_ask(reco_answer **answer, reco__recommend *recommend, const reco_query *query, int64_t now_ms, uint32_t partition, int behind, const reco_call *call,
-                                reco_error *err);
-reco_status reco__recommend_popular(reco_answer **answer, reco__recommend *recommend, const reco_popular_query *query, int64_t now_ms, const reco_call *call, reco_error *err);
+/* `query`: already copied to its full size, strings checked by nobody yet. `partition`: that of the user. `behind`: min_position was not reached.
+ * *answer as in reco_recommend. */
+reco_status reco__recommend_ask(reco_answer **answer, reco__recommend *recommend, const reco_query *query, int64_t now_ms, uint32_t partition,
+                                int behind, const reco_call *call, reco_error *err);
+reco_status reco__recommend_popular(reco_answer **answer, reco__recommend *recommend, const reco_popular_query *query, int64_t now_ms,
+                                    const reco_call *call, reco_error *err);
 
-/* Follows the store: popularity sums, item documents of new numbers, the change log. Returns at once when another thread does it already (unless there is nothing yet to answer from), or,
- * without `force`, when it was done less than a second ago. By a background thread every second, or by answers themselves. */
+/* Follows the store: popularity sums, item documents of new numbers, the change log. Returns at once when another thread does it already (unless
+ * there is nothing yet to answer from), or, without `force`, when it was done less than a second ago. By a background thread every second, or by
+ * answers themselves. */
 reco_status reco__recommend_refresh(reco__recommend *recommend, bool force, const reco_call *call, reco_error *err);
 
-/* name{label="value"} and its value, for metrics and stats: candidates by source, filtered by reason, empty answers, fallbacks, failures and skips of stages, answers. */
+/* name{label="value"} and its value, for metrics and stats: candidates by source, filtered by reason, empty answers, fallbacks, failures and skips of
+ * stages, answers. */
 typedef void (*reco__metric_sink)(void *context, const char *name, const char *label, const char *value, uint64_t count);
 void reco__recommend_metrics(const reco__recommend *recommend, reco__metric_sink sink, void *context);
 /* Bytes held by the tables of this room. */
 uint64_t reco__recommend_bytes(const reco__recommend *recommend);
 
-/* --- answers --------------------------------------------------------------------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------------------------------------------------------------------------------ */
 
 void reco__answer_free(reco_answer *answer);
 /* The partition and position the answer reflects, for the engine, which makes the token of it; false for popular. */
@@ -52,14 +56,14 @@ reco_status reco__answer_set_position(reco_answer *answer, reco_str token, reco_
 /* As in reco_answer_json. */
 reco_status reco__answer_json(const char **text, size_t *size, reco_answer *answer, reco_error *err);
 
-/* --- recommendation ids ---------------------------------------------------------------------------------------------------------------------- */
+/* --- recommendation ids ------------------------------------------------------------------------------------------------------------------------- */
 
 /* What an id says. Strings are borrowed. */
 typedef struct reco__recommendation_id {
     uint32_t key_number;
-    uint64_t plan;        /* hash of the plan */
+    uint64_t plan; /* hash of the plan */
     uint64_t nonce;
-    int64_t time;         /* ms */
+    int64_t time; /* ms */
     reco_str scenario, model, variant;
 } reco__recommendation_id;
 /* Appends the text to `out`; failures stick there. */

@@ -1,8 +1,8 @@
 /* recommend/recommendation_id.c - what an answer is called, so that a click says by itself what it was a click on.
  *
- * Base64url without padding of: u8 version 1, varint key number, u64 hash of the plan, u64 nonce, varint milliseconds since 1970, then scenario, model and variant, each a varint size and
- * bytes; then, over all of that, the 8 bytes of its SipHash-2-4 under the namespace's key, little-endian. It is signed, not secret: whoever has one can read it, nobody without the key can
- * make one. It does not name the user. */
+ * Base64url without padding of: u8 version 1, varint key number, u64 hash of the plan, u64 nonce, varint milliseconds since 1970, then scenario,
+ * model and variant, each a varint size and bytes; then, over all of that, the 8 bytes of its SipHash-2-4 under the namespace's key, little-endian.
+ * It is signed, not secret: whoever has one can read it, nobody without the key can make one. It does not name the user. */
 #include "recommend/recommend.h"
 
 #define VERSION 1u
@@ -52,12 +52,14 @@ bool reco__recommendation_id_check(reco__recommendation_id *id, reco__buf *scrat
     reco__recommendation_id found;
 
     reco__buf_reset(scratch);
-    if (text.size == 0 || text.size > TEXT_MAX || !reco__base64_decode(scratch, text.data, text.size) || scratch->failed != RECO_OK || scratch->size <= TAG_SIZE) {
+    if (text.size == 0 || text.size > TEXT_MAX || !reco__base64_decode(scratch, text.data, text.size) || scratch->failed != RECO_OK ||
+        scratch->size <= TAG_SIZE) {
         return false;
     }
     size_t size = scratch->size - TAG_SIZE;
     reco__reader tag = reco__reader_of(scratch->data + size, TAG_SIZE), fields = reco__reader_of(scratch->data, size);
-    if (!same_tag(reco__read_u64(&tag), reco__siphash24(key, scratch->data, size)) || !read_fields(&found, &fields) || found.key_number != key_number) {
+    if (!same_tag(reco__read_u64(&tag), reco__siphash24(key, scratch->data, size)) || !read_fields(&found, &fields) ||
+        found.key_number != key_number) {
         return false;
     }
     if (id) {

@@ -1,4 +1,5 @@
-/* recommend/stages.c - stages of the application: which are registered (one of the library's few globals), and what they may see and do of a question (reco/plugin/stage.h). */
+/* recommend/stages.c - stages of the application: which are registered (one of the library's few globals), and what they may see and do of a question
+ * (reco/plugin/stage.h). */
 #include <pthread.h>
 
 #include "recommend/candidates.h"
@@ -26,7 +27,8 @@ static reco_status check(const reco_stage_backend *backend, reco_error *err) {
         return reco__fail(err, RECO_INVALID, "struct_size", "a table of at least %zu bytes is needed", sizeof(*backend));
     }
     if (backend->contract != RECO_STAGE_CONTRACT) {
-        return reco__fail(err, RECO_UNSUPPORTED, "contract", "version %u of the contract of stages, this library has %u", backend->contract, RECO_STAGE_CONTRACT);
+        return reco__fail(err, RECO_UNSUPPORTED, "contract", "version %u of the contract of stages, this library has %u", backend->contract,
+                          RECO_STAGE_CONTRACT);
     }
     if (backend->kind < RECO_STAGE_SOURCE || backend->kind > RECO_STAGE_ARRANGER) {
         return reco__fail(err, RECO_INVALID, "kind", "%u is no kind of stage", backend->kind);
@@ -40,7 +42,11 @@ static reco_status check(const reco_stage_backend *backend, reco_error *err) {
         }
     }
     if (!backend->create || !backend->destroy || !backend->run) {
-        return reco__fail(err, RECO_INVALID, !backend->create ? "create" : !backend->destroy ? "destroy" : "run", "stage %s lacks this function", backend->name);
+        return reco__fail(err, RECO_INVALID,
+                          !backend->create    ? "create"
+                          : !backend->destroy ? "destroy"
+                                              : "run",
+                          "stage %s lacks this function", backend->name);
     }
     return RECO_OK;
 }
@@ -82,7 +88,8 @@ bool reco__stage_find(reco_stage_backend *out, const char *name, size_t size) {
     return found != NULL;
 }
 
-/* --- the question --------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the question ---------------------------------------------------------------------------------------------------------------------------------
+ */
 
 reco_str reco_candidates_user(const reco_candidates *c) { return c->user; }
 reco_str reco_candidates_scenario(const reco_candidates *c) { return c->scenario; }
@@ -106,7 +113,8 @@ reco_status reco_candidates_recent(reco_recent *out, const reco_candidates *c, s
     return RECO_OK;
 }
 
-/* --- the candidates ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the candidates -------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static bool arranging(const reco_candidates *c) { return c->running == RECO_STAGE_ARRANGER; }
 
@@ -163,7 +171,8 @@ static reco_status reserve_places(reco_candidates *c, reco_error *err) {
 /* Whether a place that was noted, perhaps for another question, is still right. */
 static bool place_holds(const reco_candidates *c, uint32_t item) { return c->places[item] < c->count && c->items[c->places[item]] == item; }
 
-/* Where an item stands among the candidates; it is made one when it is none. Built-in sources note no places: the first that is missing has all of them noted. */
+/* Where an item stands among the candidates; it is made one when it is none. Built-in sources note no places: the first that is missing has all of
+ * them noted. */
 static reco_status find_place(size_t *place, reco_candidates *c, uint32_t item, reco_error *err) {
     reco_status status = reco__candidates_reserve_items(c, c->count + 1, err);
 

@@ -15,7 +15,8 @@ static bool name_before(const reco__ranked *a, const reco__ranked *b, reco__feat
     reco_str left = {NULL, 0}, right = {NULL, 0};
     uint64_t hash;
 
-    if (reco__features_item_name(&left, &hash, features, a->item) != RECO_OK || reco__features_item_name(&right, &hash, features, b->item) != RECO_OK) {
+    if (reco__features_item_name(&left, &hash, features, a->item) != RECO_OK ||
+        reco__features_item_name(&right, &hash, features, b->item) != RECO_OK) {
         return a->item < b->item;
     }
     return reco__str_compare(left, right) < 0;

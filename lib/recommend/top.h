@@ -6,7 +6,7 @@
 
 typedef struct reco__ranked {
     int64_t score;
-    uint64_t hash;  /* of the name, once a tie asked for it */
+    uint64_t hash; /* of the name, once a tie asked for it */
     uint32_t item;
     uint32_t place; /* the caller's */
     bool hashed;

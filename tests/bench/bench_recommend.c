@@ -2,12 +2,14 @@
  *
  *     bench_recommend [URL [ITEMS [ROUNDS [SPREAD]]]]        lmdb: (a temporary folder), 100000, 4000, 2
  *
- * State: every item has a full head, 128 open and 128 closed entries. Items live in clusters of 500; of the members of a row 7 in 10 are of its own cluster and 3 in 10 of all items; counts
- * fall like 1/rank, by chance, and are whole numbers of co-views (2,520 each). SPREAD clusters is how many a user's 50 recent items come from; 0: all items alike, which makes as many candidates as can
- * be. Popularity falls like 1/rank. Answers have 20 items with reasons.
+ * State: every item has a full head, 128 open and 128 closed entries. Items live in clusters of 500; of the members of a row 7 in 10 are of its own
+ * cluster and 3 in 10 of all items; counts fall like 1/rank, by chance, and are whole numbers of co-views (2,520 each). SPREAD clusters is how many a
+ * user's 50 recent items come from; 0: all items alike, which makes as many candidates as can be. Popularity falls like 1/rank. Answers have 20 items
+ * with reasons.
  *
- * Floor: the same heads in an LMDB table of their own, by item number; 50 mdb_get in one renewed transaction and every entry added to a dense array of 64-bit sums. No cell, no candidates, no
- * ranking, no names. Asks and floors take turns, each with a user of its own, so that neither warms the caches for the other. */
+ * Floor: the same heads in an LMDB table of their own, by item number; 50 mdb_get in one renewed transaction and every entry added to a dense array
+ * of 64-bit sums. No cell, no candidates, no ranking, no names. Asks and floors take turns, each with a user of its own, so that neither warms the
+ * caches for the other. */
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,11 +53,12 @@ static void must_lmdb(int code, const char *what) {
     }
 }
 
-/* --- the state ----------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the state ---------------------------------------------------------------------------------------------------------------------------------- */
 
 static uint32_t draw_member(bench *b, uint32_t item) {
     uint32_t cluster = item / CLUSTER * CLUSTER;
-    uint32_t member = reco__rand_below(&b->rand, 10) < 7 ? cluster + (uint32_t)reco__rand_below(&b->rand, CLUSTER) : (uint32_t)reco__rand_below(&b->rand, b->items);
+    uint32_t member =
+        reco__rand_below(&b->rand, 10) < 7 ? cluster + (uint32_t)reco__rand_below(&b->rand, CLUSTER) : (uint32_t)reco__rand_below(&b->rand, b->items);
     return member < b->items ? member : item;
 }
 
@@ -111,7 +114,8 @@ static void load_rows(bench *b) {
             draw_row(b, closed + (size_t)i * HALF, first + i, taken);
             draw_row(b, open + (size_t)i * HALF, first + i, taken);
         }
-        reco_add_group groups[2] = {{RECO_BOARD_COVIEW, 0, generation - 2, closed, (size_t)count * HALF}, {RECO_BOARD_COVIEW, 0, generation, open, (size_t)count * HALF}};
+        reco_add_group groups[2] = {{RECO_BOARD_COVIEW, 0, generation - 2, closed, (size_t)count * HALF},
+                                    {RECO_BOARD_COVIEW, 0, generation, open, (size_t)count * HALF}};
         reco_restore_piece piece = {.struct_size = sizeof(piece), .groups = groups, .group_count = 2};
         must(reco__features_restore(b->features, &piece, NULL, &err), "restore rows", &err);
     }
@@ -141,7 +145,8 @@ static void draw_recents(bench *b, uint32_t *recents) {
         bases[s] = (uint32_t)reco__rand_below(&b->rand, b->items / CLUSTER) * CLUSTER;
     }
     for (uint32_t i = 0; i < RECENTS;) {
-        recents[i] = b->spread > 0 ? bases[i % b->spread] + (uint32_t)reco__rand_below(&b->rand, CLUSTER) : (uint32_t)reco__rand_below(&b->rand, b->items);
+        recents[i] =
+            b->spread > 0 ? bases[i % b->spread] + (uint32_t)reco__rand_below(&b->rand, CLUSTER) : (uint32_t)reco__rand_below(&b->rand, b->items);
         bool fresh = true;
         for (uint32_t k = 0; k < i; k++) {
             fresh = fresh && recents[k] != recents[i];
@@ -166,10 +171,18 @@ static void load_users(bench *b, const reco_position *positions) {
         }
         reco__cell cell = {.last = b->now, .touches = touches, .touch_count = RECENTS, .session_count = 3};
         reco__cell_encode(&bytes[u], &cell);
-        puts[u] = (reco_cell_put){.user = user_name(names[u], sizeof(names[u]), u), .data = bytes[u].data, .size = bytes[u].size, .expires_at = reco__cell_expires(&cell, &b->rules)};
+        puts[u] = (reco_cell_put){.user = user_name(names[u], sizeof(names[u]), u),
+                                  .data = bytes[u].data,
+                                  .size = bytes[u].size,
+                                  .expires_at = reco__cell_expires(&cell, &b->rules)};
         partitions[u] = u % 4;
     }
-    reco_restore_piece piece = {.struct_size = sizeof(piece), .flags = RECO_RESTORE_LAST, .cells = puts, .cell_partitions = partitions, .cell_count = USERS, .positions = positions};
+    reco_restore_piece piece = {.struct_size = sizeof(piece),
+                                .flags = RECO_RESTORE_LAST,
+                                .cells = puts,
+                                .cell_partitions = partitions,
+                                .cell_count = USERS,
+                                .positions = positions};
     must(reco__features_restore(b->features, &piece, NULL, &err), "restore users", &err);
     for (uint32_t u = 0; u < USERS; u++) {
         reco__buf_dispose(&bytes[u]);
@@ -184,8 +197,15 @@ static void open_stores(bench *b, const char *folder) {
 
     snprintf(features_url, sizeof(features_url), memory ? "memory:" : "lmdb:%s", folder);
     snprintf(records_url, sizeof(records_url), memory ? "memory:" : "lmdb:%s", folder);
-    reco_features_options options = {.struct_size = sizeof(options), .partitions = 4, .url = features_url, .space = "bench", .fingerprint = reco__str_of("bench=1\n"), .rules = &b->rules.boards,
-                                     .max_items = b->settings.max_items, .max_users = b->settings.max_users, .map_size = b->settings.map_size};
+    reco_features_options options = {.struct_size = sizeof(options),
+                                     .partitions = 4,
+                                     .url = features_url,
+                                     .space = "bench",
+                                     .fingerprint = reco__str_of("bench=1\n"),
+                                     .rules = &b->rules.boards,
+                                     .max_items = b->settings.max_items,
+                                     .max_users = b->settings.max_users,
+                                     .map_size = b->settings.map_size};
     must(reco__features_open(&b->features, &options, NULL, &err), "open features", &err);
     reco_records_options known = {.struct_size = sizeof(known), .url = records_url, .space = "bench", .map_size = b->settings.map_size};
     must(reco__records_open(&b->records, &known, NULL, &err), "open records", &err);
@@ -195,8 +215,13 @@ static void make_rules(bench *b) {
     reco_board_rules *boards = &b->rules.boards;
 
     reco__settings_init(&b->settings);
-    *boards = (reco_board_rules){.struct_size = sizeof(*boards), .cut = 512, .head = HALF, .lateness = b->settings.lateness, .skew = b->settings.skew,
-                                 .length = {3600000, DAY, b->settings.coview_length}, .kept = {48, 60, 26}};
+    *boards = (reco_board_rules){.struct_size = sizeof(*boards),
+                                 .cut = 512,
+                                 .head = HALF,
+                                 .lateness = b->settings.lateness,
+                                 .skew = b->settings.skew,
+                                 .length = {3600000, DAY, b->settings.coview_length},
+                                 .kept = {48, 60, 26}};
     for (int i = 0; i < 26; i++) {
         boards->weight[i] = 1;
     }
@@ -229,7 +254,7 @@ static void make_state(bench *b, const char *folder) {
     must(reco__recommend_open(&b->recommend, &options, NULL, &err), "open recommend", &err);
 }
 
-/* --- the floor ----------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the floor ---------------------------------------------------------------------------------------------------------------------------------- */
 
 static void copy_head(void *context, size_t index, const void *data, size_t size) {
     bench *b = context;
@@ -297,7 +322,7 @@ static void run_floor(bench *b, const uint32_t *recents) {
     mdb_txn_reset(b->txn);
 }
 
-/* --- measuring ----------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- measuring ---------------------------------------------------------------------------------------------------------------------------------- */
 
 static int by_time(const void *a, const void *b) {
     int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
@@ -335,8 +360,10 @@ static void measure(bench *b, size_t rounds) {
         }
     }
     double ask = percentile(asks, rounds, 0.5), slow = percentile(asks, rounds, 0.99), floor = percentile(floors, rounds, 0.5);
-    printf("ask    p10 %7.1f us   p50 %7.1f us   p90 %7.1f us   p99 %7.1f us   (%.0f candidates)\n", percentile(asks, rounds, 0.1), ask, percentile(asks, rounds, 0.9), slow, (double)candidates / (double)rounds);
-    printf("floor  p10 %7.1f us   p50 %7.1f us   p90 %7.1f us   p99 %7.1f us\n", percentile(floors, rounds, 0.1), floor, percentile(floors, rounds, 0.9), percentile(floors, rounds, 0.99));
+    printf("ask    p10 %7.1f us   p50 %7.1f us   p90 %7.1f us   p99 %7.1f us   (%.0f candidates)\n", percentile(asks, rounds, 0.1), ask,
+           percentile(asks, rounds, 0.9), slow, (double)candidates / (double)rounds);
+    printf("floor  p10 %7.1f us   p50 %7.1f us   p90 %7.1f us   p99 %7.1f us\n", percentile(floors, rounds, 0.1), floor,
+           percentile(floors, rounds, 0.9), percentile(floors, rounds, 0.99));
     printf("ask / floor at p50 %.2f (goal 1.60)   ask p99 / p50 %.2f (goal 3.00)\n", ask / floor, slow / ask);
     reco__answer_free(answer);
     free(asks);
@@ -356,8 +383,9 @@ int main(int count, char **arguments) {
     int64_t begun = reco__monotonic_ns();
     make_state(&b, folder);
     make_floor(&b, folder);
-    printf("%s, %u items, full heads of %u + %u entries, %.0f bytes a head, %u recents from %u clusters (0: anywhere), limit 20, reasons; made in %.1f s\n", b.url, b.items, HALF, HALF,
-           (double)b.head_bytes / b.items, RECENTS, b.spread, (double)(reco__monotonic_ns() - begun) / 1e9);
+    printf("%s, %u items, full heads of %u + %u entries, %.0f bytes a head, %u recents from %u clusters (0: anywhere), limit 20, reasons; made in "
+           "%.1f s\n",
+           b.url, b.items, HALF, HALF, (double)b.head_bytes / b.items, RECENTS, b.spread, (double)(reco__monotonic_ns() - begun) / 1e9);
     for (int run = 0; run < 3; run++) {
         measure(&b, rounds);
     }

@@ -1,4 +1,5 @@
-/* recommend_fixture.h - a small world that is loaded into memory: stores and asked about: rows, popularity and cells by item index, whatever numbers the items get. */
+/* recommend_fixture.h - a small world that is loaded into memory: stores and asked about: rows, popularity and cells by item index, whatever numbers
+ * the items get. */
 #ifndef TEST_RECOMMEND_FIXTURE_H
 #define TEST_RECOMMEND_FIXTURE_H
 
@@ -59,8 +60,13 @@ TEST_UNUSED static uint32_t index_of(reco_str name) {
 /* Rules as the settings say; `now` lies in the middle of day 704 of generation 100. */
 TEST_UNUSED static void fixture_rules(fixture *f) {
     reco_board_rules *boards = &f->rules.boards;
-    *boards = (reco_board_rules){.struct_size = sizeof(*boards), .cut = f->settings.coview_cut, .head = f->settings.coview_head, .lateness = f->settings.lateness, .skew = f->settings.skew,
-                                 .length = {TEST_HOUR, TEST_DAY, 7 * TEST_DAY}, .kept = {f->settings.hours_kept, f->settings.days_kept, 26}};
+    *boards = (reco_board_rules){.struct_size = sizeof(*boards),
+                                 .cut = f->settings.coview_cut,
+                                 .head = f->settings.coview_head,
+                                 .lateness = f->settings.lateness,
+                                 .skew = f->settings.skew,
+                                 .length = {TEST_HOUR, TEST_DAY, 7 * TEST_DAY},
+                                 .kept = {f->settings.hours_kept, f->settings.days_kept, 26}};
     for (int i = 0; i < 26; i++) {
         boards->weight[i] = i == 0 ? 2 : 1;
     }
@@ -79,8 +85,15 @@ TEST_UNUSED static void fixture_open(fixture *f, const char *preset) {
     f->settings.max_items = 100000;
     f->settings.map_size = (uint64_t)256 << 20;
     fixture_rules(f);
-    reco_features_options options = {.struct_size = sizeof(options), .partitions = 2, .url = "memory:", .space = "test", .fingerprint = reco__str_of("test=1\n"), .rules = &f->rules.boards,
-                                     .max_items = f->settings.max_items, .max_users = 1000, .map_size = f->settings.map_size};
+    reco_features_options options = {.struct_size = sizeof(options),
+                                     .partitions = 2,
+                                     .url = "memory:",
+                                     .space = "test",
+                                     .fingerprint = reco__str_of("test=1\n"),
+                                     .rules = &f->rules.boards,
+                                     .max_items = f->settings.max_items,
+                                     .max_users = 1000,
+                                     .map_size = f->settings.map_size};
     test_ok(reco__features_open(&f->features, &options, NULL, &f->err), &f->err);
     reco_records_options known = {.struct_size = sizeof(known), .url = "memory:", .space = "test", .map_size = f->settings.map_size};
     test_ok(reco__records_open(&f->records, &known, NULL, &f->err), &f->err);
@@ -88,7 +101,8 @@ TEST_UNUSED static void fixture_open(fixture *f, const char *preset) {
 
 /* Opens the room; again, when settings were changed. */
 TEST_UNUSED static void fixture_start(fixture *f) {
-    reco__recommend_options options = {.settings = &f->settings, .rules = &f->rules, .features = f->features, .records = f->records, .partitions = 2, .key_number = 7};
+    reco__recommend_options options = {
+        .settings = &f->settings, .rules = &f->rules, .features = f->features, .records = f->records, .partitions = 2, .key_number = 7};
     memcpy(options.key, test_key, sizeof(options.key));
     reco__recommend_close(f->recommend);
     f->recommend = NULL;
@@ -134,12 +148,18 @@ TEST_UNUSED static size_t world_sums(reco_add *adds, const fixture *f, const wor
 
 TEST_UNUSED static void world_groups(fixture *f, world *w) {
     reco_add *adds = malloc((size_t)2 * (TEST_ITEMS + 1) * TEST_ITEMS * sizeof(*adds)), *at = adds;
-    struct { uint32_t board; int64_t generation; size_t count; } parts[4] = {
+    struct {
+        uint32_t board;
+        int64_t generation;
+        size_t count;
+    } parts[4] = {
         {RECO_BOARD_HOURS, f->now / TEST_HOUR, 0}, {RECO_BOARD_DAYS, f->now / TEST_DAY, 0}, {RECO_BOARD_COVIEW, 98, 0}, {RECO_BOARD_COVIEW, 100, 0}};
     reco_add_group groups[4];
     size_t made = 0;
     for (int i = 0; i < 4; i++) {
-        parts[i].count = i == 0 ? world_sums(at, f, w, w->hours) : i == 1 ? world_sums(at, f, w, w->days) : world_rows(at, f, w, i == 2 ? w->closed : w->open);
+        parts[i].count = i == 0   ? world_sums(at, f, w, w->hours)
+                         : i == 1 ? world_sums(at, f, w, w->days)
+                                  : world_rows(at, f, w, i == 2 ? w->closed : w->open);
         if (parts[i].count > 0) {
             groups[made++] = (reco_add_group){parts[i].board, 0, parts[i].generation, at, parts[i].count};
         }
@@ -168,13 +188,23 @@ TEST_UNUSED static void world_cells(fixture *f, const world *w) {
         for (uint32_t i = 0; i < user.hidden_count; i++) {
             user.hidden[i] = f->numbers[user.hidden[i]];
         }
-        reco__cell cell = {.last = user.last ? user.last : f->now, .touches = user.touches, .touch_count = user.touch_count, .session_count = user.session_count, .hidden = user.hidden,
+        reco__cell cell = {.last = user.last ? user.last : f->now,
+                           .touches = user.touches,
+                           .touch_count = user.touch_count,
+                           .session_count = user.session_count,
+                           .hidden = user.hidden,
                            .hidden_count = user.hidden_count};
         reco__cell_encode(&bytes[u], &cell);
-        puts[u] = (reco_cell_put){.user = user_name(names[u], u), .data = bytes[u].data, .size = bytes[u].size, .expires_at = reco__cell_expires(&cell, &f->rules)};
+        puts[u] = (reco_cell_put){
+            .user = user_name(names[u], u), .data = bytes[u].data, .size = bytes[u].size, .expires_at = reco__cell_expires(&cell, &f->rules)};
         partitions[u] = user_partition(u);
     }
-    reco_restore_piece piece = {.struct_size = sizeof(piece), .flags = RECO_RESTORE_LAST, .cells = puts, .cell_partitions = partitions, .cell_count = w->user_count, .positions = positions};
+    reco_restore_piece piece = {.struct_size = sizeof(piece),
+                                .flags = RECO_RESTORE_LAST,
+                                .cells = puts,
+                                .cell_partitions = partitions,
+                                .cell_count = w->user_count,
+                                .positions = positions};
     test_ok(reco__features_restore(f->features, &piece, NULL, &f->err), &f->err);
     for (uint32_t u = 0; u < w->user_count; u++) {
         reco__buf_dispose(&bytes[u]);
@@ -218,7 +248,12 @@ TEST_UNUSED static const reco_answer *ask_popular(fixture *f, reco_popular_query
 TEST_UNUSED static void put_item(fixture *f, uint32_t index, uint32_t flags, int64_t from, int64_t until, const char *category) {
     char room[16];
     reco_str categories[1] = {reco__str_of(category)};
-    reco_item item = {.item_id = item_name(room, index), .flags = flags, .available_from = from, .available_until = until, .categories = categories, .category_count = category ? 1 : 0};
+    reco_item item = {.item_id = item_name(room, index),
+                      .flags = flags,
+                      .available_from = from,
+                      .available_until = until,
+                      .categories = categories,
+                      .category_count = category ? 1 : 0};
     reco__buf document = {0};
     uint64_t sequence;
     reco__item_document(&document, &item);

@@ -19,7 +19,8 @@ static void small_world(world *w, const fixture *f) {
 
 static int64_t near(double value) { return (int64_t)(value + 0.5); }
 
-START_TEST(scores_by_hand) {
+START_TEST(scores_by_hand)
+{
     fixture f;
     world w;
     fixture_open(&f, "default");
@@ -39,7 +40,8 @@ START_TEST(scores_by_hand) {
     ck_assert_uint_eq(answer->count, 4);
     for (size_t i = 0; i < answer->count; i++) {
         uint32_t index = index_of(answer->items[i].item_id);
-        ck_assert_msg(llabs(answer->items[i].score - near(expected[index])) <= 1, "item %u: %lld, expected %lld", index, (long long)answer->items[i].score, (long long)near(expected[index]));
+        ck_assert_msg(llabs(answer->items[i].score - near(expected[index])) <= 1, "item %u: %lld, expected %lld", index,
+                      (long long)answer->items[i].score, (long long)near(expected[index]));
     }
     ck_assert_uint_eq(answer->flags, 0);
     ck_assert_uint_eq(answer->candidates, 4);
@@ -49,7 +51,8 @@ START_TEST(scores_by_hand) {
 }
 END_TEST
 
-START_TEST(reasons_name_what_was_seen) {
+START_TEST(reasons_name_what_was_seen)
+{
     fixture f;
     world w;
     fixture_open(&f, "default");
@@ -76,7 +79,8 @@ START_TEST(reasons_name_what_was_seen) {
 }
 END_TEST
 
-START_TEST(seen_and_hidden_stay_out) {
+START_TEST(seen_and_hidden_stay_out)
+{
     fixture f;
     world w;
     fixture_open(&f, "default");
@@ -93,7 +97,7 @@ START_TEST(seen_and_hidden_stay_out) {
     world_load(&f, &w, NULL);
     const reco_answer *answer = ask(&f, 0, (reco_query){.limit = 10});
     ck_assert_uint_eq(index_of(answer->items[0].item_id), 3);
-    ck_assert_uint_eq(answer->count, 4); /* 3, and 5, 6, 7 for being popular */
+    ck_assert_uint_eq(answer->count, 4);    /* 3, and 5, 6, 7 for being popular */
     ck_assert_uint_eq(answer->filtered, 3); /* 1, 2 and 4 came from rows */
     f.settings.filter_seen = 0;
     fixture_start(&f);
@@ -105,7 +109,8 @@ START_TEST(seen_and_hidden_stay_out) {
 END_TEST
 
 /* Item 1 is the best there is, 3 the next, then 4, then 2 only when 4 is out. */
-START_TEST(availability_follows_records) {
+START_TEST(availability_follows_records)
+{
     fixture f;
     world w;
     fixture_open(&f, "default");
@@ -135,7 +140,8 @@ START_TEST(availability_follows_records) {
 END_TEST
 
 /* An item gets its number after everything was loaded; its record was there before. */
-START_TEST(new_numbers_are_looked_up) {
+START_TEST(new_numbers_are_looked_up)
+{
     fixture f;
     world w;
     fixture_open(&f, "default");
@@ -153,7 +159,8 @@ START_TEST(new_numbers_are_looked_up) {
     reco_add_group group = {RECO_BOARD_COVIEW, 0, 100, adds, 2};
     reco_features_info info = {.struct_size = sizeof(info)};
     test_ok(reco__features_info(&info, f.features, NULL, &f.err), &f.err);
-    reco_batch batch = {.struct_size = sizeof(batch), .partition = 0, .epoch = info.epoch, .from = 10, .to = 11, .clock = f.now, .groups = &group, .group_count = 1};
+    reco_batch batch = {
+        .struct_size = sizeof(batch), .partition = 0, .epoch = info.epoch, .from = 10, .to = 11, .clock = f.now, .groups = &group, .group_count = 1};
     test_ok(reco__features_apply(f.features, &batch, NULL, &f.err), &f.err);
     const reco_answer *answer = ask(&f, 0, (reco_query){.limit = 1});
     ck_assert_uint_eq(answer->count, 1);
@@ -167,7 +174,8 @@ START_TEST(new_numbers_are_looked_up) {
 }
 END_TEST
 
-START_TEST(ties_go_by_the_hash_of_the_name) {
+START_TEST(ties_go_by_the_hash_of_the_name)
+{
     fixture f;
     world w = {.items = 40, .user_count = 1};
     uint32_t order[40];
@@ -202,7 +210,8 @@ START_TEST(ties_go_by_the_hash_of_the_name) {
 }
 END_TEST
 
-START_TEST(as_of_leaves_later_touches_out) {
+START_TEST(as_of_leaves_later_touches_out)
+{
     fixture f;
     world w;
     fixture_open(&f, "default");
@@ -220,7 +229,8 @@ START_TEST(as_of_leaves_later_touches_out) {
 }
 END_TEST
 
-START_TEST(unknown_users_get_what_is_popular) {
+START_TEST(unknown_users_get_what_is_popular)
+{
     fixture f;
     world w;
     fixture_open(&f, "default");
@@ -245,7 +255,8 @@ START_TEST(unknown_users_get_what_is_popular) {
 }
 END_TEST
 
-START_TEST(expired_cells_are_gone) {
+START_TEST(expired_cells_are_gone)
+{
     fixture f;
     world w;
     fixture_open(&f, "default");
@@ -262,7 +273,8 @@ START_TEST(expired_cells_are_gone) {
 END_TEST
 
 /* The preset: only the running session counts, rows by their maximum, what the session has is a candidate. */
-START_TEST(sessions_by_hand) {
+START_TEST(sessions_by_hand)
+{
     fixture f;
     world w;
     fixture_open(&f, "sessions");
@@ -300,7 +312,8 @@ START_TEST(sessions_by_hand) {
 }
 END_TEST
 
-START_TEST(popular_is_exact) {
+START_TEST(popular_is_exact)
+{
     fixture f;
     world w;
     fixture_open(&f, "default");
@@ -342,7 +355,8 @@ START_TEST(popular_is_exact) {
 END_TEST
 
 /* Hours pass: what leaves the window is subtracted, what is added to an open hour counts. */
-START_TEST(windows_move_with_the_clock) {
+START_TEST(windows_move_with_the_clock)
+{
     fixture f;
     world w;
     fixture_open(&f, "default");
@@ -360,7 +374,14 @@ START_TEST(windows_move_with_the_clock) {
         int64_t clock = f.now + hour * TEST_HOUR;
         for (uint32_t p = 0; p < 2; p++) {
             reco_add_group groups[2] = {{RECO_BOARD_HOURS, 0, clock / TEST_HOUR, &add, 1}, {RECO_BOARD_DAYS, 0, clock / TEST_DAY, &add, 1}};
-            reco_batch batch = {.struct_size = sizeof(batch), .partition = p, .epoch = info.epoch, .from = offsets[p], .to = offsets[p] + 1, .clock = clock, .groups = groups, .group_count = 2};
+            reco_batch batch = {.struct_size = sizeof(batch),
+                                .partition = p,
+                                .epoch = info.epoch,
+                                .from = offsets[p],
+                                .to = offsets[p] + 1,
+                                .clock = clock,
+                                .groups = groups,
+                                .group_count = 2};
             test_ok(reco__features_apply(f.features, &batch, NULL, &f.err), &f.err);
             offsets[p]++;
         }
@@ -378,15 +399,21 @@ START_TEST(windows_move_with_the_clock) {
 }
 END_TEST
 
-START_TEST(bad_questions_are_refused) {
+START_TEST(bad_questions_are_refused)
+{
     fixture f;
     world w;
     fixture_open(&f, "default");
     small_world(&w, &f);
     fixture_start(&f);
     world_load(&f, &w, NULL);
-    const struct { reco_query query; const char *field; } bad[] = {
-        {{.limit = f.settings.limit_max + 1}, "limit"}, {{.scenario = reco__str_of("a b")}, "scenario"}, {{.as_of = -1}, "as_of"}, {{.flags = 8}, "flags"}};
+    const struct {
+        reco_query query;
+        const char *field;
+    } bad[] = {{{.limit = f.settings.limit_max + 1}, "limit"},
+               {{.scenario = reco__str_of("a b")}, "scenario"},
+               {{.as_of = -1}, "as_of"},
+               {{.flags = 8}, "flags"}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         test_status(RECO_INVALID, ask_query(&f, 0, bad[i].query));
         ck_assert_str_eq(f.err.field, bad[i].field);
@@ -399,14 +426,22 @@ START_TEST(bad_questions_are_refused) {
 }
 END_TEST
 
-START_TEST(ids_are_signed) {
+START_TEST(ids_are_signed)
+{
     reco__buf text = {0}, scratch = {0};
-    reco__recommendation_id id = {.key_number = 7, .plan = 0x1122334455667788, .nonce = 42, .time = 1700000000123, .scenario = reco__str_of("home"), .model = reco__str_of("hybrid"),
-                                  .variant = reco__str_of("b")}, found;
+    reco__recommendation_id id = {.key_number = 7,
+                                  .plan = 0x1122334455667788,
+                                  .nonce = 42,
+                                  .time = 1700000000123,
+                                  .scenario = reco__str_of("home"),
+                                  .model = reco__str_of("hybrid"),
+                                  .variant = reco__str_of("b")},
+                            found;
     reco__recommendation_id_make(&text, &id, test_key);
     ck_assert_uint_eq(text.failed, RECO_OK);
     ck_assert(reco__recommendation_id_check(&found, &scratch, (reco_str){text.data, text.size}, 7, test_key));
-    ck_assert(found.plan == id.plan && found.nonce == 42 && found.time == id.time && reco__str_equal(found.scenario, id.scenario) && reco__str_equal(found.variant, id.variant));
+    ck_assert(found.plan == id.plan && found.nonce == 42 && found.time == id.time && reco__str_equal(found.scenario, id.scenario) &&
+              reco__str_equal(found.variant, id.variant));
     ck_assert(!reco__recommendation_id_check(NULL, &scratch, (reco_str){text.data, text.size}, 8, test_key));
     uint8_t other[16] = {0};
     ck_assert(!reco__recommendation_id_check(NULL, &scratch, (reco_str){text.data, text.size}, 7, other));
@@ -422,7 +457,8 @@ START_TEST(ids_are_signed) {
 }
 END_TEST
 
-START_TEST(json_is_as_promised) {
+START_TEST(json_is_as_promised)
+{
     fixture f;
     world w;
     const char *text;
@@ -440,7 +476,8 @@ START_TEST(json_is_as_promised) {
     reco__buf_dispose(&scratch);
     char expected[600];
     snprintf(expected, sizeof(expected),
-             "{\"recommendation_id\":\"%.*s\",\"scenario\":\"home\",\"model\":\"hybrid\",\"fallback\":false,\"behind\":false,\"degraded\":false,\"position\":\"p0.10\","
+             "{\"recommendation_id\":\"%.*s\",\"scenario\":\"home\",\"model\":\"hybrid\",\"fallback\":false,\"behind\":false,\"degraded\":false,"
+             "\"position\":\"p0.10\","
              "\"as_of\":\"1971-12-06T12:00:00.000Z\",\"items\":[{\"item_id\":\"item-2\",\"score\":1000000,\"rank\":1,"
              "\"reasons\":[{\"type\":\"coview\",\"source\":\"coview\",\"because\":\"item-0\",\"score\":1000000}]}]}",
              (int)f.answer->recommendation_id.size, f.answer->recommendation_id.data);
@@ -457,7 +494,8 @@ static void count_metric(void *context, const char *name, const char *label, con
     found[3] += strcmp(name, "reco_empty_answers_total") == 0 ? count : 0;
 }
 
-START_TEST(answers_are_counted) {
+START_TEST(answers_are_counted)
+{
     fixture f;
     world w;
     uint64_t found[4] = {0};

@@ -28,7 +28,8 @@ static reco_status whole_way(void *context, reco_error *err) {
     fixture *f = context;
     reco__recommend *recommend = NULL;
     reco_answer *answer = NULL;
-    reco__recommend_options options = {.settings = &f->settings, .rules = &f->rules, .features = f->features, .records = f->records, .partitions = 2, .key_number = 1};
+    reco__recommend_options options = {
+        .settings = &f->settings, .rules = &f->rules, .features = f->features, .records = f->records, .partitions = 2, .key_number = 1};
     reco_query query = {.struct_size = sizeof(query), .user_id = reco__str_of("user-0"), .limit = 15};
     reco_popular_query popular = {.struct_size = sizeof(popular), .window = 2 * TEST_HOUR, .category = reco__str_of("comedy")};
     const char *text;
@@ -58,7 +59,8 @@ static reco_status whole_way(void *context, reco_error *err) {
     return status;
 }
 
-START_TEST(every_allocation) {
+START_TEST(every_allocation)
+{
     static world w;
     fixture f;
     test_memory_install();
@@ -76,7 +78,8 @@ START_TEST(every_allocation) {
 END_TEST
 
 /* In steady state a question allocates nothing. */
-START_TEST(no_allocation_in_steady_state) {
+START_TEST(no_allocation_in_steady_state)
+{
     static world w;
     fixture f;
     test_memory_install();
@@ -122,10 +125,11 @@ static void check_once(fixture *f, const char *point, reco_status status) {
     }
 }
 
-START_TEST(every_door) {
+START_TEST(every_door)
+{
     static world w;
-    static const char *const points[] = {"features.info", "features.find_items", "features.load", "features.positions", "features.heads", "features.row", "features.generations",
-                                         "records.scan", "records.changes"};
+    static const char *const points[] = {"features.info", "features.find_items",  "features.load", "features.positions", "features.heads",
+                                         "features.row",  "features.generations", "records.scan",  "records.changes"};
     fixture f;
     fixture_open(&f, "default");
     make_world(&f, &w);
@@ -139,7 +143,8 @@ START_TEST(every_door) {
 END_TEST
 
 /* What was learned is replaced between two questions: other numbers, another epoch. */
-START_TEST(another_epoch) {
+START_TEST(another_epoch)
+{
     static world w;
     fixture f;
     uint32_t order[TEST_ITEMS];

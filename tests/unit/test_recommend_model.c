@@ -1,4 +1,5 @@
-/* test_recommend_model.c - random worlds against a plain model of the formula, and against themselves under other numbers and by the other road through the plan. */
+/* test_recommend_model.c - random worlds against a plain model of the formula, and against themselves under other numbers and by the other road
+ * through the plan. */
 #include "recommend_fixture.h"
 #include <reco/plugin/stage.h>
 
@@ -54,7 +55,7 @@ static void random_settings(reco__settings *settings, reco__rand *rand) {
     settings->popular_candidates = (uint32_t)reco__rand_below(rand, 20);
 }
 
-/* --- the model ------------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- the model ---------------------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct expected {
     bool candidate[TEST_ITEMS];
@@ -62,7 +63,9 @@ typedef struct expected {
     bool fallback;
 } expected;
 
-static int64_t merged(const fixture *f, const world *w, uint32_t i, uint32_t j) { return f->rules.boards.weight[0] * w->open[i][j] + f->rules.boards.weight[1] * w->closed[i][j]; }
+static int64_t merged(const fixture *f, const world *w, uint32_t i, uint32_t j) {
+    return f->rules.boards.weight[0] * w->open[i][j] + f->rules.boards.weight[1] * w->closed[i][j];
+}
 
 static double norm_of(const fixture *f, const world *w, uint32_t i) {
     double sum = 0, most = 0;
@@ -115,7 +118,8 @@ static void model(expected *e, const fixture *f, const world *w, const struct wo
 
     memset(e, 0, sizeof(*e));
     for (size_t k = 0; k < count; k++) {
-        double rank = f->settings.recency == RECO__RECENCY_EXP ? exp(-(double)k / f->settings.recency_value) : pow(f->settings.recency_value, (double)k);
+        double rank =
+            f->settings.recency == RECO__RECENCY_EXP ? exp(-(double)k / f->settings.recency_value) : pow(f->settings.recency_value, (double)k);
         for (uint32_t j = 0; j < w->items; j++) {
             if (merged(f, w, sources[k], j) > 0) {
                 coview[j] += rank * (double)merged(f, w, sources[k], j) / norm_of(f, w, sources[k]);
@@ -143,12 +147,13 @@ static void model(expected *e, const fixture *f, const world *w, const struct wo
     for (uint32_t j = 0; j < w->items; j++) {
         e->candidate[j] |= w->days[j] > 0;
         double part = most > 0 ? popular[j] / most : 0;
-        e->score[j] = 1e6 * ((best > 0 ? coview[j] / best : 0) * f->settings.weight_coview + part * (e->fallback ? 1 : f->settings.weight_popular) + revisit[j]);
+        e->score[j] = 1e6 * ((best > 0 ? coview[j] / best : 0) * f->settings.weight_coview + part * (e->fallback ? 1 : f->settings.weight_popular) +
+                             revisit[j]);
     }
     drop_known(e, f, user);
 }
 
-/* --- comparing ------------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- comparing ---------------------------------------------------------------------------------------------------------------------------------- */
 
 static void compare(const reco_answer *answer, const expected *e, const world *w) {
     bool answered[TEST_ITEMS] = {false};
@@ -159,7 +164,8 @@ static void compare(const reco_answer *answer, const expected *e, const world *w
         answered[index] = true;
         /* three parts are rounded, popularity is kept in 24 bits, and values in units of 2^-29 of their bound */
         double off = fabs((double)answer->items[i].score - e->score[index]);
-        ck_assert_msg(off <= 3 + e->score[index] * 1e-6, "item %u: %lld, the model has %.2f", index, (long long)answer->items[i].score, e->score[index]);
+        ck_assert_msg(off <= 3 + e->score[index] * 1e-6, "item %u: %lld, the model has %.2f", index, (long long)answer->items[i].score,
+                      e->score[index]);
         ck_assert(i == 0 || answer->items[i].score <= answer->items[i - 1].score);
     }
     ck_assert_int_eq((answer->flags & RECO_ANSWER_FALLBACK) != 0, e->fallback);
@@ -186,7 +192,8 @@ static void same_answer(const reco_answer *a, const reco_answer *b) {
         ck_assert_uint_eq(a->items[i].reason_count, b->items[i].reason_count);
         for (uint32_t r = 0; r < a->items[i].reason_count; r++) {
             const reco_reason *left = &a->items[i].reasons[r], *right = &b->items[i].reasons[r];
-            ck_assert(left->kind == right->kind && left->score == right->score && reco__str_equal(left->because, right->because) && reco__str_equal(left->source, right->source));
+            ck_assert(left->kind == right->kind && left->score == right->score && reco__str_equal(left->because, right->because) &&
+                      reco__str_equal(left->source, right->source));
         }
     }
 }
@@ -210,13 +217,15 @@ static reco_status nothing_run(reco_stage *stage, reco_candidates *candidates, c
     return RECO_OK;
 }
 
-START_TEST(random_worlds) {
+START_TEST(random_worlds)
+{
     static world w;
     fixture f;
     reco__rand rand;
     uint32_t order[TEST_ITEMS];
     uint64_t reasons = 0, others = 0, items = 0;
-    const reco_stage_backend nothing = {sizeof(nothing), RECO_STAGE_CONTRACT, RECO_STAGE_RANKER, 0, "nothing", nothing_create, nothing_destroy, nothing_run};
+    const reco_stage_backend nothing = {sizeof(nothing), RECO_STAGE_CONTRACT, RECO_STAGE_RANKER, 0,
+                                        "nothing",       nothing_create,      nothing_destroy,   nothing_run};
 
     fixture_open(&f, "default");
     f.settings.limit_max = TEST_ITEMS;

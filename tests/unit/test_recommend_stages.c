@@ -105,9 +105,11 @@ static reco_status outlast(reco_stage *stage, reco_candidates *c, const reco_cal
     return finish(err);
 }
 
-#define STAGE(kind, name, run) {sizeof(reco_stage_backend), RECO_STAGE_CONTRACT, kind, 0, name, make, destroy, run}
-static const reco_stage_backend stages[] = {STAGE(RECO_STAGE_SOURCE, "adds", add_some), STAGE(RECO_STAGE_FILTER, "drops", drop_four), STAGE(RECO_STAGE_RANKER, "raises", raise_three),
-                                            STAGE(RECO_STAGE_ARRANGER, "turns", turn_around), STAGE(RECO_STAGE_SOURCE, "outlasts", outlast)};
+#define STAGE(kind, name, run)                                                                                                                       \
+    { sizeof(reco_stage_backend), RECO_STAGE_CONTRACT, kind, 0, name, make, destroy, run }
+static const reco_stage_backend stages[] = {STAGE(RECO_STAGE_SOURCE, "adds", add_some), STAGE(RECO_STAGE_FILTER, "drops", drop_four),
+                                            STAGE(RECO_STAGE_RANKER, "raises", raise_three), STAGE(RECO_STAGE_ARRANGER, "turns", turn_around),
+                                            STAGE(RECO_STAGE_SOURCE, "outlasts", outlast)};
 
 static void open_world(fixture *f, const char *names) {
     static world w;
@@ -133,7 +135,8 @@ static void open_world(fixture *f, const char *names) {
 
 static const reco_answer *ask_seeded(fixture *f) { return ask(f, 0, (reco_query){.limit = 10, .seed = 99}); }
 
-START_TEST(a_source_adds) {
+START_TEST(a_source_adds)
+{
     fixture f;
     open_world(&f, " adds{\"by\":[2,{\"a\":\"}\\\"\"}]} ");
     ck_assert_str_eq(told.options, "{\"by\":[2,{\"a\":\"}\\\"\"}]}");
@@ -151,7 +154,8 @@ START_TEST(a_source_adds) {
 }
 END_TEST
 
-START_TEST(a_filter_drops) {
+START_TEST(a_filter_drops)
+{
     fixture f;
     open_world(&f, "drops");
     const reco_answer *answer = ask_seeded(&f);
@@ -161,7 +165,8 @@ START_TEST(a_filter_drops) {
 }
 END_TEST
 
-START_TEST(a_ranker_changes_scores) {
+START_TEST(a_ranker_changes_scores)
+{
     fixture f;
     open_world(&f, "raises");
     const reco_answer *answer = ask_seeded(&f);
@@ -173,7 +178,8 @@ START_TEST(a_ranker_changes_scores) {
 }
 END_TEST
 
-START_TEST(an_arranger_changes_the_order) {
+START_TEST(an_arranger_changes_the_order)
+{
     fixture f;
     open_world(&f, "turns");
     const reco_answer *answer = ask_seeded(&f);
@@ -187,7 +193,8 @@ START_TEST(an_arranger_changes_the_order) {
 }
 END_TEST
 
-START_TEST(all_together) {
+START_TEST(all_together)
+{
     fixture f;
     open_world(&f, "turns, raises,drops ,adds");
     const reco_answer *answer = ask_seeded(&f);
@@ -198,7 +205,8 @@ START_TEST(all_together) {
 }
 END_TEST
 
-START_TEST(failures_mean_what_is_promised) {
+START_TEST(failures_mean_what_is_promised)
+{
     fixture f;
     told.text = NULL;
     open_world(&f, "adds");
@@ -250,7 +258,8 @@ static void count_failures(void *context, const char *name, const char *label, c
 }
 
 /* The co-view source cannot read its heads: what is popular is left, and the answer says so. */
-START_TEST(a_built_in_source_may_fail) {
+START_TEST(a_built_in_source_may_fail)
+{
     fixture f;
     uint64_t found[2] = {0};
     open_world(&f, "");
@@ -269,11 +278,16 @@ START_TEST(a_built_in_source_may_fail) {
 }
 END_TEST
 
-START_TEST(plans_are_checked_at_open) {
+START_TEST(plans_are_checked_at_open)
+{
     fixture f;
     reco__recommend *recommend = NULL;
-    const struct { const char *stages, *text; } bad[] = {
-        {"adds,missing", "no stage missing is registered"}, {"adds,adds", "adds takes part already"}, {"adds{\"by\":2", "the options of adds do not end"}, {"{}", "no stage  is registered"}};
+    const struct {
+        const char *stages, *text;
+    } bad[] = {{"adds,missing", "no stage missing is registered"},
+               {"adds,adds", "adds takes part already"},
+               {"adds{\"by\":2", "the options of adds do not end"},
+               {"{}", "no stage  is registered"}};
     open_world(&f, "");
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         reco__recommend_options options = {.settings = &f.settings, .rules = &f.rules, .features = f.features, .records = f.records, .partitions = 2};
@@ -287,15 +301,19 @@ START_TEST(plans_are_checked_at_open) {
 }
 END_TEST
 
-START_TEST(tables_are_checked) {
+START_TEST(tables_are_checked)
+{
     reco_error err = RECO_ERROR_INIT;
-    const struct { reco_stage_backend table; reco_status status; const char *field; } bad[] = {
-        {{sizeof(reco_stage_backend) - 1, RECO_STAGE_CONTRACT, 1, 0, "x", make, destroy, add_some}, RECO_INVALID, "struct_size"},
-        {{sizeof(reco_stage_backend), 99, 1, 0, "x", make, destroy, add_some}, RECO_UNSUPPORTED, "contract"},
-        {{sizeof(reco_stage_backend), RECO_STAGE_CONTRACT, 5, 0, "x", make, destroy, add_some}, RECO_INVALID, "kind"},
-        {{sizeof(reco_stage_backend), RECO_STAGE_CONTRACT, 1, 0, "a b", make, destroy, add_some}, RECO_INVALID, "name"},
-        {{sizeof(reco_stage_backend), RECO_STAGE_CONTRACT, 1, 0, "coview", make, destroy, add_some}, RECO_CONFLICT, "name"},
-        {{sizeof(reco_stage_backend), RECO_STAGE_CONTRACT, 1, 0, "x", make, destroy, NULL}, RECO_INVALID, "run"}};
+    const struct {
+        reco_stage_backend table;
+        reco_status status;
+        const char *field;
+    } bad[] = {{{sizeof(reco_stage_backend) - 1, RECO_STAGE_CONTRACT, 1, 0, "x", make, destroy, add_some}, RECO_INVALID, "struct_size"},
+               {{sizeof(reco_stage_backend), 99, 1, 0, "x", make, destroy, add_some}, RECO_UNSUPPORTED, "contract"},
+               {{sizeof(reco_stage_backend), RECO_STAGE_CONTRACT, 5, 0, "x", make, destroy, add_some}, RECO_INVALID, "kind"},
+               {{sizeof(reco_stage_backend), RECO_STAGE_CONTRACT, 1, 0, "a b", make, destroy, add_some}, RECO_INVALID, "name"},
+               {{sizeof(reco_stage_backend), RECO_STAGE_CONTRACT, 1, 0, "coview", make, destroy, add_some}, RECO_CONFLICT, "name"},
+               {{sizeof(reco_stage_backend), RECO_STAGE_CONTRACT, 1, 0, "x", make, destroy, NULL}, RECO_INVALID, "run"}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         test_status(bad[i].status, reco_register_stage(&bad[i].table, &err));
         ck_assert_str_eq(err.field, bad[i].field);
@@ -305,7 +323,8 @@ START_TEST(tables_are_checked) {
 END_TEST
 
 /* Past the deadline sources are skipped, and the answer says so; a question that is cancelled is over. */
-START_TEST(deadlines_skip_sources) {
+START_TEST(deadlines_skip_sources)
+{
     fixture f;
     uint64_t found[2] = {0};
     open_world(&f, "outlasts,adds");

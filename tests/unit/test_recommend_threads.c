@@ -38,7 +38,8 @@ static void *asker(void *context) {
         reco_query query = {.struct_size = sizeof(query), .user_id = user_name(room, user), .limit = 10};
         reco_popular_query popular = {.struct_size = sizeof(popular), .limit = 5};
         query.as_of = user == 3 ? shared.f.now - TEST_DAY : 0;
-        note(reco__recommend_ask(&answer, shared.f.recommend, &query, shared.f.now, user_partition(user), 0, NULL, &err) == RECO_OK && answer->count == 10 && reasons_add_up(answer));
+        note(reco__recommend_ask(&answer, shared.f.recommend, &query, shared.f.now, user_partition(user), 0, NULL, &err) == RECO_OK &&
+             answer->count == 10 && reasons_add_up(answer));
         for (size_t i = 0; i < answer->count; i++) {
             note(index_of(answer->items[i].item_id) != 11); /* hidden from the first moment on */
         }
@@ -82,16 +83,26 @@ static void disturb(uint64_t epoch, int64_t *offset, int round) {
     fixture *f = &shared.f;
     reco_add add = {0, f->numbers[10 + round % 30], 1}, pair = {f->numbers[round % 10], f->numbers[10 + round % 30], UNIT};
     int64_t clock = f->now + round * TEST_HOUR / 4;
-    reco_add_group groups[3] = {{RECO_BOARD_HOURS, 0, clock / TEST_HOUR, &add, 1}, {RECO_BOARD_DAYS, 0, clock / TEST_DAY, &add, 1}, {RECO_BOARD_COVIEW, 0, clock / (7 * TEST_DAY), &pair, 1}};
+    reco_add_group groups[3] = {{RECO_BOARD_HOURS, 0, clock / TEST_HOUR, &add, 1},
+                                {RECO_BOARD_DAYS, 0, clock / TEST_DAY, &add, 1},
+                                {RECO_BOARD_COVIEW, 0, clock / (7 * TEST_DAY), &pair, 1}};
     for (uint32_t p = 0; p < 2; p++) {
-        reco_batch batch = {.struct_size = sizeof(batch), .partition = p, .epoch = epoch, .from = offset[p], .to = offset[p] + 1, .clock = clock, .groups = groups, .group_count = 3};
+        reco_batch batch = {.struct_size = sizeof(batch),
+                            .partition = p,
+                            .epoch = epoch,
+                            .from = offset[p],
+                            .to = offset[p] + 1,
+                            .clock = clock,
+                            .groups = groups,
+                            .group_count = 3};
         test_ok(reco__features_apply(f->features, &batch, NULL, &f->err), &f->err);
         offset[p]++;
     }
     put_item(f, 12 + (uint32_t)round % 5, round % 2 ? RECO_ITEM_HIDDEN : 0, 0, 0, round % 3 ? "comedy" : NULL);
 }
 
-START_TEST(everything_at_once) {
+START_TEST(everything_at_once)
+{
     pthread_t threads[ASKERS + 1];
     reco_features_info info = {.struct_size = sizeof(info)};
     int64_t offsets[2] = {10, 20};

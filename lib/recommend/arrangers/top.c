@@ -1,6 +1,7 @@
 /* recommend/arrangers/top.c - the best, in order: by score, then by the hash of the name, then by the name.
  *
- * A candidate is scored only when its value says that it can still be among the best (see rankers/hybrid.c); `least` is the smallest mark that can. */
+ * A candidate is scored only when its value says that it can still be among the best (see rankers/hybrid.c); `least` is the smallest mark that can.
+ */
 #include "recommend/candidates.h"
 
 static uint32_t least_mark(const reco_candidates *c, int64_t worst) {
@@ -35,7 +36,8 @@ static void select_by_value(reco__top *top, const reco_candidates *c) {
             offer_value(top, c, i);
         }
     }
-    for (size_t i = reco__candidates_next(c->values, 0, c->count, least); i < c->count; i = reco__candidates_next(c->values, i + 1, c->count, least)) {
+    for (size_t i = reco__candidates_next(c->values, 0, c->count, least); i < c->count;
+         i = reco__candidates_next(c->values, i + 1, c->count, least)) {
         if (!(c->values[i] & RECO__MARK_REVISIT)) {
             offer_value(top, c, i);
             least = reco__top_full(top) ? least_mark(c, top->entries[0].score) : 0;

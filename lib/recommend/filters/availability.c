@@ -1,5 +1,5 @@
-/* recommend/filters/availability.c - drops what records say is hidden or not available at the moment asked about. Costs nothing while no item is restricted. Items so new that records were
- * not asked yet count as available here; the arranger asks before one of them gets into an answer. */
+/* recommend/filters/availability.c - drops what records say is hidden or not available at the moment asked about. Costs nothing while no item is
+ * restricted. Items so new that records were not asked yet count as available here; the arranger asks before one of them gets into an answer. */
 #include "recommend/candidates.h"
 
 static bool restricted(const reco_candidates *c, uint32_t item) {

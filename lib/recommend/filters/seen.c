@@ -1,4 +1,5 @@
-/* recommend/filters/seen.c - drops what the user has touched, and what the user has hidden. A cell has few items, so they are looked up among the candidates and not the other way round. */
+/* recommend/filters/seen.c - drops what the user has touched, and what the user has hidden. A cell has few items, so they are looked up among the
+ * candidates and not the other way round. */
 #include "recommend/candidates.h"
 
 static void drop(reco_candidates *c, uint32_t item) {

@@ -2,11 +2,12 @@
  *
  *     weight_coview x coview / best coview  +  weight_popular x popularity  +  revisit / place in the session          in micro-units
  *
- * coview: its value times max(popularity by days, 1) ^ -popularity_power; the best one is that of the candidates that were not dropped. popularity: 1 for the most popular item there is. When
- * nothing personal is left, popularity is all and weighs 1: the fallback.
+ * coview: its value times max(popularity by days, 1) ^ -popularity_power; the best one is that of the candidates that were not dropped. popularity: 1
+ * for the most popular item there is. When nothing personal is left, popularity is all and weighs 1: the fallback.
  *
- * Without stages of the application nobody needs the score of every candidate: here only the best co-view is found, and the arranger scores those that can still be among the best. Damping
- * only ever lowers, so the undamped value is a bound, and most candidates are passed over without looking at their popularity.
+ * Without stages of the application nobody needs the score of every candidate: here only the best co-view is found, and the arranger scores those
+ * that can still be among the best. Damping only ever lowers, so the undamped value is a bound, and most candidates are passed over without looking
+ * at their popularity.
  */
 #include "recommend/candidates.h"
 
@@ -47,7 +48,8 @@ static double find_best(const reco_candidates *c) {
     double best = 0;
     uint32_t least = 1u << RECO__MARK_FLAGS;
 
-    for (size_t i = reco__candidates_next(c->values, 0, c->count, least); i < c->count; i = reco__candidates_next(c->values, i + 1, c->count, least)) {
+    for (size_t i = reco__candidates_next(c->values, 0, c->count, least); i < c->count;
+         i = reco__candidates_next(c->values, i + 1, c->count, least)) {
         double value = c->values[i] & RECO__MARK_DROPPED ? 0 : damped(c, i);
         if (value > best) {
             best = value;

@@ -5,12 +5,14 @@
  *     w_k x sum_j / norm      w_k: the weight of the rank; sum_j: weight[0] x (sum in the open head) + (sum in the closed one);
  *                             norm: the row's sum to a power, or the largest sum_j of the row
  *
- * in units chosen so that all additions together stay below 2^29: the sum of w_k x row sum / norm over the recent items bounds whatever can come together. Each addition is rounded down
- * on its own and only integers are added, so neither the order of additions nor the numbers of items can make a difference, and what an item owes to each recent one is known exactly.
+ * in units chosen so that all additions together stay below 2^29: the sum of w_k x row sum / norm over the recent items bounds whatever can come
+ * together. Each addition is rounded down on its own and only integers are added, so neither the order of additions nor the numbers of items can make
+ * a difference, and what an item owes to each recent one is known exactly.
  *
- * This is where most of an answer's time goes: some ten thousand entries in bytes of varying length. Heads are copied out of the store one after the other; then two lists are walked side
- * by side, because where an entry begins is known only when the one before was read, and two such chains keep the processor twice as busy. Each entry's share goes into a trace first, and
- * its mark is fetched meanwhile; then the trace is added to the marks. The trace stays, so that explaining an answer need not decode anything again.
+ * This is where most of an answer's time goes: some ten thousand entries in bytes of varying length. Heads are copied out of the store one after the
+ * other; then two lists are walked side by side, because where an entry begins is known only when the one before was read, and two such chains keep
+ * the processor twice as busy. Each entry's share goes into a trace first, and its mark is fetched meanwhile; then the trace is added to the marks.
+ * The trace stays, so that explaining an answer need not decode anything again.
  */
 #include <math.h>
 
@@ -23,7 +25,7 @@
 
 __extension__ typedef unsigned __int128 u128;
 
-/* --- fetching --------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- fetching ----------------------------------------------------------------------------------------------------------------------------------- */
 
 static void take_head(void *context, size_t index, const void *data, size_t size) {
     reco_candidates *c = context;
@@ -90,16 +92,18 @@ static reco_status fetch(reco_candidates *c, const reco_call *call, reco_error *
     return status == RECO_OK ? reco__buf_status(&c->heads, err) : status;
 }
 
-/* --- factors ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- factors ------------------------------------------------------------------------------------------------------------------------------------ */
 
 /* The largest weight x open + closed of a member. */
 static double row_maximum(const reco_candidates *c, const reco__head_copy *copy, int64_t weight) {
-    reco__packed open = reco__packed_of(c->heads.data + copy->open_at, copy->open_size), closed = reco__packed_of(c->heads.data + copy->closed_at, copy->closed_size);
+    reco__packed open = reco__packed_of(c->heads.data + copy->open_at, copy->open_size),
+                 closed = reco__packed_of(c->heads.data + copy->closed_at, copy->closed_size);
     bool has_open = reco__packed_next(&open), has_closed = reco__packed_next(&closed);
     double most = 0;
 
     while (has_open || has_closed) {
-        bool take_open = has_open && (!has_closed || open.member <= closed.member), take_closed = has_closed && (!has_open || closed.member <= open.member);
+        bool take_open = has_open && (!has_closed || open.member <= closed.member),
+             take_closed = has_closed && (!has_open || closed.member <= open.member);
         double sum = (take_open ? (double)open.sum * (double)weight : 0) + (take_closed ? (double)closed.sum : 0);
         most = sum > most ? sum : most;
         has_open = take_open ? reco__packed_next(&open) : has_open;
@@ -128,7 +132,8 @@ static void add_list(reco_candidates *c, uint32_t k, size_t at, size_t size, uin
     const uint8_t *bytes = (const uint8_t *)c->heads.data + at;
 
     if (count > 0 && factor >= 1) {
-        c->lists[c->list_count++] = (reco__list){.at = bytes, .end = bytes + size, .count = count, .source = k, .factor = factor < 0x1p60 ? (uint64_t)factor : UINT64_C(1) << 60};
+        c->lists[c->list_count++] = (reco__list){
+            .at = bytes, .end = bytes + size, .count = count, .source = k, .factor = factor < 0x1p60 ? (uint64_t)factor : UINT64_C(1) << 60};
     }
 }
 
@@ -157,7 +162,7 @@ static void plan_lists(reco_candidates *c, size_t *entries) {
     }
 }
 
-/* --- walking ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- walking ------------------------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct walk {
     uint32_t *marks;
@@ -197,9 +202,10 @@ typedef struct lane {
     uint32_t count;             /* entries that are left */
 } lane;
 
-/* Reads entry i into the trace and asks for its mark, which is needed soon. At least ENTRY bytes can be read. Returns the place after it, NULL when the bytes are bad. */
-static inline __attribute__((always_inline)) const uint8_t *step(const uint32_t *marks, const uint8_t *at, const uint8_t *end, uint64_t factor, uint32_t *members, uint32_t *values,
-                                                                uint32_t i) {
+/* Reads entry i into the trace and asks for its mark, which is needed soon. At least ENTRY bytes can be read. Returns the place after it, NULL when
+ * the bytes are bad. */
+static inline __attribute__((always_inline)) const uint8_t *step(const uint32_t *marks, const uint8_t *at, const uint8_t *end, uint64_t factor,
+                                                                 uint32_t *members, uint32_t *values, uint32_t i) {
     uint32_t member = reco__packed_u32(at), bytes = reco__packed_u32(at + 4), stop = ~bytes & 0x80808080u;
 
     members[i] = member;
@@ -281,7 +287,12 @@ static void walk_rest(walk *w, lane *l, uint32_t steps) {
 }
 
 static void begin_lane(lane *l, const reco_candidates *c, const reco__list *list) {
-    *l = (lane){.at = list->at, .end = list->end, .factor = list->factor, .members = c->trace_members + list->trace, .values = c->trace_values + list->trace, .count = list->count};
+    *l = (lane){.at = list->at,
+                .end = list->end,
+                .factor = list->factor,
+                .members = c->trace_members + list->trace,
+                .values = c->trace_values + list->trace,
+                .count = list->count};
 }
 
 /* The last few entries of a list are read by themselves; all others two by two. */

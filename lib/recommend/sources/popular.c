@@ -1,7 +1,9 @@
-/* recommend/sources/popular.c - what is popular at the moment, the best first, without what the user has had: it fills answers that are short and is all there is for people nobody knows. */
+/* recommend/sources/popular.c - what is popular at the moment, the best first, without what the user has had: it fills answers that are short and is
+ * all there is for people nobody knows. */
 #include "recommend/candidates.h"
 
-/* What the filters would drop anyway is not to use up the places. Those of a cell are few; they are marked for the time of the walk, and the marks of candidates are left alone. */
+/* What the filters would drop anyway is not to use up the places. Those of a cell are few; they are marked for the time of the walk, and the marks of
+ * candidates are left alone. */
 static void mark_known(reco_candidates *c, bool on) {
     uint32_t from = on ? 0 : RECO__MARK_DROPPED, to = on ? RECO__MARK_DROPPED : 0;
 

@@ -1,4 +1,5 @@
-/* recommend/sources/revisit.c - what the user looked at a moment ago in the running session, where people are known to come back. Its score is for the ranker to give. */
+/* recommend/sources/revisit.c - what the user looked at a moment ago in the running session, where people are known to come back. Its score is for
+ * the ranker to give. */
 #include "recommend/candidates.h"
 
 reco_status reco__source_revisit(reco_candidates *c, const reco_call *call, reco_error *err) {
