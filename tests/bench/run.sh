@@ -13,6 +13,7 @@ run() {
 run bench_ingest
 run bench_stream
 run bench_learn
+run bench_generate
 run bench_learn_backlog 50000 1000000 10000 20000
 run bench_learn_backlog 1000000 1000000 10000 100000
 for extra in bench_features bench_recommend bench_http; do

@@ -379,27 +379,6 @@ START_TEST(every_allocation_may_fail) {
 }
 END_TEST
 
-/* Goal: 2 million events a second, and a million items ready within a second. The limits are ten times wider: machines and sanitizers differ. */
-START_TEST(speed) {
-    enum { EVENTS = 400000 };
-    reco_generator_options o = troubled(EVENTS);
-    reco_event event;
-    int64_t at, begin = reco__monotonic_ns();
-    o.items = 1000000;
-    o.clusters = 1;
-    reco_generator *generator = open_generator(&o);
-    double made = (double)(reco__monotonic_ns() - begin) / 1e6;
-    begin = reco__monotonic_ns();
-    while (reco_generator_next(&event, &at, generator) == RECO_OK)
-        continue;
-    double each = (double)(reco__monotonic_ns() - begin) / EVENTS;
-    printf("generator: 1,000,000 items ready in %.0f ms, then %.0f ns an event\n", made, each);
-    ck_assert(made < 10000);
-    ck_assert(each < 5000);
-    reco_generator_free(generator);
-}
-END_TEST
-
 int main(void) {
     Suite *suite = suite_create("generate");
     TCase *tests = tcase_create("generate");
@@ -415,7 +394,6 @@ int main(void) {
     tcase_add_test(tests, the_table_gives_each_rank_its_weight);
     tcase_add_test(tests, options_out_of_range_are_refused_by_name);
     tcase_add_test(tests, every_allocation_may_fail);
-    tcase_add_test(tests, speed);
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }
