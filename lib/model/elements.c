@@ -4,8 +4,8 @@
  * split here, by a scanner that only knows strings and brackets, and each element is then parsed by jansson on its own. What that parser refuses
  * falls into two kinds:
  *
- *   - the element is JSON but says something impossible: a key twice, a number beyond every range, U+0000 in a key, broken UTF-8, nesting without
- * end: the element is rejected;
+ *   - the element is JSON but says something impossible: a key twice, a number beyond every range, U+0000 in a key, broken UTF-8, half a surrogate
+ * pair, nesting without end: the element is rejected;
  *   - it is not JSON: in an array or a single object the whole text is refused with line and column; in NDJSON only the line, unless no line can be
  * read.
  *
@@ -113,40 +113,43 @@ static reco_status reject(input *in, const reco_error *error) {
     return RECO_OK;
 }
 
-/* Whether the parser understood the element as JSON and refused what it says. */
-static bool about_content(enum json_error_code code) {
+/* Whether the parser understood the element as JSON and refused what it says. Half of a surrogate pair is JSON by its grammar; jansson gives it the
+ * code of broken syntax, and tells it apart from an escape without four digits ("invalid Unicode escape") by its words only. */
+static bool about_content(const json_error_t *error) {
+    static const char surrogate[] = "invalid Unicode '";
+    enum json_error_code code = json_error_code(error);
+    if (code == json_error_invalid_syntax)
+        return strncmp(error->text, surrogate, sizeof surrogate - 1) == 0;
     return code == json_error_duplicate_key || code == json_error_numeric_overflow || code == json_error_null_byte_in_key ||
-           code == json_error_null_character || code == json_error_invalid_utf8 || code == json_error_stack_overflow;
+           code == json_error_null_character || code == json_error_invalid_utf8;
 }
 
 /* --- one element ------------------------------------------------------------------------------------------------------------------------- */
 
-/* Parses the extent. *syntax tells that it is not JSON. */
-static reco_status parse(json_t **out, bool *syntax, const input *in, reco_str text, int32_t index, reco_error *err) {
+/* Parses the extent. *syntax tells that it is not JSON. jansson goes down one call for each bracket, so what is too deep never reaches it. */
+static reco_status parse(json_t **out, bool *syntax, const input *in, reco_str text, int32_t index, size_t depth, reco_error *err) {
     json_error_t error;
     const char *zero = memchr(text.data, 0, text.size); /* jansson overlooks one behind a number */
     *syntax = zero != NULL;
     *out = NULL;
     if (zero)
         return fail_place(in->text, zero, index, err, "a zero byte");
+    if (depth > RECO__NESTING_MAX)
+        return reco__fail_at(err, RECO_INVALID, index, NULL, "nested deeper than %u", RECO__NESTING_MAX);
     *out = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
     if (*out)
         return RECO_OK;
     enum json_error_code code = json_error_code(&error);
     if (code == json_error_out_of_memory)
         return reco__no_memory(err);
-    if (code == json_error_stack_overflow)
-        return reco__fail_at(err, RECO_INVALID, index, NULL, "nested deeper than %u", RECO__NESTING_MAX);
-    *syntax = !about_content(code);
+    *syntax = !about_content(&error);
     size_t offset = error.position > 0 && (size_t)error.position <= text.size ? (size_t)error.position : 0;
     return fail_place(in->text, text.data + offset, index, err, error.text);
 }
 
-static reco_status take(input *in, json_t *value, reco_str text, int32_t index, size_t depth, reco_error *err) {
+static reco_status take(input *in, json_t *value, reco_str text, int32_t index, reco_error *err) {
     if (!json_is_object(value))
         return reco__fail_at(err, RECO_INVALID, index, NULL, "must be a JSON object");
-    if (depth > RECO__NESTING_MAX)
-        return reco__fail_at(err, RECO_INVALID, index, NULL, "nested deeper than %u", RECO__NESTING_MAX);
     reco__element element = {value, text, index};
     return in->accept(in->context, &element, err);
 }
@@ -159,9 +162,9 @@ static reco_status read_element(input *in, reco_str text, int32_t index, size_t 
     json_t *value;
     bool syntax;
     reco_error error = RECO_ERROR_INIT;
-    reco_status status = parse(&value, &syntax, in, text, index, &error);
+    reco_status status = parse(&value, &syntax, in, text, index, depth, &error);
     if (status == RECO_OK) {
-        status = take(in, value, text, index, depth, &error);
+        status = take(in, value, text, index, &error);
         json_decref(value);
     }
     if (syntax && line && in->unreadable.status == RECO_OK)
@@ -365,6 +368,9 @@ reco_status reco__json_check_object(reco_str text, size_t most, int32_t index, c
         return reco__fail_at(err, RECO_TOO_LARGE, index, field, "%zu bytes, at most %zu are allowed", text.size, most);
     json_error_t error;
     size_t depth = 0;
+    skip_value(skip_blanks(text.data, text.data + text.size), text.data + text.size, &depth);
+    if (depth > RECO__NESTING_MAX) /* before parsing: see parse */
+        return reco__fail_at(err, RECO_INVALID, index, field, "nested deeper than %u", RECO__NESTING_MAX);
     json_t *value = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
     if (!value && json_error_code(&error) == json_error_out_of_memory)
         return reco__no_memory(err);
@@ -374,9 +380,6 @@ reco_status reco__json_check_object(reco_str text, size_t most, int32_t index, c
     json_decref(value);
     if (!object)
         return reco__fail_at(err, RECO_INVALID, index, field, "must be a JSON object");
-    skip_value(skip_blanks(text.data, text.data + text.size), text.data + text.size, &depth);
-    if (depth > RECO__NESTING_MAX)
-        return reco__fail_at(err, RECO_INVALID, index, field, "nested deeper than %u", RECO__NESTING_MAX);
     return RECO_OK;
 }
 

@@ -8,7 +8,7 @@
 #include "records/records.h"
 
 #define KEY_ID "recommendation-1"
-enum { KEY_NUMBER = 1, KEY_SIZE = 16 };
+enum { KEY_NUMBER = 1, KEY_SIZE = 16, DOCUMENT_MAX = 128 };
 
 static const reco_str key_id = {KEY_ID, sizeof KEY_ID - 1};
 
@@ -18,6 +18,8 @@ typedef struct found {
 } found;
 
 static bool read_key(uint8_t out[KEY_SIZE], reco_str document) {
+    if (document.size > DOCUMENT_MAX) /* damaged: and the parser goes down as deep as the text does */
+        return false;
     json_t *object = json_loadb(document.data, document.size, 0, NULL);
     const char *text = json_string_value(json_object_get(object, "key"));
     bool good = text && json_integer_value(json_object_get(object, "number")) == KEY_NUMBER;

@@ -1,9 +1,13 @@
 /* Events from JSON: what is accepted, what is refused, and how precisely that is said. */
 #include <check.h>
+#include <limits.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 
+#include "model/elements.h"
 #include "model/event.h"
+#include "model/item.h"
 #include "support/support.h"
 
 static const reco__event_type TYPES[] = {{"view", 1, 0, 0}, {"rating", 1, RECO__TYPE_MIN_VALUE, 4}, {"hide", 0, RECO__TYPE_HIDES, 0}};
@@ -107,6 +111,10 @@ START_TEST(bad_elements_name_their_field)
         {"{" REQUIRED ",\"user_id\":\"v\"}", "", "duplicate"},
         {"{" REQUIRED ",\"x\":{\"a\":1,\"a\":2}}", "", "duplicate"},
         {"{" REQUIRED ",\"x\":\"\xff\"}", "", "line 1, column"},
+        {"{" REQUIRED ",\"x\":\"\\ud800\"}", "", "invalid Unicode"},
+        {"{" REQUIRED ",\"x\":\"\\ud800\\u0041\"}", "", "invalid Unicode"},
+        {"{" REQUIRED ",\"\\udc00\":1}", "", "invalid Unicode"},
+        {"\"\\ud800\"", "", "invalid Unicode"},
         {"7", "", "object"},
         {"[1]", "", "object"},
         {"\"x\"", "", "object"},
@@ -151,6 +159,7 @@ START_TEST(text_that_is_not_json)
                  {"[\"a\\", "does not end"},
                  {"}", "line 1"},
                  {"[{]}]", ""},
+                 {"[{" REQUIRED ",\"x\":\"\\ud80\"}]", "line 1"},
                  {"[:]", ""}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         reco_status status = parse(cases[i].text);
@@ -311,6 +320,83 @@ START_TEST(structs_are_checked_like_json)
 }
 END_TEST
 
+/* --- nesting, on a thread whose stack does not bear a parser that goes down with it ------------------------------------------------------- */
+
+enum { DEEP = 100000 };
+
+static char deep_text[2 * DEEP + 200];
+
+/* What is nested `depth` deep as an element, without the braces around it; unless `closed`, the second half is missing. */
+static void nest(const char *before, const char *name, int depth, bool closed, const char *after) {
+    char *at = repeat(deep_text, before, 1);
+    at = repeat(at, name, 1);
+    at = repeat(at, "[", depth);
+    at = repeat(at, "]", closed ? depth : 0);
+    *repeat(at, after, 1) = 0;
+}
+
+static reco_status read_items(reco__item_batch *out) {
+    return reco__items_parse(out, &arena, deep_text, strlen(deep_text), RECO__JSON_AUTO, 10, &err);
+}
+
+static const char *too_deep(int form, const char *before, const char *after, int depth) {
+    nest(before, "\"x\":", depth, true, after);
+    if (parse_as(deep_text, form) != RECO_OK || batch.error_count != 1 || !strstr(batch.errors[0].text, "nested deeper than 32"))
+        return before;
+    return NULL;
+}
+
+/* Returns what went wrong. */
+static const char *try_depth(int depth) {
+    reco__item_batch items;
+    const char *bad = too_deep(RECO__JSON_AUTO, "[{" REQUIRED ",", "}]", depth);
+    bad = bad ? bad : too_deep(RECO__JSON_AUTO, "{" REQUIRED ",", "}", depth);
+    bad = bad ? bad : too_deep(RECO__JSON_NDJSON, "{" REQUIRED ",", "}\n{" REQUIRED "}", depth);
+    bad = bad ? bad : too_deep(RECO__JSON_AUTO, "[{" REQUIRED ",\"properties\":{", "}}]", depth);
+    if (bad)
+        return bad;
+    nest("[", "", depth + 1, true, "]");
+    if (parse(deep_text) != RECO_OK || batch.error_count != 1 || !strstr(batch.errors[0].text, "nested deeper"))
+        return "an array as the only element";
+    nest("", "", depth, false, "");
+    if (parse(deep_text) != RECO_INVALID)
+        return "an array without end";
+    nest("[{\"item_id\":\"i\",\"attributes\":{", "\"x\":", depth, true, "}}]");
+    if (read_items(&items) != RECO_OK || items.error_count != 1 || !strstr(items.errors[0].text, "nested deeper"))
+        return "an item";
+    nest("{", "\"x\":", depth, true, "}");
+    reco_str text = {deep_text, strlen(deep_text)};
+    if (reco__json_check_object(text, sizeof deep_text, -1, "properties", &err) != RECO_INVALID || !strstr(err.text, "nested deeper"))
+        return "properties of a struct";
+    text.size -= (size_t)depth + 1;
+    return reco__json_check_object(text, sizeof deep_text, -1, "properties", &err) == RECO_INVALID ? NULL : "properties without end";
+}
+
+static void *try_depths(void *context) {
+    static const int depths[] = {32, 1000, 2000, DEEP}; /* the object around them makes one more */
+    for (size_t i = 0; i < sizeof depths / sizeof *depths && !*(const char **)context; i++)
+        *(const char **)context = try_depth(depths[i]);
+    return NULL;
+}
+
+START_TEST(nesting_needs_no_stack)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    const char *wrong = NULL;
+    size_t size = PTHREAD_STACK_MIN > 65536 ? (size_t)PTHREAD_STACK_MIN : 65536;
+    ck_assert_int_eq(pthread_attr_init(&attributes), 0);
+    ck_assert_int_eq(pthread_attr_setstacksize(&attributes, size), 0);
+    ck_assert_int_eq(pthread_create(&thread, &attributes, try_depths, &wrong), 0);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    pthread_attr_destroy(&attributes);
+    ck_assert_msg(!wrong, "%s", wrong);
+    nest("[{" REQUIRED ",", "\"x\":", 31, true, "}]"); /* the deepest that is allowed */
+    test_ok(parse(deep_text), &err);
+    ck_assert_uint_eq(batch.count, 1);
+}
+END_TEST
+
 static reco_status parse_some(void *context, reco_error *error) {
     const char *text = context;
     reco__arena mine = {0};
@@ -345,6 +431,7 @@ int main(void) {
     tcase_add_test(tests, empty_array_is_fine);
     tcase_add_test(tests, lines);
     tcase_add_test(tests, limits);
+    tcase_add_test(tests, nesting_needs_no_stack);
     tcase_add_test(tests, unknown_type_lists_what_fits);
     tcase_add_test(tests, structs_are_checked_like_json);
     tcase_add_test(tests, memory_may_end_anywhere);
