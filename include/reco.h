@@ -38,7 +38,8 @@ typedef struct reco_open_options {
 #define RECO_OPEN_NO_PROCESSOR 2u /* with BACKGROUND: all threads but the processor (services that run one beside) */
 
 /* Opens an engine on one directory and namespace. Errors: INVALID naming the setting, REFUSED when the stored settings of learning differ (import
- * into a new directory), CORRUPT, NEWER, BUSY, FULL, IO. Several engines and processes may share a directory. */
+ * into a new directory), CORRUPT, NEWER, BUSY, FULL, IO. Several engines and processes may share a directory; those of one process must agree on
+ * RECO_OPEN_BACKGROUND. */
 RECO_API reco_status reco_open(reco_engine **out, const reco_open_options *options, const reco_call *call, reco_error *err);
 /* Stops threads, closes the stores, frees. NULL is allowed. No other call may be under way. */
 RECO_API void reco_close(reco_engine *engine);
@@ -165,6 +166,7 @@ typedef struct reco_verification {
     uint32_t struct_size;
     uint32_t equal; /* 1: state and heads equal a clean replay */
     uint64_t records, events, heads;
+    uint64_t unlearned; /* records the stream holds that were not learned yet when it was compared */
     char hash[40], replayed[40];
     char difference[256]; /* "" or the first difference in words */
 } reco_verification;

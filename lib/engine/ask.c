@@ -46,6 +46,10 @@ reco_status reco_recommend(reco_answer **answer, reco_engine *engine, const reco
         status = reco__struct_copy(&given, sizeof given, query, query->struct_size, "query", err);
     if (status == RECO_OK)
         status = reco__check_id(given.user_id, -1, "user_id", err);
+    if (status == RECO_OK)
+        status = reco__engine_text(given.scenario, 64, "scenario", err);
+    if (status == RECO_OK)
+        status = reco__engine_text(given.min_position, RECO_POSITION_MAX, "min_position", err);
     if (status != RECO_OK)
         return status;
     uint32_t partition = reco__stream_partition(engine->stream, given.user_id.data, given.user_id.size);
@@ -62,6 +66,10 @@ reco_status reco_popular(reco_answer **answer, reco_engine *engine, const reco_p
         status = reco__fail(err, RECO_INVALID, "answer", "it is needed");
     if (status == RECO_OK)
         status = reco__struct_copy(&given, sizeof given, query, query ? query->struct_size : 0, "query", err);
+    if (status == RECO_OK && given.reserved)
+        status = reco__fail(err, RECO_INVALID, "reserved", "0 is expected");
+    if (status == RECO_OK)
+        status = reco__engine_text(given.category, 256, "category", err);
     return status == RECO_OK ? reco__recommend_popular(answer, engine->recommend, &given, reco__now_ms(), call, err) : status;
 }
 

@@ -63,7 +63,7 @@ struct reco_engine {
     volatile int32_t cancel; /* handed to the threads' calls */
     pthread_mutex_t thread_lock;
     pthread_cond_t thread_cond;
-    _Atomic int thread_status; /* last failure of the processor thread */
+    reco_error thread_error; /* what keeps the processor thread from getting on; under thread_lock */
 
     reco__counters counters;
 };
@@ -120,6 +120,8 @@ reco_status reco__snapshot_load(reco__features *features, const char *path, cons
 /* Opens features like the engine's own, at another URL. */
 reco_status reco__engine_open_features(reco__features **out, reco_engine *engine, const char *url, uint32_t flags, const reco_call *call,
                                        reco_error *err);
+/* A borrowed string that may be absent: data without size, size with data, valid UTF-8, at most `most` bytes. INVALID naming the field. */
+reco_status reco__engine_text(reco_str text, size_t most, const char *field, reco_error *err);
 /* Checks an engine pointer and a call at the beginning of a public function. */
 reco_status reco__engine_enter(const reco_engine *engine, const reco_call *call, reco_error *err);
 

@@ -135,20 +135,34 @@ static reco_status journal_read(importer *in, int64_t now, reco_error *err) {
     return status;
 }
 
+static reco_status append_conflict(const importer *in, const reco_error *error, reco_error *err) {
+    if (strcmp(error->field, "note") == 0)
+        return reco__fail(err, RECO_CONFLICT, "path", "another import of the same files is under way");
+    if (in->done)
+        return reco__fail(
+            err, RECO_CONFLICT, "timestamp",
+            "%llu of %zu events are in; newer ones came meanwhile, and history must not lie before them: import all into a new directory",
+            (unsigned long long)in->done, in->count);
+    return reco__fail(err, RECO_CONFLICT, "timestamp", "history must not lie before what the stream holds; import it into a new directory");
+}
+
 static reco_status append(importer *in, size_t count, uint64_t done, uint32_t flags, reco_error *err) {
     uint8_t note[16];
     for (int i = 0; i < 8; i++) {
         note[i] = (uint8_t)(done >> (8 * i));
         note[8 + i] = (uint8_t)((uint64_t)in->shift >> (8 * i));
     }
-    reco_status status = reco__buf_status(&in->bytes, err);
+    reco_error error = RECO_ERROR_INIT;
+    reco_status status = reco__buf_status(&in->bytes, &error);
     for (size_t i = 0; i < count; i++)
         in->records[i].data = in->bytes.data + in->starts[i];
     if (status == RECO_OK)
-        status =
-            reco__stream_append(NULL, in->engine->stream, in->records, count, RECO_APPEND_FORWARD | flags, in->key, note, sizeof note, in->call, err);
+        status = reco__stream_append(NULL, in->engine->stream, in->records, count, RECO_APPEND_FORWARD | RECO_APPEND_NOTE_GROWS | flags, in->key,
+                                     note, sizeof note, in->call, &error);
     if (status == RECO_CONFLICT)
-        return reco__fail(err, RECO_CONFLICT, "timestamp", "history must not lie before what the stream holds; import it into a new directory");
+        return append_conflict(in, &error, err);
+    if (status != RECO_OK && err)
+        *err = error;
     if (status == RECO_OK)
         in->done = done;
     return status;

@@ -2,6 +2,7 @@
 #include "engine/import_read.h"
 
 #include <errno.h>
+#include <langinfo.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,7 +130,12 @@ static reco_status read_number(double *out, reco_str text, const char *field, re
         return reco__fail(err, RECO_INVALID, field, "a number is expected");
     memcpy(copy, text.data, text.size);
     copy[text.size] = 0;
+    char *point = strchr(copy, '.'), local = *nl_langinfo(RADIXCHAR);
+    if (point && local) /* strtod reads the point of the host's locale */
+        *point = local;
     *out = strtod(copy, &end);
+    if (point)
+        *point = '.';
     return *end || !isfinite(*out) ? reco__fail(err, RECO_INVALID, field, "a number is expected, not \"%s\"", copy) : RECO_OK;
 }
 

@@ -126,8 +126,8 @@ static reco_status room_for(reco_engine *engine, const reco_event *event, uint32
 static reco_status clock_stamp(int64_t *received_at, reco_engine *engine, int64_t given, reco_error *err) {
     int64_t now = reco__now_ms(), steady = engine->opened_wall_ms + (reco__monotonic_ns() - engine->opened_monotonic_ns) / 1000000;
     *received_at = given ? given : now;
-    if (given < 0)
-        return reco__fail(err, RECO_INVALID, "received_at", "before 1970");
+    if (given < 0 || given > RECO__TIME_MAX)
+        return reco__fail(err, RECO_INVALID, "received_at", "milliseconds from 1970 to 9999 are expected");
     if (!given && now - steady > engine->settings.skew)
         return reco__fail(err, RECO_CLOCK, "received_at",
                           "the wall clock runs %lld ms ahead of the monotonic clock since open; events are refused until it is right again",
@@ -161,6 +161,7 @@ typedef struct ingest_call {
     reco_ingest_options options;
     int64_t received_at;
     size_t accepted, rejected, error_count;
+    bool refused;     /* the call failed because of its events, not because of the stream */
     reco_error first; /* the first error of a single event */
 } ingest_call;
 
@@ -245,6 +246,7 @@ static reco_status ingest_all(ingest_call *in, const reco_event *events, size_t 
     }
     if (in->rejected && (in->accepted == 0 || (in->options.flags & RECO_INGEST_ATOMIC))) {
         in->accepted = 0;
+        in->refused = true;
         if (err)
             *err = in->first;
         return (reco_status)in->first.status;
@@ -272,8 +274,8 @@ static reco_status ingest_check(ingest_call *in, const reco_receipt *receipt, co
     return clock_stamp(&in->received_at, in->engine, in->options.received_at, err);
 }
 
-reco_status reco_ingest(reco_receipt *receipt, reco_engine *engine, const reco_event *events, size_t count, size_t event_size,
-                        const reco_ingest_options *options, const reco_call *call, reco_error *err) {
+static reco_status ingest_run(bool *refused, reco_receipt *receipt, reco_engine *engine, const reco_event *events, size_t count, size_t event_size,
+                              const reco_ingest_options *options, const reco_call *call, reco_error *err) {
     ingest_call in = {.engine = engine, .call = call};
     int64_t next[RECO_PARTITIONS_MAX];
     reco_status status = ingest_check(&in, receipt, events, count, event_size, options, err);
@@ -296,8 +298,15 @@ reco_status reco_ingest(reco_receipt *receipt, reco_engine *engine, const reco_e
         if (status == RECO_OK)
             reco__position_encode(receipt->position, engine, next);
     }
+    *refused = in.refused;
     context_give(engine, in.context);
     return status;
+}
+
+reco_status reco_ingest(reco_receipt *receipt, reco_engine *engine, const reco_event *events, size_t count, size_t event_size,
+                        const reco_ingest_options *options, const reco_call *call, reco_error *err) {
+    bool refused;
+    return ingest_run(&refused, receipt, engine, events, count, event_size, options, call, err);
 }
 
 /* --- JSON --------------------------------------------------------------------------------------------------------------------------------- */
@@ -388,9 +397,10 @@ static reco_status json_ingest(reco_reply *reply, reco_engine *engine, reco__are
     reco_ingest_options options = {.struct_size = sizeof options, .flags = flags, .errors = errors, .errors_room = batch.count};
     bool hold = (flags & RECO_INGEST_ATOMIC) && batch.error_count > 0;
     if (!hold) {
-        status = reco_ingest(&receipt, engine, batch.events, batch.count, sizeof *batch.events, &options, call, err);
-        if (status != RECO_OK && receipt.error_count == 0)
-            return status;
+        bool refused = false;
+        status = ingest_run(&refused, &receipt, engine, batch.events, batch.count, sizeof *batch.events, &options, call, err);
+        if (status != RECO_OK && !refused)
+            return status; /* nobody may take the good events of the batch for bad ones */
     }
     atomic_fetch_add(&engine->counters.rejected, batch.error_count);
     return json_reply(reply, &receipt, &batch, errors, receipt.error_count, err);
@@ -406,6 +416,8 @@ reco_status reco_ingest_json(reco_reply *reply, reco_engine *engine, const char 
     reco_status status = reco__engine_enter(engine, call, &error);
     if (status == RECO_OK && form > RECO_JSON_NDJSON)
         status = reco__fail(&error, RECO_INVALID, "form", "unknown form of JSON");
+    if (status == RECO_OK && !text && size)
+        status = reco__fail(&error, RECO_INVALID, "text", "there is none");
     if (status == RECO_OK && (flags & ~RECO_INGEST_ATOMIC))
         status = reco__fail(&error, RECO_INVALID, "flags", "unknown flags 0x%x", flags);
     reco__ingest_context *context = status == RECO_OK ? context_take(engine) : NULL;

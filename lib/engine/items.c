@@ -53,6 +53,8 @@ reco_status reco_items_put_json(size_t *count, reco_engine *engine, const char *
     reco__arena arena = {0};
     reco__item_batch batch = {0};
     reco_status status = reco__engine_enter(engine, call, err);
+    if (status == RECO_OK && !text && size)
+        status = reco__fail(err, RECO_INVALID, "text", "there is none");
     if (status == RECO_OK && form > RECO_JSON_NDJSON)
         status = reco__fail(err, RECO_INVALID, "form", "unknown form of JSON");
     if (status == RECO_OK)

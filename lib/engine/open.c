@@ -142,6 +142,16 @@ static void thread_pause(reco_engine *engine, int64_t ms) {
     pthread_mutex_unlock(&engine->thread_lock);
 }
 
+/* Keeps what the processor thread last met; true when it is a failure of another kind than before. */
+static bool thread_note(reco_engine *engine, reco_status status, const reco_error *err) {
+    pthread_mutex_lock(&engine->thread_lock);
+    bool other = (int32_t)status != engine->thread_error.status;
+    engine->thread_error = *err;
+    engine->thread_error.status = (int32_t)status;
+    pthread_mutex_unlock(&engine->thread_lock);
+    return other && status != RECO_OK;
+}
+
 /* Learning in the background. A failure is logged once per kind and tried again: a full disk may be emptied, a limit raised. */
 static void *process_thread(void *context) {
     reco_engine *engine = context;
@@ -157,9 +167,8 @@ static void *process_thread(void *context) {
             status = reco_processor_wait(processor, 1000, &call, &err);
         if (status == RECO_CANCELLED)
             break;
-        if (status != RECO_OK && (int)status != atomic_load(&engine->thread_status))
+        if (thread_note(engine, status, &err))
             reco__log(RECO_LOG_ERROR, "engine", "learning waits: %s: %s", reco_status_name(status), err.text);
-        atomic_store(&engine->thread_status, (int)status);
         if (status != RECO_OK)
             thread_pause(engine, 100);
     }
@@ -308,6 +317,14 @@ void reco_close(reco_engine *engine) {
     pthread_cond_destroy(&engine->thread_cond);
     reco__release(engine);
     reco__memory_pin(-1);
+}
+
+reco_status reco__engine_text(reco_str text, size_t most, const char *field, reco_error *err) {
+    if (!text.data && text.size)
+        return reco__fail(err, RECO_INVALID, field, "%zu bytes are announced and none given", text.size);
+    if (text.size > most)
+        return reco__fail(err, RECO_TOO_LARGE, field, "at most %zu bytes, not %zu", most, text.size);
+    return reco__utf8_valid(text.data, text.size) ? RECO_OK : reco__fail(err, RECO_INVALID, field, "not valid UTF-8");
 }
 
 reco_status reco__engine_enter(const reco_engine *engine, const reco_call *call, reco_error *err) {

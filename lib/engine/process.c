@@ -165,6 +165,19 @@ static reco_status close_some(reco_processor *processor, int64_t batch_ns, bool 
     return RECO_OK;
 }
 
+/* A batch of a partition. When a table is full, expiry that is due may make room: all of it is done before the batch is given up. */
+static reco_status learn_some(reco__learned *done, reco_processor *processor, uint32_t partition, const reco_call *call, reco_error *err) {
+    reco_status status = reco__learner_batch(done, processor->learner, partition, processor->batch_events, INT64_MAX, call, err);
+    if (status != RECO_FULL)
+        return status;
+    reco_error closing = RECO_ERROR_INIT;
+    do {
+        if (close_some(processor, 0, false, call, &closing) != RECO_OK)
+            return status;
+    } while (processor->closing);
+    return reco__learner_batch(done, processor->learner, partition, processor->batch_events, INT64_MAX, call, err);
+}
+
 reco_status reco_processor_step(reco_progress *out, reco_processor *processor, const reco_call *call, reco_error *err) {
     if (!processor)
         return reco__fail(err, RECO_INVALID, "processor", "no processor is given");
@@ -177,7 +190,7 @@ reco_status reco_processor_step(reco_progress *out, reco_processor *processor, c
     if (status == RECO_OK)
         status = survey(&partition, processor, call, err);
     if (status == RECO_OK && partition != UINT32_MAX) {
-        status = reco__learner_batch(&done, processor->learner, partition, processor->batch_events, INT64_MAX, call, err);
+        status = learn_some(&done, processor, partition, call, err);
         if (status == RECO_STALE) {
             atomic_fetch_add(&processor->engine->counters.stale, 1);
             status = RECO_OK;
@@ -261,6 +274,23 @@ static reco_status process_until(reco_processor *processor, const int64_t *next,
     }
 }
 
+/* Waits for the thread, as long as it gets on. */
+static reco_status thread_wait(reco_engine *engine, const int64_t *next, const reco_call *call, reco_error *err) {
+    for (;;) {
+        reco_status status = reco__position_wait(engine, next, UINT32_MAX, 100, call, err);
+        if (status != RECO_TIMEOUT || (status = reco__call_check(call, err)) != RECO_OK)
+            return status;
+        pthread_mutex_lock(&engine->thread_lock);
+        reco_error failed = engine->thread_error;
+        pthread_mutex_unlock(&engine->thread_lock);
+        if (failed.status != RECO_OK) {
+            if (err)
+                *err = failed;
+            return (reco_status)failed.status;
+        }
+    }
+}
+
 /* The engine keeps one processor between calls for its memory; concurrent calls open their own. Kept, it owns nothing: nobody would learn its share.
  */
 static reco_status processor_take(reco_processor **out, reco_engine *engine, const reco_call *call, reco_error *err) {
@@ -303,7 +333,7 @@ reco_status reco_process(reco_progress *out, reco_engine *engine, const reco_cal
     for (uint32_t p = 0; p < engine->partitions; p++)
         next[p] = spans[p].end;
     if (engine->process_running) { /* the thread learns; only wait for it */
-        status = reco__position_wait(engine, next, UINT32_MAX, INT64_C(86400000), call, err);
+        status = thread_wait(engine, next, call, err);
     } else {
         reco_processor *processor = NULL;
         status = processor_take(&processor, engine, call, err);

@@ -42,9 +42,11 @@ reco_status reco_ready(int64_t *lag, int64_t *lag_ms, reco_engine *engine, const
             *lag = at.lag;
         if (lag_ms)
             *lag_ms = at.lag_ms;
-        int failing = atomic_load(&engine->thread_status);
-        if (failing != RECO_OK && failing != RECO_CANCELLED)
-            status = reco__fail(err, (reco_status)failing, "processor", "learning waits: %s", reco_status_text(failing));
+        pthread_mutex_lock(&engine->thread_lock);
+        reco_error failed = engine->thread_error;
+        pthread_mutex_unlock(&engine->thread_lock);
+        if (failed.status != RECO_OK)
+            status = reco__fail(err, (reco_status)failed.status, "processor", "learning waits: %s", failed.text);
     }
     return status;
 }

@@ -2,8 +2,8 @@
  * compared; every stored head is compared with its recomputation from the replayed rows.
  *
  * Due closings of the running store are finished first, so that each head stands at the newest closed generation of the moment it is compared at; a
- * closing that falls due in between is met by starting over. What the hash does not cover but a cell implies, its partition and its expiry, is checked
- * on the way. */
+ * closing that falls due in between is met by starting over. What the hash does not cover but a cell implies, its partition and its expiry, is
+ * checked on the way. */
 #include "engine/engine.h"
 
 #include <stdio.h>
@@ -266,6 +266,15 @@ static reco_status verify_against(reco_verification *out, reco_engine *engine, c
     return status;
 }
 
+/* What the stream holds beyond the positions compared. */
+static reco_status count_unlearned(reco_verification *out, reco_engine *engine, const reco__hashing *live, const reco_call *call, reco_error *err) {
+    reco_stream_span spans[RECO_PARTITIONS_MAX];
+    reco_status status = reco__stream_spans(spans, engine->stream, call, err);
+    for (uint32_t p = 0; status == RECO_OK && p < engine->partitions; p++)
+        out->unlearned += (uint64_t)(spans[p].end - live->positions[p].offset);
+    return status;
+}
+
 reco_status reco_verify(reco_verification *out, reco_engine *engine, const reco_verify_options *options, const reco_call *call, reco_error *err) {
     reco_verify_options given;
     if (!out || out->struct_size < sizeof *out)
@@ -283,6 +292,8 @@ reco_status reco_verify(reco_verification *out, reco_engine *engine, const reco_
     status = hash_live(&live, engine, call, err);
     if (status == RECO_OK)
         status = verify_against(&result, engine, given.snapshot, &live, call, err);
+    if (status == RECO_OK)
+        status = count_unlearned(&result, engine, &live, call, err);
     reco__hashing_dispose(&live);
     if (status == RECO_OK)
         *out = result;
@@ -291,6 +302,8 @@ reco_status reco_verify(reco_verification *out, reco_engine *engine, const reco_
 
 reco_status reco_state_hash(char out[40], reco_engine *engine, const reco_call *call, reco_error *err) {
     reco_status status = reco__engine_enter(engine, call, err);
+    if (status == RECO_OK && !out)
+        status = reco__fail(err, RECO_INVALID, "out", "it is needed");
     if (status != RECO_OK)
         return status;
     reco__hashing live = {0};

@@ -147,16 +147,40 @@ static reco_status join_commit(append_job *append, reco__kv_txn *txn, reco_error
     return RECO_OK;
 }
 
+static uint64_t note_number(const void *note) {
+    reco__reader reader = reco__reader_of(note, 8);
+    return reco__read_u64(&reader);
+}
+
 static reco_status write_note(const append_job *append, reco__kv_txn *txn, reco_error *err) {
     char key[KEY_MAX];
     size_t size = make_key(key, 'n', append->space->name, append->note_key);
     return reco__kv_put(txn, append->space->meta, key, size, append->note, append->note_size, err);
 }
 
+/* With NOTE_GROWS: whether the note goes on from what is stored. */
+static reco_status check_note(const append_job *append, reco__kv_txn *txn, reco_error *err) {
+    char key[KEY_MAX];
+    reco__kv_value stored;
+    if (!append->note_key || !(append->flags & RECO_APPEND_NOTE_GROWS)) {
+        return RECO_OK;
+    }
+    size_t size = make_key(key, 'n', append->space->name, append->note_key);
+    reco_status status = reco__kv_get(&stored, txn, append->space->meta, key, size, err);
+    if (status == RECO_OK && stored.size >= 8 && note_number(stored.data) >= note_number(append->note)) {
+        return reco__fail(err, RECO_CONFLICT, "note", "the journal stands at %llu already", (unsigned long long)note_number(stored.data));
+    }
+    return status == RECO_NOT_FOUND ? RECO_OK : status;
+}
+
 static reco_status run_append(reco__kv_txn *txn, reco__kv_job *job, reco_error *err) {
     append_job *append = job->context;
     struct space *space = append->space;
     reco_status status = join_commit(append, txn, err);
+    if (status != RECO_OK) {
+        return status;
+    }
+    status = check_note(append, txn, err);
     if (status != RECO_OK) {
         return status;
     }

@@ -143,7 +143,7 @@ static reco_status check_records(const reco__stream *stream, const reco_stream_r
     if (count == 0 || count > RECORDS_MAX) {
         return reco__fail(err, count ? RECO_TOO_LARGE : RECO_INVALID, "records", "1 to %u records are appended at once, not %zu", RECORDS_MAX, count);
     }
-    if (flags & ~(RECO_APPEND_NO_TICKS | RECO_APPEND_FORWARD)) {
+    if (flags & ~(RECO_APPEND_NO_TICKS | RECO_APPEND_FORWARD | RECO_APPEND_NOTE_GROWS)) {
         return reco__fail(err, RECO_INVALID, "flags", "unknown flags 0x%x", flags);
     }
     for (size_t i = 0; i < count; i++) {
@@ -190,6 +190,9 @@ static reco_status submit(reco_stream_ticket *ticket, reco__stream *stream, cons
     reco_status status = check_records(stream, records, count, flags, err);
     if (status == RECO_OK && note_key) {
         status = check_note(note_key, note, note_size, err);
+    }
+    if (status == RECO_OK && (flags & RECO_APPEND_NOTE_GROWS) && (!note_key || note_size < 8)) {
+        status = reco__fail(err, RECO_INVALID, "note", "a note that grows begins with 8 bytes of a number");
     }
     if (status == RECO_OK) {
         status = enter("stream.append", call, err);

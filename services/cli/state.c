@@ -29,13 +29,16 @@ static reco_status verify(cli_session *session, reco_error *err) {
     if (given->json) {
         http_text difference = {0};
         http_text_json(&difference, result.difference, strlen(result.difference));
-        printf("{\"equal\":%s,\"hash\":\"%s\",\"replayed\":\"%s\",\"events\":%llu,\"records\":%llu,\"heads\":%llu,\"difference\":%s}\n",
+        printf("{\"equal\":%s,\"hash\":\"%s\",\"replayed\":\"%s\",\"events\":%llu,\"records\":%llu,\"heads\":%llu,\"unlearned\":%llu,\"difference\":%"
+               "s}\n",
                result.equal ? "true" : "false", result.hash, result.replayed, (unsigned long long)result.events, (unsigned long long)result.records,
-               (unsigned long long)result.heads, difference.failed ? "\"\"" : difference.data);
+               (unsigned long long)result.heads, (unsigned long long)result.unlearned, difference.failed ? "\"\"" : difference.data);
         http_text_dispose(&difference);
     } else {
         printf("%s: %llu events replayed, %llu heads recomputed\nlearned   %s\nreplayed  %s\n", result.equal ? "equal" : "UNEQUAL",
                (unsigned long long)result.events, (unsigned long long)result.heads, result.hash, result.replayed);
+        if (result.unlearned)
+            printf("%llu records of the stream are not learned yet\n", (unsigned long long)result.unlearned);
         if (result.difference[0])
             printf("%s\n", result.difference);
     }

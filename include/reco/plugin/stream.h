@@ -46,7 +46,9 @@ typedef struct reco_stream_record {
 } reco_stream_record;
 
 #define RECO_APPEND_NO_TICKS 1u /* copy as is: no ticks are added with these (replication, replay) */
-#define RECO_APPEND_FORWARD 2u  /* CONFLICT, appending nothing, when the first received_at is behind the largest one appended so far (import) */
+#define RECO_APPEND_NOTE_GROWS                                                                                                                       \
+    4u /* CONFLICT, appending nothing, unless the note's first 8 bytes, little-endian, are more than those stored: one journal, one writer */
+#define RECO_APPEND_FORWARD 2u /* CONFLICT, appending nothing, when the first received_at is behind the largest one appended so far (import) */
 
 /* A ticket is the caller's memory: 512 bytes for the backend's own use, alive until wait answered anything but TIMEOUT or CANCELLED. The records it
  * was given are borrowed until then as well. */
