@@ -227,6 +227,7 @@ static void release(reco__kv *kv) {
     pthread_mutex_destroy(&kv->tables_mutex);
     pthread_mutex_destroy(&kv->gate_mutex);
     pthread_mutex_destroy(&kv->queue_mutex);
+    pthread_mutex_destroy(&kv->writer_mutex);
     pthread_cond_destroy(&kv->gate_cond);
     pthread_cond_destroy(&kv->queue_cond);
     reco__release(kv->tables);
@@ -264,6 +265,7 @@ static bool init_sync(reco__kv *kv) {
     }
     bool ok = pthread_condattr_setclock(&clock, CLOCK_MONOTONIC) == 0 && pthread_mutex_init(&kv->tables_mutex, NULL) == 0 &&
               pthread_mutex_init(&kv->gate_mutex, NULL) == 0 && pthread_mutex_init(&kv->queue_mutex, NULL) == 0 &&
+              pthread_mutex_init(&kv->writer_mutex, NULL) == 0 &&
               pthread_cond_init(&kv->gate_cond, &clock) == 0 && pthread_cond_init(&kv->queue_cond, &clock) == 0;
     pthread_condattr_destroy(&clock);
     return ok;

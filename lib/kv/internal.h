@@ -21,6 +21,7 @@
 /* Bytes of our lock file. Those of callers are 0 .. 2^32-1. */
 #define KV_BYTE_GUARD ((int64_t)1 << 40)          /* held while an environment is opened or closed */
 #define KV_BYTE_PRESENCE (((int64_t)1 << 40) + 1) /* held shared by every process that has it open */
+#define KV_BYTE_WRITER (((int64_t)1 << 40) + 2)   /* held by the process that writes */
 
 struct reco__kv_cursor {
     MDB_cursor *mc; /* NULL: none yet */
@@ -98,6 +99,7 @@ struct reco__kv {
     reco__kv_txn *pool, *free;
 
     /* the writer */
+    pthread_mutex_t writer_mutex; /* among the threads of this process; with KV_BYTE_WRITER among processes; before LMDB's own */
     reco__kv_txn writer;
     uintptr_t writer_thread; /* atomic */
     int map_full;            /* atomic: a write found the map full, and dead readers have been looked for since */
@@ -130,6 +132,7 @@ reco_status reco__kv_presence_take(bool *alone, int lock_fd, reco_error *err);
 /* Whether this process, which holds its presence, is the only one. */
 bool reco__kv_presence_alone(int lock_fd);
 int reco__kv_byte_lock(int fd, int64_t byte, short type);
+int reco__kv_byte_wait(int fd, int64_t byte); /* takes it for writing, however long it takes */
 /* NOSYNC: whether the content may be trusted; then marks it as open under this boot, or as closed cleanly. */
 bool reco__kv_trusted(int folder_fd);
 reco_status reco__kv_mark_open(int folder_fd, reco_error *err);

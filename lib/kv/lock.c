@@ -19,6 +19,16 @@ int reco__kv_byte_lock(int fd, int64_t byte, short type) {
     return 0;
 }
 
+int reco__kv_byte_wait(int fd, int64_t byte) {
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    while (fcntl(fd, F_OFD_SETLKW, &range) != 0) {
+        if (errno != EINTR) {
+            return errno;
+        }
+    }
+    return 0;
+}
+
 static int open_again(const reco__kv *kv) {
     if (kv->folder_fd >= 0) {
         return openat(kv->folder_fd, "reco.lock", O_RDWR | O_CLOEXEC);

@@ -10,6 +10,7 @@
 #include "kv/internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -344,6 +345,24 @@ reco_status reco__kv_extend(reco__kv_txn *txn) {
     return status;
 }
 
+/* Who may write is settled before LMDB's mutex is touched, by a lock the kernel keeps. That mutex loses a wake-up when a waiter is killed after it was
+ * woken and a third process takes the mutex in between: the others then sleep on a mutex that is free, for ever if nobody contends for it again. */
+static reco_status take_turn(reco__kv *kv, reco_error *err) {
+    pthread_mutex_lock(&kv->writer_mutex);
+    int error = kv->flags & RECO__KV_MEMORY ? 0 : reco__kv_byte_wait(kv->lock_fd, KV_BYTE_WRITER);
+    if (error != 0) {
+        pthread_mutex_unlock(&kv->writer_mutex);
+    }
+    return error == 0 ? RECO_OK : reco__fail_errno(err, error, "reco.lock");
+}
+
+static void end_turn(reco__kv *kv) {
+    if (!(kv->flags & RECO__KV_MEMORY)) {
+        reco__kv_byte_lock(kv->lock_fd, KV_BYTE_WRITER, F_UNLCK);
+    }
+    pthread_mutex_unlock(&kv->writer_mutex);
+}
+
 static reco_status take_writer(reco__kv *kv, reco_error *err) {
     for (int tries = 0;; tries++) {
         MDB_txn *mt;
@@ -372,8 +391,13 @@ reco_status reco__kv_write_start(reco__kv *kv, reco_error *err) {
     if (__atomic_load_n(&kv->writer_thread, __ATOMIC_RELAXED) == self) {
         return reco__fail(err, RECO_INTERNAL, NULL, "a write transaction within another");
     }
-    reco_status status = take_writer(kv, err);
+    reco_status status = take_turn(kv, err);
     if (status != RECO_OK) {
+        return status;
+    }
+    status = take_writer(kv, err);
+    if (status != RECO_OK) {
+        end_turn(kv);
         return status;
     }
     reco__kv_txn *txn = &kv->writer;
@@ -460,6 +484,7 @@ reco_status reco__kv_commit(reco__kv_txn *txn, reco_error *err) {
         reco__kv_map_full(kv);
     }
     leave(kv, NULL);
+    end_turn(kv);
     return rc == 0 ? RECO_OK : reco__kv_fail(kv, rc, "commit", err);
 }
 
@@ -470,4 +495,5 @@ void reco__kv_abort(reco__kv_txn *txn) {
     MDB_txn *mt = give_away(txn);
     mdb_txn_abort(mt);
     leave(txn->kv, NULL);
+    end_turn(txn->kv);
 }
