@@ -227,7 +227,7 @@ static void process(const exact *at, const char *path, board *shared, uint32_t s
         status = reco_processor_open(&processor, engine, &options, NULL, &err);
         if (status == RECO_OK && first) {
             atomic_fetch_add(&shared->ready, 1);
-            while (atomic_load(&shared->ready) < PROCESSES) {
+            for (int i = 0; i < 300000 && atomic_load(&shared->ready) < PROCESSES; i++) {
                 usleep(100);
             }
         }
@@ -286,12 +286,15 @@ void exact_four_processes(const exact *at) {
     progress_wait wait = {shared, at->facts->records * 6 / 10};
     bool reached = test_wait(learned_so_many, &wait, 120000);
     kill(children[VICTIM], SIGKILL);
+    for (int i = 0; !reached && i < PROCESSES; i++) {
+        kill(children[i], SIGKILL);
+    }
+    ck_assert_msg(reached, "four processes did not get so far");
     for (int i = 0; i < PROCESSES; i++) {
         int status = test_child_end(children[i]);
         ck_assert_msg(status == (i == VICTIM ? -SIGKILL : 0), "process %d ended with %d", i, status);
         batches += atomic_load(&shared->batches[i]);
     }
-    ck_assert_msg(reached, "four processes did not get so far");
     for (int i = 0; i < PROCESSES; i++) {
         uint64_t own = atomic_load(&shared->batches[i]);
         ck_assert_msg(own * 10 >= batches, "process %d handled %lu of %lu batches", i, (unsigned long)own, (unsigned long)batches);
