@@ -31,21 +31,25 @@ static size_t space_key(uint8_t *key, const char *space) {
     return size + 1;
 }
 
-/* Number of the namespace, given when it has none. */
-static reco_status find_space(reco_features_store *store, reco__kv_txn *txn, const char *space, bool *added, reco_error *err) {
+/* Number of the namespace; NOT_FOUND, without touching err, when it has none. */
+static reco_status find_space(reco_features_store *store, reco__kv_txn *txn, const char *space, reco_error *err) {
+    uint8_t key[1 + SPACE_MAX];
+    reco__kv_value value;
+    reco_status status = reco__kv_get(&value, txn, store->meta, key, space_key(key, space), err);
+    if (status == RECO_OK && value.size != 2) {
+        status = reco__fail(err, RECO_CORRUPT, "features", "the number of namespace %s is damaged", space);
+    }
+    if (status == RECO_OK) {
+        store->space = reco__from_be16(value.data);
+    }
+    return status;
+}
+
+static reco_status add_space(reco_features_store *store, reco__kv_txn *txn, const char *space, reco_error *err) {
     static const uint8_t counter[] = {2};
     uint8_t key[1 + SPACE_MAX], number[2];
     reco__kv_value value;
-    size_t size = space_key(key, space);
-    *added = false;
-    reco_status status = reco__kv_get(&value, txn, store->meta, key, size, err);
-    if (status == RECO_OK) {
-        store->space = value.size == 2 ? reco__from_be16(value.data) : 0;
-        return value.size == 2 ? RECO_OK : reco__fail(err, RECO_CORRUPT, "features", "the number of namespace %s is damaged", space);
-    }
-    if (status == RECO_NOT_FOUND) {
-        status = reco__kv_get(&value, txn, store->meta, counter, sizeof counter, err);
-    }
+    reco_status status = reco__kv_get(&value, txn, store->meta, counter, sizeof counter, err);
     if (status != RECO_OK && status != RECO_NOT_FOUND) {
         return status;
     }
@@ -53,11 +57,10 @@ static reco_status find_space(reco_features_store *store, reco__kv_txn *txn, con
     if (last == UINT16_MAX) {
         return reco__fail(err, RECO_FULL, "namespace", "there are no more namespace numbers");
     }
-    *added = true;
     store->space = (uint16_t)(last + 1);
     reco__be16(number, store->space);
     status = reco__kv_put(txn, store->meta, counter, sizeof counter, number, sizeof number, err);
-    return status == RECO_OK ? reco__kv_put(txn, store->meta, key, size, number, sizeof number, err) : status;
+    return status == RECO_OK ? reco__kv_put(txn, store->meta, key, space_key(key, space), number, sizeof number, err) : status;
 }
 
 static reco_status identity_write(reco_features_store *store, reco__kv_txn *txn, const reco_features_options *options, reco_error *err) {
@@ -111,28 +114,49 @@ static reco_status begin_state(reco_features_store *store, reco__kv_txn *txn, re
     return status == RECO_OK ? reco__flmdb_state_write(store, txn, state, err) : status;
 }
 
-static reco_status enter_space(reco_features_store *store, const reco_features_options *options, reco_error *err) {
+static reco_status make_space(reco_features_store *store, const reco_features_options *options, reco_error *err) {
     reco__kv_txn *txn;
+    reco__flmdb_state state;
     reco_status status = reco__kv_write_begin(&txn, store->kv, err);
     if (status != RECO_OK) {
         return status;
     }
-    bool added;
-    reco__flmdb_state state;
-    status = find_space(store, txn, options->space, &added, err);
-    if (status == RECO_OK && added) {
-        status = identity_write(store, txn, options, err);
+    status = find_space(store, txn, options->space, err); /* another process may have been faster */
+    if (status != RECO_NOT_FOUND) {
         if (status == RECO_OK) {
-            status = begin_state(store, txn, &state, err);
+            status = identity_check(store, txn, options, err);
         }
-    } else if (status == RECO_OK) {
-        status = identity_check(store, txn, options, err);
+        reco__kv_abort(txn);
+        return status;
     }
-    if (status == RECO_OK && added) {
+    status = add_space(store, txn, options->space, err);
+    if (status == RECO_OK) {
+        status = identity_write(store, txn, options, err);
+    }
+    if (status == RECO_OK) {
+        status = begin_state(store, txn, &state, err);
+    }
+    if (status == RECO_OK) {
         return reco__kv_commit(txn, err);
     }
     reco__kv_abort(txn);
     return status;
+}
+
+/* Looks first: what is there opens on a full disk, and without waiting for a writer. */
+static reco_status enter_space(reco_features_store *store, const reco_features_options *options, reco_error *err) {
+    reco__kv_txn *txn;
+    reco_status status = reco__kv_read_begin(&txn, store->kv, 0, err);
+    if (status != RECO_OK) {
+        return status;
+    }
+    status = find_space(store, txn, options->space, err);
+    bool missing = status == RECO_NOT_FOUND;
+    if (status == RECO_OK) {
+        status = identity_check(store, txn, options, err);
+    }
+    reco__kv_read_end(txn);
+    return missing ? make_space(store, options, err) : status;
 }
 
 /* --- open and close ------------------------------------------------------------------------------------------------------------------- */
@@ -169,7 +193,7 @@ static reco_status open_environment(reco_features_store *store, const reco_featu
     kv.name = "features";
     kv.flags = RECO__KV_NOSYNC | (memory ? RECO__KV_MEMORY : 0);
     kv.map_size = options->map_size;
-    kv.min_free = options->min_free;
+    kv.min_free = options->flags & RECO_FEATURES_SCRATCH ? 0 : options->min_free;
     kv.format = "reco-features";
     kv.format_version = FORMAT_VERSION;
     if (!memory && kv.directory[0] == 0) {

@@ -22,7 +22,7 @@ uint64_t reco__kv_free_bytes(const reco__kv *kv) {
 }
 
 reco_status reco__kv_check_space(const reco__kv *kv, reco_error *err) {
-    if (kv->options.min_free == 0) {
+    if (kv->options.min_free == 0 || (kv->flags & RECO__KV_MEMORY)) { /* shared memory is no disk, and often smaller than what a disk is to keep */
         return RECO_OK;
     }
     uint64_t left = reco__kv_free_bytes(kv);
@@ -34,7 +34,11 @@ reco_status reco__kv_check_space(const reco__kv *kv, reco_error *err) {
 }
 
 static reco_status fail_system(reco__kv *kv, int rc, const char *what, reco_error *err) {
-    if (rc == EIO && reco__kv_free_bytes(kv) < KV_NEARLY_FULL) {
+    bool nearly_full = rc == EIO && reco__kv_free_bytes(kv) < KV_NEARLY_FULL;
+    if ((kv->flags & RECO__KV_MEMORY) && (nearly_full || rc == ENOSPC)) {
+        return reco__fail(err, RECO_FULL, NULL, "%s: shared memory is full (%s)", what, kv->memory_folder);
+    }
+    if (nearly_full) {
         return reco__fail(err, RECO_FULL, NULL, "%s: the disk is full", what);
     }
     if (rc == EACCES && (kv->flags & RECO__KV_READONLY)) {

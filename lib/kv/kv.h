@@ -24,7 +24,7 @@ typedef struct reco__kv_options {
     uint32_t flags;
     uint32_t max_tables;     /* 0: 64 */
     uint64_t map_size;       /* bytes of address space; 0: 256 GiB (in memory: twice the RAM when that is less) */
-    uint64_t min_free;       /* write jobs answer FULL below this many free bytes on the file system; 0: none */
+    uint64_t min_free;       /* write jobs answer FULL below this many free bytes on the disk; 0: none; not for memory */
     uint64_t slack;          /* bytes the file is kept (sparse) ahead of the last page: more than one transaction can allocate; 0: 64 MiB */
     uint32_t job_records;    /* a commit takes up to this many records of queued jobs; 0: 1,000 */
     uint32_t max_readers;    /* pooled read transactions; 0: cores x 4, at least 16 */
