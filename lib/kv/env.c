@@ -5,7 +5,7 @@
  * locks of a dead parent alive) and leaves the rest alone: its handles answer FORKED, and it may open the same folder anew.
  *
  * Opening, under the guard byte of the lock file: take the presence, discard what cannot be trusted (NOSYNC), look at the meta pages (precheck.c),
- * let LMDB open the file, check or write the table that names format, version and identity. The last process to close a NOSYNC environment syncs it
+ * let LMDB open the file, check or write the table that names format, version and identity, mark that it was made. The last process to close a NOSYNC environment syncs it
  * and marks it clean.
  *
  * MDB_NOMEMINIT is not used: pages are cleared, so that no heap content reaches the file. */
@@ -343,17 +343,29 @@ static reco_status settle_trust(reco__kv *kv, bool alone, bool *fresh, reco_erro
         return RECO_OK;
     }
     struct stat st;
-    bool exists = fstatat(kv->folder_fd, "data.mdb", &st, 0) == 0;
+    bool exists = fstatat(kv->folder_fd, "data.mdb", &st, 0) == 0 || reco__kv_made(kv->folder_fd);
     if (exists && !reco__kv_trusted(kv->folder_fd)) {
         if (kv->flags & RECO__KV_READONLY) {
             return reco__fail(err, RECO_CORRUPT, NULL, "%s was not closed cleanly before the machine was restarted", kv->path);
         }
-        if (unlinkat(kv->folder_fd, "data.mdb", 0) != 0 || (unlinkat(kv->folder_fd, "lock.mdb", 0) != 0 && errno != ENOENT)) {
-            return reco__fail_errno(err, errno, kv->path);
+        static const char *const files[] = {"made", "data.mdb", "lock.mdb"};
+        for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+            if (unlinkat(kv->folder_fd, files[i], 0) != 0 && errno != ENOENT) {
+                return reco__fail_errno(err, errno, kv->path);
+            }
         }
         *fresh = true;
     }
     return kv->flags & RECO__KV_READONLY ? RECO_OK : reco__kv_mark_open(kv->folder_fd, err);
+}
+
+/* The mark follows the first transaction. A store without it, cut short in between, gets it when it is opened next: then failing would be no help. */
+static reco_status settle_made(reco__kv *kv, bool fresh, reco_error *err) {
+    if ((kv->flags & RECO__KV_READONLY) || reco__kv_made(kv->folder_fd)) {
+        return RECO_OK;
+    }
+    reco_status status = reco__kv_mark_made(kv->folder_fd, fresh ? err : NULL);
+    return fresh ? status : RECO_OK;
 }
 
 static reco_status start_guarded(reco__kv *kv, bool *fresh, reco_error *err) {
@@ -363,7 +375,7 @@ static reco_status start_guarded(reco__kv *kv, bool *fresh, reco_error *err) {
         status = settle_trust(kv, alone, fresh, err);
     }
     if (status == RECO_OK) {
-        status = reco__kv_precheck(&missing, kv->folder_fd, alone, kv->path, err);
+        status = reco__kv_precheck(&missing, kv->folder_fd, reco__kv_made(kv->folder_fd), alone, kv->path, err);
     }
     if (status == RECO_OK && missing && alone && !(kv->flags & RECO__KV_READONLY)) {
         unlinkat(kv->folder_fd, "data.mdb", 0); /* one whose making was cut short */
@@ -380,6 +392,9 @@ static reco_status start_guarded(reco__kv *kv, bool *fresh, reco_error *err) {
     }
     if (status == RECO_OK && *fresh && fsync(kv->folder_fd) != 0) {
         status = reco__fail_errno(err, errno, kv->path);
+    }
+    if (status == RECO_OK) {
+        status = settle_made(kv, *fresh, err);
     }
     if (status != RECO_OK) {
         reco__kv_env_close(kv);

@@ -137,12 +137,15 @@ int reco__kv_byte_wait(int fd, int64_t byte); /* takes it for writing, however l
 bool reco__kv_trusted(int folder_fd);
 reco_status reco__kv_mark_open(int folder_fd, reco_error *err);
 void reco__kv_mark_clean(int folder_fd);
+/* Whether the environment was once made whole; the mark of it. */
+bool reco__kv_made(int folder_fd);
+reco_status reco__kv_mark_made(int folder_fd, reco_error *err);
 reco_status reco__kv_signal_map(uint32_t **out, int folder_fd, reco_error *err);
 reco_status reco__kv_memory_folder(char **path, int *lock_fd, reco_error *err);
 void reco__kv_memory_unlink(const char *path);
 
-/* precheck.c */
-reco_status reco__kv_precheck(bool *missing, int folder_fd, bool alone, const char *path, reco_error *err);
+/* precheck.c: *missing when there is no file, or one whose making was cut short; CORRUPT instead when the environment was `made` before. */
+reco_status reco__kv_precheck(bool *missing, int folder_fd, bool made, bool alone, const char *path, reco_error *err);
 
 /* env.c */
 reco_status reco__kv_env_open(reco__kv *kv, reco_error *err);

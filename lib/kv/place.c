@@ -4,6 +4,7 @@
  *   reco.lock            8 bytes: inode of the PID namespace of the processes that have it open; its bytes carry OFD locks (kv/lock.c)
  *   wake                 the futex word (kv/signal.c)
  *   trust                NOSYNC environments: "open <boot id>" or "clean", one line of fixed width
+ *   made                 empty; there once the first transaction is durable: from then on an empty or missing data.mdb is a loss, not a beginning
  *
  * LMDB finds dead readers by their process ids and its locks by the kernel of this machine: so network file systems and processes of another PID
  * namespace are refused. FUSE is allowed unless the kernel names a network one (fuse.sshfs and the like). */
@@ -255,6 +256,19 @@ void reco__kv_mark_clean(int folder_fd) {
     char line[TRUST_SIZE + 1];
     snprintf(line, sizeof line, "%-47s\n", "clean");
     write_trust(folder_fd, line);
+}
+
+/* --- whether there was something -------------------------------------------------------------------------------------------------------------- */
+
+bool reco__kv_made(int folder_fd) { return faccessat(folder_fd, "made", F_OK, 0) == 0; }
+
+reco_status reco__kv_mark_made(int folder_fd, reco_error *err) {
+    int fd = openat(folder_fd, "made", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int error = fd < 0 || fsync(fd) != 0 || fsync(folder_fd) != 0 ? errno : 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return error == 0 ? RECO_OK : reco__fail_errno(err, error, "made");
 }
 
 /* --- wake-up word ---------------------------------------------------------------------------------------------------------------------------- */

@@ -171,11 +171,14 @@ static reco_status check_file(int fd, uint64_t size, bool alone, const char *pat
     return RECO_OK;
 }
 
-reco_status reco__kv_precheck(bool *missing, int folder_fd, bool alone, const char *path, reco_error *err) {
+reco_status reco__kv_precheck(bool *missing, int folder_fd, bool made, bool alone, const char *path, reco_error *err) {
     *missing = false;
     int fd = openat(folder_fd, "data.mdb", O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        *missing = errno == ENOENT;
+        *missing = errno == ENOENT && !made;
+        if (errno == ENOENT && made) {
+            return reco__fail(err, RECO_CORRUPT, NULL, "%s/data.mdb is missing, and was there before", path);
+        }
         return *missing ? RECO_OK : reco__fail_errno(err, errno, path);
     }
     struct stat st;
@@ -184,7 +187,7 @@ reco_status reco__kv_precheck(bool *missing, int folder_fd, bool alone, const ch
         status = reco__fail_errno(err, errno, path);
     } else if (!S_ISREG(st.st_mode)) {
         status = reco__fail(err, RECO_CORRUPT, NULL, "%s/data.mdb is not a file", path);
-    } else if (alone && never_made(fd, (uint64_t)st.st_size)) {
+    } else if (alone && !made && never_made(fd, (uint64_t)st.st_size)) {
         *missing = true;
     } else {
         /* A meta page may be caught while another process writes it: look again. */

@@ -166,8 +166,57 @@ START_TEST(a_truncated_file_is_refused)
         test_status(RECO_CORRUPT, open_status(&options, &err));
         ck_assert_msg(strstr(err.text, "truncated") != NULL, "%s", err.text);
     }
+}
+END_TEST
+
+static void write_trust(const char *line);
+
+/* The file of a store that was there before may not be empty, or gone, and begin anew as if nothing had been. */
+START_TEST(an_empty_or_missing_file_is_a_loss)
+{
+    static const uint32_t flags[] = {0, RECO__KV_NOSYNC, RECO__KV_READONLY, RECO__KV_NOSYNC | RECO__KV_READONLY};
+    uint32_t kind = flags[_i] & RECO__KV_NOSYNC;
+    char path[400];
+    reco_error err;
+    file_path(path, "data.mdb");
+    fill(kind);
+    reco__kv_options options = kv_options(dir, flags[_i]);
+    for (int again = 0; again < 2; again++) { /* refusing changes nothing */
+        ck_assert_int_eq(truncate(path, 0), 0);
+        test_status(RECO_CORRUPT, open_status(&options, &err));
+        ck_assert_msg(strstr(err.text, "truncated") != NULL, "%s", err.text);
+    }
+    ck_assert_int_eq(truncate(path, 8192), 0); /* zeros */
+    test_status(RECO_CORRUPT, open_status(&options, &err));
+    ck_assert_int_eq(unlink(path), 0);
+    test_status(RECO_CORRUPT, open_status(&options, &err));
+    ck_assert_msg(strstr(err.text, "missing") != NULL, "%s", err.text);
+    if (flags[_i] == RECO__KV_NOSYNC) { /* of another boot: discarded, whatever is left of it */
+        write_trust("open 00000000-0000-0000-0000-000000000000");
+        test_status(RECO_OK, open_status(&options, &err));
+    }
+}
+END_TEST
+
+/* The making was cut short before its first transaction was durable: nothing is lost. One cut short right after it is marked when opened next. */
+START_TEST(a_making_that_was_cut_short_begins_again)
+{
+    char path[400], mark[400];
+    reco_error err;
+    reco__kv_options options = kv_options(dir, 0);
+    file_path(path, "data.mdb");
+    file_path(mark, "made");
+    fill(0);
+    ck_assert_int_eq(unlink(mark), 0);
+    test_status(RECO_OK, open_status(&options, &err));
+    ck_assert_int_eq(access(mark, F_OK), 0);
+    ck_assert_int_eq(unlink(mark), 0);
     ck_assert_int_eq(truncate(path, 0), 0);
-    test_status(RECO_OK, open_status(&options, &err)); /* nothing there: a new one */
+    test_status(RECO_OK, open_status(&options, &err));
+    ck_assert_int_eq(access(mark, F_OK), 0);
+    ck_assert_int_eq(unlink(mark), 0);
+    ck_assert_int_eq(unlink(path), 0);
+    test_status(RECO_OK, open_status(&options, &err));
 }
 END_TEST
 
@@ -759,6 +808,8 @@ int main(void) {
     tcase_add_test(tests, a_newer_version_is_refused);
     tcase_add_test(tests, the_store_of_another_program_is_refused);
     tcase_add_test(tests, a_truncated_file_is_refused);
+    tcase_add_loop_test(tests, an_empty_or_missing_file_is_a_loss, 0, 4);
+    tcase_add_test(tests, a_making_that_was_cut_short_begins_again);
     tcase_add_test(tests, damaged_meta_pages_are_refused);
     tcase_add_test(tests, a_damaged_root_is_refused);
     tcase_add_test(tests, unsynced_content_of_another_boot_is_discarded);
