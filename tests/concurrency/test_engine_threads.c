@@ -48,7 +48,8 @@ static void finish(worker *workers, uint32_t count, const char *what) {
                       workers[i].err.text);
 }
 
-/* --- everything at once --------------------------------------------------------------------------------------------------------------------------- */
+/* --- everything at once ---------------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Events of users and items shared by all writers; each writer asks after its own clicks now and then. */
 static void *write_events(void *context) {
@@ -67,7 +68,9 @@ static void *write_events(void *context) {
         }
         self->status = reco_ingest(&receipt, self->engine, events, CALL_EVENTS, sizeof *events, NULL, NULL, &self->err);
         if (self->status == RECO_OK && call % 10 == 0) {
-            reco_query query = {.struct_size = sizeof query, .user_id = events[0].user_id, .min_position = {receipt.position, strlen(receipt.position)},
+            reco_query query = {.struct_size = sizeof query,
+                                .user_id = events[0].user_id,
+                                .min_position = {receipt.position, strlen(receipt.position)},
                                 .wait_ms = 2000};
             self->status = reco_recommend(&answer, self->engine, &query, NULL, &self->err);
         }
@@ -97,8 +100,8 @@ static void *ask(void *context) {
             for (uint32_t r = 0; r < answer->items[i].reason_count; r++)
                 sum += answer->items[i].reasons[r].score;
             if (answer->items[i].reason_count && sum != answer->items[i].score)
-                self->status = reco__fail(&self->err, RECO_INTERNAL, "reasons", "they sum to %lld, not %lld", (long long)sum,
-                                          (long long)answer->items[i].score);
+                self->status =
+                    reco__fail(&self->err, RECO_INTERNAL, "reasons", "they sum to %lld, not %lld", (long long)sum, (long long)answer->items[i].score);
         }
     }
     reco_answer_free(answer);
@@ -164,7 +167,8 @@ static uint64_t events_learned(reco_engine *engine) {
     return found.events;
 }
 
-START_TEST(everything_at_once) {
+START_TEST(everything_at_once)
+{
     reco_engine *engine = test_engine_open(_i == 0 ? "memory:" : data_path, RECO_OPEN_BACKGROUND, NULL);
     worker writers[WRITERS], readers[READERS], clerk[1], keeper[1];
     atomic_bool over = false;
@@ -183,7 +187,8 @@ START_TEST(everything_at_once) {
 }
 END_TEST
 
-/* --- without background: threads that learn for themselves ------------------------------------------------------------------------------------------ */
+/* --- without background: threads that learn for themselves
+ * ------------------------------------------------------------------------------------------ */
 
 static void *write_and_learn(void *context) {
     worker *self = context;
@@ -203,7 +208,8 @@ static void *write_and_learn(void *context) {
     return NULL;
 }
 
-START_TEST(each_learns_for_all) {
+START_TEST(each_learns_for_all)
+{
     reco_engine *engine = test_engine_open(_i == 0 ? "memory:" : data_path, 0, NULL);
     worker writers[WRITERS];
 
@@ -214,7 +220,8 @@ START_TEST(each_learns_for_all) {
 }
 END_TEST
 
-/* --- opening and closing ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- opening and closing
+ * ---------------------------------------------------------------------------------------------------------------------------- */
 
 /* The same for all engines on a directory in one process: the store refuses a mixture. */
 static uint32_t open_flags;
@@ -245,7 +252,8 @@ static void *open_use_close(void *context) {
     return NULL;
 }
 
-START_TEST(opened_and_closed_by_many) {
+START_TEST(opened_and_closed_by_many)
+{
     worker workers[6];
 
     open_flags = _i == 0 ? 0 : RECO_OPEN_BACKGROUND;
@@ -257,7 +265,8 @@ START_TEST(opened_and_closed_by_many) {
 }
 END_TEST
 
-START_TEST(namespaces_keep_apart) {
+START_TEST(namespaces_keep_apart)
+{
     worker workers[4];
     static const char *const spaces[] = {"shop", "blog"};
 

@@ -1,6 +1,7 @@
-/* tests/fault/test_fault_doors.c - every operation of every door, and every operation of the embedded store below them, fails: the first time, the second,
- * ... and once or for ever. Nothing acknowledged is lost, a failure that fired is not answered by OK, and once it is over the same call succeeds and a
- * replay equals what was learned.
+/* tests/fault/test_fault_doors.c - every operation of every door, and every operation of the embedded store below them, fails: the first time, the
+ * second,
+ * ... and once or for ever. Nothing acknowledged is lost, a failure that fired is not answered by OK, and once it is over the same call succeeds and
+ * a replay equals what was learned.
  *
  * One thing answers OK though an operation failed, by design: a question one source of which fails leaves it out and says DEGRADED.
  * stream.trim is not here: nothing trims yet. */
@@ -12,20 +13,55 @@
 #include "engine/engine.h"
 #include "support/engine.h"
 
-static const char *const points[] = {
-    "stream.open",       "stream.append",      "stream.wait",       "stream.read",         "stream.spans",          "stream.wait_for",
-    "stream.note",       "stream.stats",       "stream.member_open", "stream.member_assign", "stream.member_owned",
-    "records.open",      "records.change",     "records.find",      "records.scan",        "records.changes",       "records.stats",
-    "features.open",     "features.info",      "features.intern",   "features.find_items", "features.load",         "features.positions",
-    "features.apply",    "features.heads",     "features.row",      "features.generations", "features.close_step",  "features.settle",
-    "features.scan",     "features.restore",   "features.stats",    "kv.open",             "kv.table_open",         "kv.read_begin",
-    "kv.write_begin",    "kv.commit",          "kv.get",            "kv.put",              "kv.delete",             "kv.cursor",
-    "kv.seek",           "kv.submit",          "kv.lock_open"};
+static const char *const points[] = {"stream.open",
+                                     "stream.append",
+                                     "stream.wait",
+                                     "stream.read",
+                                     "stream.spans",
+                                     "stream.wait_for",
+                                     "stream.note",
+                                     "stream.stats",
+                                     "stream.member_open",
+                                     "stream.member_assign",
+                                     "stream.member_owned",
+                                     "records.open",
+                                     "records.change",
+                                     "records.find",
+                                     "records.scan",
+                                     "records.changes",
+                                     "records.stats",
+                                     "features.open",
+                                     "features.info",
+                                     "features.intern",
+                                     "features.find_items",
+                                     "features.load",
+                                     "features.positions",
+                                     "features.apply",
+                                     "features.heads",
+                                     "features.row",
+                                     "features.generations",
+                                     "features.close_step",
+                                     "features.settle",
+                                     "features.scan",
+                                     "features.restore",
+                                     "features.stats",
+                                     "kv.open",
+                                     "kv.table_open",
+                                     "kv.read_begin",
+                                     "kv.write_begin",
+                                     "kv.commit",
+                                     "kv.get",
+                                     "kv.put",
+                                     "kv.delete",
+                                     "kv.cursor",
+                                     "kv.seek",
+                                     "kv.submit",
+                                     "kv.lock_open"};
 enum { POINTS = sizeof points / sizeof *points, EVENTS = 60000 };
 
 static char dir[256], data_path[300];
-static uint32_t told;           /* numbers given to events */
-static uint8_t acked[EVENTS];   /* 1: acknowledged; 2: sent, and not acknowledged */
+static uint32_t told;         /* numbers given to events */
+static uint8_t acked[EVENTS]; /* 1: acknowledged; 2: sent, and not acknowledged */
 static uint32_t fired_at[POINTS];
 
 static void setup(void) {
@@ -38,7 +74,8 @@ static void teardown(void) {
     test_dir_remove(dir);
 }
 
-/* --- what is done ----------------------------------------------------------------------------------------------------------------------------------- */
+/* --- what is done
+ * ----------------------------------------------------------------------------------------------------------------------------------- */
 
 /* Three events with items of their own, of users who share one more item. */
 static reco_status ingest(reco_engine *engine, reco_error *err) {
@@ -168,12 +205,21 @@ typedef reco_status (*operation)(reco_engine *engine, reco_error *err);
 static const struct {
     const char *name;
     operation run;
-} operations[] = {{"ingest", ingest},     {"process", process},   {"recommend", recommend}, {"popular", popular},
-                  {"items", items},       {"stats", stats},       {"snapshot", snapshot_and_verify},
-                  {"verify", verify},     {"import", import},     {"wait", wait_for_more}, {"open", open_and_ask}};
+} operations[] = {{"ingest", ingest},
+                  {"process", process},
+                  {"recommend", recommend},
+                  {"popular", popular},
+                  {"items", items},
+                  {"stats", stats},
+                  {"snapshot", snapshot_and_verify},
+                  {"verify", verify},
+                  {"import", import},
+                  {"wait", wait_for_more},
+                  {"open", open_and_ask}};
 enum { OPERATIONS = sizeof operations / sizeof *operations };
 
-/* --- what holds afterwards -------------------------------------------------------------------------------------------------------------------------- */
+/* --- what holds afterwards
+ * -------------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct tally {
     reco_engine *engine;
@@ -211,13 +257,15 @@ static void check_whole(reco_engine *engine, const char *when) {
     test_ok(verify(engine, &err), &err);
 }
 
-/* --- planting ------------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- planting
+ * ------------------------------------------------------------------------------------------------------------------------------------------ */
 
 /* The operation with a point failing; false when the point is not reached so often. */
 static bool play(reco_engine *engine, size_t op, size_t point, uint64_t nth, int for_ever) {
     reco_error err = RECO_ERROR_INIT;
     char when[200];
-    snprintf(when, sizeof when, "%s: %s fails the %lu. time%s", operations[op].name, points[point], (unsigned long)nth, for_ever ? " and for ever" : "");
+    snprintf(when, sizeof when, "%s: %s fails the %lu. time%s", operations[op].name, points[point], (unsigned long)nth,
+             for_ever ? " and for ever" : "");
     if (operations[op].run == process)
         test_ok(ingest(engine, &err), &err);
     degraded = false;
@@ -240,7 +288,8 @@ static bool play(reco_engine *engine, size_t op, size_t point, uint64_t nth, int
 /* 1, 2, 3, 6, 12, 24 ...: the low layers are called hundreds of times in one operation. */
 static uint64_t after(uint64_t nth) { return test_full() || nth < 3 ? nth + 1 : nth * 2; }
 
-START_TEST(doors) {
+START_TEST(doors)
+{
     reco_error err = RECO_ERROR_INIT;
     reco_engine *engine = test_engine_open("memory:", 0, settings);
 

@@ -1,5 +1,5 @@
-/* tests/fault/test_fault_memory.c - every allocation of ours fails, once and for ever, through the whole life of an engine: no crash, no leak, no empty
- * error text, and a failure that fired is never answered by OK.
+/* tests/fault/test_fault_memory.c - every allocation of ours fails, once and for ever, through the whole life of an engine: no crash, no leak, no
+ * empty error text, and a failure that fired is never answered by OK.
  *
  * There are no exceptions: a question that runs out of memory is not answered by a lesser answer. Whatever failed can be asked again and then
  * succeeds, and a replay equals what was learned. */
@@ -160,7 +160,8 @@ static reco_status import(reco_engine *engine, reco_error *err) {
     return reco_import(NULL, engine, &options, NULL, err);
 }
 
-/* --- one operation at a time ---------------------------------------------------------------------------------------------------------------------- */
+/* --- one operation at a time ----------------------------------------------------------------------------------------------------------------------
+ */
 
 typedef reco_status (*operation)(reco_engine *engine, reco_error *err);
 
@@ -245,7 +246,8 @@ static void prepare(void) {
     test_ok(reco_settings_set(settings, "limits.map_size", "64MiB", &err), &err);
 }
 
-START_TEST(operations) {
+START_TEST(operations)
+{
     const scene *at = &scenes[_i];
     prepare();
     for (int for_ever = 0; for_ever < 2; for_ever++) {
@@ -260,7 +262,8 @@ START_TEST(operations) {
 }
 END_TEST
 
-/* --- opening -------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- opening --------------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static reco_status open_and_close(void *context, reco_error *err) {
     reco_engine *engine = (reco_engine *)(uintptr_t)1;
@@ -270,13 +273,14 @@ static reco_status open_and_close(void *context, reco_error *err) {
     return status;
 }
 
-START_TEST(opening) {
+START_TEST(opening)
+{
     reco_error err = RECO_ERROR_INIT;
     reco_engine *engine = NULL;
 
     prepare();
     test_every_allocation(open_and_close, data_path, false); /* the first time makes it, the later ones find it */
-    test_every_allocation(open_and_close, (void *)(uintptr_t)"memory:", false);
+    test_every_allocation(open_and_close, (void *)(uintptr_t) "memory:", false);
     test_ok(open_engine(&engine, data_path, &err), &err);
     check_whole(engine, "opening");
     reco_close(engine);

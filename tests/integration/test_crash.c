@@ -1,9 +1,10 @@
-/* tests/integration/test_crash.c - acknowledged means kept. Processes are killed at random points under load of eight connections, each event with an item
- * and an id of its own. After a restart every event that was acknowledged lies in the stream once and counts in popularity once; one that was sent and
- * not acknowledged may have got in or not, and counts once after it is sent again under the same id; and a replay equals what was learned.
+/* tests/integration/test_crash.c - acknowledged means kept. Processes are killed at random points under load of eight connections, each event with an
+ * item and an id of its own. After a restart every event that was acknowledged lies in the stream once and counts in popularity once; one that was
+ * sent and not acknowledged may have got in or not, and counts once after it is sent again under the same id; and a replay equals what was learned.
  *
- * Who is killed: the whole engine with its threads; of an ingest and a processor one, the other or both, with a successor at work; an application that
- * writes and learns in its own threads. An event is noted as acknowledged in memory shared with the test after reco_ingest has returned, never before. */
+ * Who is killed: the whole engine with its threads; of an ingest and a processor one, the other or both, with a successor at work; an application
+ * that writes and learns in its own threads. An event is noted as acknowledged in memory shared with the test after reco_ingest has returned, never
+ * before. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -181,7 +182,8 @@ static void run_services(const char *path, reco__rand *rand) {
     end_killed(ingest);
 }
 
-/* --- the audit ----------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the audit -----------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static uint32_t number_in(reco_str text) {
     char digits[24];
@@ -273,7 +275,8 @@ static void check(audit *found, const char *path, reco__rand *rand, uint32_t fro
     reco_close(engine);
 }
 
-START_TEST(killed_at_random) {
+START_TEST(killed_at_random)
+{
     static void (*const kinds[])(const char *path, reco__rand *rand) = {run_whole, run_services, run_application};
     int rounds = test_full() ? 500 : 30;
     char path[256] = "";

@@ -31,14 +31,14 @@ static reco_str str(const char *text) { return (reco_str){text, strlen(text)}; }
 
 static bool is(reco_str got, const char *expected) { return got.size == strlen(expected) && memcmp(got.data, expected, got.size) == 0; }
 
-#define refused(expected, named, call) \
-    do { \
-        err = (reco_error)RECO_ERROR_INIT; \
-        reco_status got_ = (call); \
-        ck_assert_msg(got_ == (expected), "%s: expected %s, got %s: %s", #call, reco_status_name(expected), reco_status_name(got_), err.text); \
-        ck_assert_msg(strcmp(err.field, named) == 0, "%s: names \"%s\" (%s), not \"%s\"", #call, err.field, err.text, named); \
-        ck_assert_int_eq(err.status, expected); \
-        ck_assert_msg(err.text[0] != 0, "%s: no text", #call); \
+#define refused(expected, named, call)                                                                                                               \
+    do {                                                                                                                                             \
+        err = (reco_error)RECO_ERROR_INIT;                                                                                                           \
+        reco_status got_ = (call);                                                                                                                   \
+        ck_assert_msg(got_ == (expected), "%s: expected %s, got %s: %s", #call, reco_status_name(expected), reco_status_name(got_), err.text);       \
+        ck_assert_msg(strcmp(err.field, named) == 0, "%s: names \"%s\" (%s), not \"%s\"", #call, err.field, err.text, named);                        \
+        ck_assert_int_eq(err.status, expected);                                                                                                      \
+        ck_assert_msg(err.text[0] != 0, "%s: no text", #call);                                                                                       \
     } while (0)
 
 static void tell(reco_engine *engine, const char *user, const char *item, const char *type) {
@@ -94,9 +94,11 @@ static void teach(reco_engine *engine) {
     process(engine);
 }
 
-/* --- open ----------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- open -----------------------------------------------------------------------------------------------------------------------------------------
+ */
 
-START_TEST(open_checks_its_options) {
+START_TEST(open_checks_its_options)
+{
     reco_engine *engine = (reco_engine *)(uintptr_t)1;
     struct {
         reco_open_options options;
@@ -150,8 +152,10 @@ START_TEST(open_checks_its_options) {
 }
 END_TEST
 
-START_TEST(reopened_with_other_rules_is_refused) {
-    static const char *const other[] = {"coview.length", "1d", NULL}, *const fewer[] = {"partitions", "2", NULL}, *const same[] = {"recommend.limit_default", "7", NULL};
+START_TEST(reopened_with_other_rules_is_refused)
+{
+    static const char *const other[] = {"coview.length", "1d", NULL}, *const fewer[] = {"partitions", "2", NULL},
+                             *const same[] = {"recommend.limit_default", "7", NULL};
     reco_engine *engine = open_store(1, 0, NULL);
     tell(engine, "u", "i", "view");
     process(engine);
@@ -170,7 +174,8 @@ START_TEST(reopened_with_other_rules_is_refused) {
 }
 END_TEST
 
-START_TEST(null_engines) {
+START_TEST(null_engines)
+{
     char hash[40], *json = NULL;
     reco_answer *answer = NULL;
     reco_query query = {.struct_size = sizeof query, .user_id = str("u")};
@@ -195,12 +200,14 @@ START_TEST(null_engines) {
 }
 END_TEST
 
-/* --- ingest ----------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- ingest
+ * ----------------------------------------------------------------------------------------------------------------------------------------- */
 
-START_TEST(bad_events_are_named_one_by_one) {
+START_TEST(bad_events_are_named_one_by_one)
+{
     reco_engine *engine = open_store(_i, 0, NULL);
     int64_t now = reco__now_ms();
-    reco_event events[6] = {test_event("u", "a", "view"), test_event("", "a", "view"), test_event("u", "b", "sneeze"),
+    reco_event events[6] = {test_event("u", "a", "view"), test_event("", "a", "view"),  test_event("u", "b", "sneeze"),
                             test_event("u", "c", "view"), test_event("u", "d", "view"), test_event("u", "e", "view")};
     reco_error errors[8];
     reco_receipt receipt = {.struct_size = sizeof receipt};
@@ -246,7 +253,8 @@ START_TEST(bad_events_are_named_one_by_one) {
 }
 END_TEST
 
-START_TEST(arguments_of_ingest) {
+START_TEST(arguments_of_ingest)
+{
     reco_engine *engine = open_store(0, 0, NULL);
     reco_event event = test_event("u", "a", "view");
     reco_receipt receipt = {.struct_size = sizeof receipt};
@@ -275,11 +283,13 @@ START_TEST(arguments_of_ingest) {
 }
 END_TEST
 
-START_TEST(ingest_by_json) {
+START_TEST(ingest_by_json)
+{
     reco_engine *engine = open_store(0, 0, NULL);
     reco_reply reply = {.struct_size = sizeof reply};
     const char *good = "[{\"user_id\":\"u\",\"item_id\":\"a\",\"event_type\":\"view\"},{\"user_id\":\"u\",\"item_id\":\"b\",\"event_type\":\"nod\"}]";
-    const char *lines = "{\"user_id\":\"u\",\"item_id\":\"a\",\"event_type\":\"view\"}\n{broken\n{\"user_id\":\"u\",\"item_id\":\"c\",\"event_type\":\"like\"}\n";
+    const char *lines =
+        "{\"user_id\":\"u\",\"item_id\":\"a\",\"event_type\":\"view\"}\n{broken\n{\"user_id\":\"u\",\"item_id\":\"c\",\"event_type\":\"like\"}\n";
 
     test_ok(reco_ingest_json(&reply, engine, good, strlen(good), RECO_JSON_AUTO, 0, NULL, &err), &err);
     ck_assert_int_eq(reply.http_status, 202);
@@ -317,7 +327,8 @@ START_TEST(ingest_by_json) {
 }
 END_TEST
 
-START_TEST(full_tables) {
+START_TEST(full_tables)
+{
     static const char *const tight[] = {"limits.items", "3", NULL};
     reco_engine *engine = open_store(_i, 0, tight);
     reco_event known = test_event("u", "a", "view"), unknown = test_event("u", "new", "view");
@@ -348,17 +359,16 @@ START_TEST(full_tables) {
 }
 END_TEST
 
-START_TEST(erase_records_wait_for_a_newer_libreco) {
+START_TEST(erase_records_wait_for_a_newer_libreco)
+{
     reco_engine *engine = open_store(_i, 0, NULL);
     reco__buf bytes = {0};
 
     tell(engine, "u", "a", "view");
     process(engine);
     reco__envelope_erase(&bytes, str("u"), reco__now_ms());
-    reco_stream_record record = {.partition = reco__stream_partition(engine->stream, "u", 1),
-                                 .size = (uint32_t)bytes.size,
-                                 .data = bytes.data,
-                                 .received_at = reco__now_ms()};
+    reco_stream_record record = {
+        .partition = reco__stream_partition(engine->stream, "u", 1), .size = (uint32_t)bytes.size, .data = bytes.data, .received_at = reco__now_ms()};
     test_ok(reco__stream_append(NULL, engine->stream, &record, 1, 0, NULL, NULL, 0, NULL, &err), &err);
     reco__buf_dispose(&bytes);
     ck_assert_int_eq(reco_process(NULL, engine, NULL, &err), RECO_UNSUPPORTED);
@@ -368,9 +378,11 @@ START_TEST(erase_records_wait_for_a_newer_libreco) {
 }
 END_TEST
 
-/* --- positions ------------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- positions
+ * ------------------------------------------------------------------------------------------------------------------------------------------ */
 
-START_TEST(positions) {
+START_TEST(positions)
+{
     reco_engine *engine = open_store(0, 0, NULL), *other = open_store(0, 0, NULL);
     char first[RECO_POSITION_MAX], second[RECO_POSITION_MAX], long_one[RECO_POSITION_MAX + 10];
     reco_event event = test_event("u", "a", "view");
@@ -401,7 +413,8 @@ START_TEST(positions) {
 }
 END_TEST
 
-START_TEST(a_click_counts_in_the_next_answer) {
+START_TEST(a_click_counts_in_the_next_answer)
+{
     reco_engine *engine = open_store(_i, 0, NULL);
     reco_answer *answer = NULL;
 
@@ -443,7 +456,8 @@ START_TEST(a_click_counts_in_the_next_answer) {
 }
 END_TEST
 
-START_TEST(the_answer_waits_for_the_click) {
+START_TEST(the_answer_waits_for_the_click)
+{
     reco_engine *engine = open_store(_i, RECO_OPEN_BACKGROUND, NULL);
     reco_answer *answer = NULL;
     char position[RECO_POSITION_MAX];
@@ -467,7 +481,8 @@ START_TEST(the_answer_waits_for_the_click) {
 }
 END_TEST
 
-START_TEST(the_answer_says_it_is_behind) {
+START_TEST(the_answer_says_it_is_behind)
+{
     reco_engine *engine = open_store(0, 0, NULL);
     reco_answer *answer = NULL;
     char position[RECO_POSITION_MAX];
@@ -507,14 +522,17 @@ START_TEST(the_answer_says_it_is_behind) {
 }
 END_TEST
 
-/* --- popular, JSON ----------------------------------------------------------------------------------------------------------------------------------- */
+/* --- popular, JSON
+ * ----------------------------------------------------------------------------------------------------------------------------------- */
 
-START_TEST(popular_and_items) {
+START_TEST(popular_and_items)
+{
     reco_engine *engine = open_store(_i, 0, NULL);
     reco_answer *answer = NULL;
     reco_str crime = str("crime");
-    reco_item items[2] = {{.item_id = str("b"), .title = str("B \"quoted\""), .categories = &crime, .category_count = 1, .attributes = str("{\"year\":1999}")},
-                          {.item_id = str("a"), .flags = RECO_ITEM_HIDDEN}};
+    reco_item items[2] = {
+        {.item_id = str("b"), .title = str("B \"quoted\""), .categories = &crime, .category_count = 1, .attributes = str("{\"year\":1999}")},
+        {.item_id = str("a"), .flags = RECO_ITEM_HIDDEN}};
     char *json = NULL;
 
     teach(engine);
@@ -585,18 +603,29 @@ static void reply_is(reco_reply *reply, int http_status, const char *named) {
     reco_reply_dispose(reply);
 }
 
-START_TEST(answers_by_query_string) {
+START_TEST(answers_by_query_string)
+{
     reco_engine *engine = open_store(0, 0, NULL);
     reco_reply reply = {.struct_size = sizeof reply};
     const struct {
         const char *query, *named;
-    } recommend[] = {{"user_id=t0&limit=3", NULL}, {"user_id=caf%C3%A9&reasons=false&seed=7&scenario=home&wait_ms=5&as_of=2026-01-01T00:00:00Z", NULL},
-                     {"", "user_id"}, {"user_id=a&user_id=b", "user_id"}, {"user_id=a&colour=red", "colour"}, {"user_id=a&limit=0", "limit"},
-                     {"user_id=a&limit=ten", "limit"}, {"user_id=%zz", "query"}, {"user_id=%ff", "user_id"}, {"user_id=a&reasons=maybe", "reasons"},
-                     {"user_id=a&as_of=yesterday", "as_of"}, {"user_id=a&min_position=x", "min_position"}, {"user_id=a&scenario=a%20b", "scenario"}};
+    } recommend[] = {{"user_id=t0&limit=3", NULL},
+                     {"user_id=caf%C3%A9&reasons=false&seed=7&scenario=home&wait_ms=5&as_of=2026-01-01T00:00:00Z", NULL},
+                     {"", "user_id"},
+                     {"user_id=a&user_id=b", "user_id"},
+                     {"user_id=a&colour=red", "colour"},
+                     {"user_id=a&limit=0", "limit"},
+                     {"user_id=a&limit=ten", "limit"},
+                     {"user_id=%zz", "query"},
+                     {"user_id=%ff", "user_id"},
+                     {"user_id=a&reasons=maybe", "reasons"},
+                     {"user_id=a&as_of=yesterday", "as_of"},
+                     {"user_id=a&min_position=x", "min_position"},
+                     {"user_id=a&scenario=a%20b", "scenario"}};
     const struct {
         const char *query, *named;
-    } popular[] = {{"", NULL}, {"limit=2&window=24h", NULL}, {"window=3w", "window"}, {"category=", "category"}, {"limit=1000000", "limit"}, {"x", "x"}};
+    } popular[] = {{"", NULL}, {"limit=2&window=24h", NULL}, {"window=3w", "window"}, {"category=", "category"}, {"limit=1000000", "limit"},
+                   {"x", "x"}};
 
     teach(engine);
     for (size_t i = 0; i < sizeof recommend / sizeof *recommend; i++) {
@@ -621,7 +650,8 @@ START_TEST(answers_by_query_string) {
 }
 END_TEST
 
-/* --- looking after it ----------------------------------------------------------------------------------------------------------------------------------- */
+/* --- looking after it
+ * ----------------------------------------------------------------------------------------------------------------------------------- */
 
 static void count_metric(void *context, const char *name, const char *labels, double value, const char *type, const char *help) {
     (void)value;
@@ -631,7 +661,8 @@ static void count_metric(void *context, const char *name, const char *labels, do
     ++*(int *)context;
 }
 
-START_TEST(stats_and_metrics) {
+START_TEST(stats_and_metrics)
+{
     reco_engine *engine = open_store(_i, 0, NULL);
     char *json = NULL, value[64];
     int64_t lag = -1, lag_ms = -1;
@@ -666,7 +697,8 @@ START_TEST(stats_and_metrics) {
 }
 END_TEST
 
-START_TEST(snapshots) {
+START_TEST(snapshots)
+{
     reco_engine *engine = open_store(_i, 0, NULL), *other = open_store(0, 0, NULL);
     char path[320], second[320], hash[40];
     reco_snapshot_result result = {.struct_size = sizeof result}, again = {.struct_size = sizeof again};
@@ -715,7 +747,8 @@ START_TEST(snapshots) {
 }
 END_TEST
 
-START_TEST(processors) {
+START_TEST(processors)
+{
     reco_engine *engine = open_store(_i, 0, NULL);
     reco_processor *one = NULL, *two = NULL;
     reco_processor_options options = {.struct_size = sizeof options, .batch_events = 2000000};
@@ -764,7 +797,8 @@ START_TEST(processors) {
 }
 END_TEST
 
-/* --- import ------------------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- import
+ * ------------------------------------------------------------------------------------------------------------------------------------------------ */
 
 static void write_file(char path[320], const char *name, const char *text) {
     snprintf(path, 320, "%s/%s", dir, name);
@@ -787,7 +821,8 @@ static const char *const csv = "user_id,item_id,event_type,timestamp,value\n"
                                "\n"
                                "u2,b,view,1700000001000,\r\n";
 
-START_TEST(imports_csv) {
+START_TEST(imports_csv)
+{
     reco_engine *engine = open_store(_i, 0, NULL);
     reco_import_result result;
     char path[320], hash[40], again[40];
@@ -815,7 +850,8 @@ START_TEST(imports_csv) {
 }
 END_TEST
 
-START_TEST(import_moves_time_to_now) {
+START_TEST(import_moves_time_to_now)
+{
     reco_engine *engine = open_store(0, 0, NULL);
     reco_import_result result;
     char path[320];
@@ -836,13 +872,15 @@ START_TEST(import_moves_time_to_now) {
 }
 END_TEST
 
-START_TEST(imports_ndjson) {
+START_TEST(imports_ndjson)
+{
     reco_engine *engine = open_store(0, 0, NULL);
     reco_import_result result;
     char path[320];
 
-    write_file(path, "events.ndjson", "{\"user_id\":\"u\",\"item_id\":\"a\",\"event_type\":\"view\",\"timestamp\":\"2025-01-01T00:00:00Z\"}\n"
-                                      "{\"user_id\":\"u\",\"item_id\":\"b\",\"event_type\":\"view\",\"timestamp\":1735689601000,\"session_id\":\"s\"}\n");
+    write_file(path, "events.ndjson",
+               "{\"user_id\":\"u\",\"item_id\":\"a\",\"event_type\":\"view\",\"timestamp\":\"2025-01-01T00:00:00Z\"}\n"
+               "{\"user_id\":\"u\",\"item_id\":\"b\",\"event_type\":\"view\",\"timestamp\":1735689601000,\"session_id\":\"s\"}\n");
     test_ok(import(&result, engine, "ndjson", path, 0), &err);
     ck_assert_uint_eq(result.events, 2);
     ck_assert_int_eq(result.first, 1735689600000);
@@ -851,7 +889,8 @@ START_TEST(imports_ndjson) {
 }
 END_TEST
 
-START_TEST(imports_movielens) {
+START_TEST(imports_movielens)
+{
     reco_engine *engine = open_store(0, 0, NULL);
     reco_import_result result;
     char path[320], *json = NULL;
@@ -879,7 +918,8 @@ START_TEST(imports_movielens) {
 }
 END_TEST
 
-START_TEST(bad_lines_are_named_and_nothing_is_added) {
+START_TEST(bad_lines_are_named_and_nothing_is_added)
+{
     reco_engine *engine = open_store(0, 0, NULL);
     reco_import_result result;
     char path[320], hash[40], after[40], where[340];
@@ -928,7 +968,8 @@ static void kill_in_the_middle(void *context, uint64_t done, uint64_t total) {
     }
 }
 
-START_TEST(import_killed_in_the_middle_goes_on) {
+START_TEST(import_killed_in_the_middle_goes_on)
+{
     enum { LINES = 5500 };
     char path[320], whole_path[320], hash[40], resumed[40];
     reco_import_result result;

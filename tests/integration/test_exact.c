@@ -14,11 +14,35 @@
 #define MINUTE 60000
 #define GRAIN (5 * MINUTE) /* the clock of receipt goes in such steps here, so that calls carry more than one event */
 
-static const char *const settings[] = {"coview.length",         "1d",  "coview.kept",          "3",  "coview.cut",            "8",
-                                       "coview.head",           "6",   "coview.halving",       "1",  "pairs.window",          "6",
-                                       "cell.lifetime",         "2d",  "cell.history",         "60", "cell.recents",          "10",
-                                       "cell.ids_seen",         "24",  "cell.ids_window",      "2h", "popularity.hours_kept", "30",
-                                       "popularity.days_kept",  "4",   "recommend.window_days", "4d", NULL};
+static const char *const settings[] = {"coview.length",
+                                       "1d",
+                                       "coview.kept",
+                                       "3",
+                                       "coview.cut",
+                                       "8",
+                                       "coview.head",
+                                       "6",
+                                       "coview.halving",
+                                       "1",
+                                       "pairs.window",
+                                       "6",
+                                       "cell.lifetime",
+                                       "2d",
+                                       "cell.history",
+                                       "60",
+                                       "cell.recents",
+                                       "10",
+                                       "cell.ids_seen",
+                                       "24",
+                                       "cell.ids_window",
+                                       "2h",
+                                       "popularity.hours_kept",
+                                       "30",
+                                       "popularity.days_kept",
+                                       "4",
+                                       "recommend.window_days",
+                                       "4d",
+                                       NULL};
 
 static exact at;
 
@@ -37,15 +61,12 @@ typedef struct feed {
     reco__map users;
 } feed;
 
-static reco_str keep(feed *to, reco_str text) {
-    return (reco_str){reco__arena_copy(&to->strings, text.data ? text.data : "", text.size), text.size};
-}
+static reco_str keep(feed *to, reco_str text) { return (reco_str){reco__arena_copy(&to->strings, text.data ? text.data : "", text.size), text.size}; }
 
 static void flush(feed *to) {
     reco_error err = RECO_ERROR_INIT;
     reco_receipt receipt = {.struct_size = sizeof receipt};
-    reco_ingest_options options = {
-        .struct_size = sizeof options, .errors = to->errors, .errors_room = CALL_EVENTS, .received_at = to->received_at};
+    reco_ingest_options options = {.struct_size = sizeof options, .errors = to->errors, .errors_room = CALL_EVENTS, .received_at = to->received_at};
     bool refused[CALL_EVENTS] = {false};
 
     if (to->count == 0) {
@@ -180,7 +201,8 @@ static look look_at(reco_engine *engine) {
 }
 
 /* All that the rules have to deal with does happen in this stream; otherwise the roads would prove little. */
-START_TEST(stream_has_it_all) {
+START_TEST(stream_has_it_all)
+{
     const exact_facts *facts = at.facts;
     reco_engine *engine = exact_copy(&at, NULL, 0);
 
@@ -194,7 +216,8 @@ START_TEST(stream_has_it_all) {
     ck_assert_uint_gt(facts->records, facts->learned.events); /* ticks */
     ck_assert_uint_gt(facts->learned.duplicates, facts->sent / 1000);
     ck_assert_uint_gt(facts->learned.clamped, 100);
-    ck_assert_msg(facts->cells + 100 < facts->users, "cells that expired: %lu of %lu are there", (unsigned long)facts->cells, (unsigned long)facts->users);
+    ck_assert_msg(facts->cells + 100 < facts->users, "cells that expired: %lu of %lu are there", (unsigned long)facts->cells,
+                  (unsigned long)facts->users);
 
     test_engine_learn_some(engine, 2000, facts->records / 2);
     look middle = look_at(engine);
@@ -204,40 +227,49 @@ START_TEST(stream_has_it_all) {
     for (uint32_t board = 0; board < RECO_BOARD_COUNT; board++) {
         ck_assert_msg(end.newest_closed[board] >= middle.newest_closed[board] + 3, "board %u: too few closings", board);
         ck_assert_msg(reco_board_expired(end.rules, board, middle.oldest[board], end.newest_closed[board]), "board %u: nothing expired", board);
-        ck_assert_msg(!reco_board_expired(end.rules, board, end.oldest[board], end.newest_closed[board]), "board %u: what expired is still there", board);
+        ck_assert_msg(!reco_board_expired(end.rules, board, end.oldest[board], end.newest_closed[board]), "board %u: what expired is still there",
+                      board);
     }
-    printf("stream: %lu events, %lu accepted, %lu too late, %lu too early, %lu duplicates, %lu clamped, %lu records, %lu of %lu cells, %lu long rows\n",
-           (unsigned long)facts->sent, (unsigned long)facts->accepted, (unsigned long)facts->late, (unsigned long)facts->early,
-           (unsigned long)facts->learned.duplicates, (unsigned long)facts->learned.clamped, (unsigned long)facts->records,
-           (unsigned long)facts->cells, (unsigned long)facts->users, (unsigned long)middle.long_rows);
+    printf(
+        "stream: %lu events, %lu accepted, %lu too late, %lu too early, %lu duplicates, %lu clamped, %lu records, %lu of %lu cells, %lu long rows\n",
+        (unsigned long)facts->sent, (unsigned long)facts->accepted, (unsigned long)facts->late, (unsigned long)facts->early,
+        (unsigned long)facts->learned.duplicates, (unsigned long)facts->learned.clamped, (unsigned long)facts->records, (unsigned long)facts->cells,
+        (unsigned long)facts->users, (unsigned long)middle.long_rows);
     exact_check_close(&at, engine);
 }
 END_TEST
 
 /* --- the roads ------------------------------------------------------------------------------------------------------------------------------ */
 
-START_TEST(one_process_on_lmdb) { exact_check_close(&at, test_engine_open(at.source, 0, settings)); }
+START_TEST(one_process_on_lmdb)
+{ exact_check_close(&at, test_engine_open(at.source, 0, settings)); }
 END_TEST
 
-START_TEST(four_processes_on_lmdb_one_killed) { exact_four_processes(&at); }
+START_TEST(four_processes_on_lmdb_one_killed)
+{ exact_four_processes(&at); }
 END_TEST
 
-START_TEST(memory_one_thread) { exact_memory_threads(&at, 1, 20000); }
+START_TEST(memory_one_thread)
+{ exact_memory_threads(&at, 1, 20000); }
 END_TEST
 
-START_TEST(memory_four_threads) { exact_memory_threads(&at, 4, 1000); }
+START_TEST(memory_four_threads)
+{ exact_memory_threads(&at, 4, 1000); }
 END_TEST
 
-START_TEST(batches_of_100) { exact_batches(&at, NULL, 100); }
+START_TEST(batches_of_100)
+{ exact_batches(&at, NULL, 100); }
 END_TEST
 
-START_TEST(batches_of_1) {
+START_TEST(batches_of_1)
+{
     exact_batches_of_one(&at, NULL, test_full() ? 0 : 5000);
     exact_batches_of_one(&at, "one", test_full() ? 50000 : 2000);
 }
 END_TEST
 
-START_TEST(from_a_snapshot_in_the_middle) { exact_snapshot(&at); }
+START_TEST(from_a_snapshot_in_the_middle)
+{ exact_snapshot(&at); }
 END_TEST
 
 int main(void) {

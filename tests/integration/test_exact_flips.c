@@ -1,5 +1,5 @@
-/* tests/integration/test_exact_flips.c - what verify sees: any one field of any tuple in any table of features, changed behind the library's back, changes
- * the state hash or is told as damage; in a head, it fails verify by the head's name. */
+/* tests/integration/test_exact_flips.c - what verify sees: any one field of any tuple in any table of features, changed behind the library's back,
+ * changes the state hash or is told as damage; in a head, it fails verify by the head's name. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +14,25 @@
 #define DAY INT64_C(86400000)
 #define GRAIN 600000
 
-static const char *const settings[] = {"coview.length",         "1d", "coview.kept",          "3",  "coview.cut", "20",
-                                       "coview.head",           "8",  "cell.history",         "60", "cell.recents", "10",
-                                       "popularity.hours_kept", "30", "popularity.days_kept", "4",  "recommend.window_days", "4d", NULL};
+static const char *const settings[] = {"coview.length",
+                                       "1d",
+                                       "coview.kept",
+                                       "3",
+                                       "coview.cut",
+                                       "20",
+                                       "coview.head",
+                                       "8",
+                                       "cell.history",
+                                       "60",
+                                       "cell.recents",
+                                       "10",
+                                       "popularity.hours_kept",
+                                       "30",
+                                       "popularity.days_kept",
+                                       "4",
+                                       "recommend.window_days",
+                                       "4d",
+                                       NULL};
 
 static exact at;
 
@@ -145,8 +161,8 @@ static void heal(void) {
 
 /* --- expectations ----------------------------------------------------------------------------------------------------------------------------- */
 
-/* In its place `now` (NULL: nothing): the hash is another or cannot be made for damage, and verify agrees; for heads (head not NULL) the hash is as it
- * was and verify names that head. */
+/* In its place `now` (NULL: nothing): the hash is another or cannot be made for damage, and verify agrees; for heads (head not NULL) the hash is as
+ * it was and verify names that head. */
 static void expect_seen(const char *what, const tuple *old, const tuple *now, const char *head) {
     reco_error err = RECO_ERROR_INIT;
     reco_verification found = {.struct_size = sizeof found};
@@ -214,7 +230,8 @@ static void row_with(const char *what, const tuple *old, const reco_entry *entri
     expect_seen(what, old, &now, NULL);
 }
 
-START_TEST(rows) {
+START_TEST(rows)
+{
     for (uint32_t board = 0; board < RECO_BOARD_COUNT; board++) {
         tuple old, now;
         reco_entry entries[2000];
@@ -250,7 +267,8 @@ END_TEST
 
 static bool name_of(const tuple *candidate, const void *context) { return reco__from_be32(candidate->key + 2) == *(const uint32_t *)context; }
 
-START_TEST(names) {
+START_TEST(names)
+{
     uint32_t board = RECO_BOARD_COVIEW;
     tuple row, old, now;
     reco_entry entries[2000];
@@ -309,19 +327,20 @@ static uint32_t other_item(const reco__cell *cell) {
     }
 }
 
-START_TEST(cells) {
+START_TEST(cells)
+{
     tuple old, now;
     reco__cell cell = {0};
 
     ck_assert(find_tuple(&old, "cells", rich_cell, NULL));
     ck_assert_int_eq(reco__cell_decode(&cell, old.value + CELL_DATA, old.size - CELL_DATA, NULL), RECO_OK);
     uint32_t other = other_item(&cell);
-#define FLIP(field, changed) \
-    do { \
-        __typeof__(field) kept_ = (field); \
-        (field) = (changed); \
-        cell_with(#field, &old, &cell); \
-        (field) = kept_; \
+#define FLIP(field, changed)                                                                                                                         \
+    do {                                                                                                                                             \
+        __typeof__(field) kept_ = (field);                                                                                                           \
+        (field) = (changed);                                                                                                                         \
+        cell_with(#field, &old, &cell);                                                                                                              \
+        (field) = kept_;                                                                                                                             \
     } while (0)
     FLIP(cell.last, cell.last + 1);
     FLIP(cell.session_hash, cell.session_hash ^ 1);
@@ -366,7 +385,8 @@ static bool is_state(const tuple *candidate, const void *context) {
     return candidate->key_size == 4 && candidate->key[0] == 1 && candidate->key[3] == 's';
 }
 
-START_TEST(clocks) {
+START_TEST(clocks)
+{
     tuple old, now;
 
     ck_assert(find_tuple(&old, "meta", is_state, NULL));
@@ -380,7 +400,8 @@ START_TEST(clocks) {
 END_TEST
 
 /* The offset is no part of the state (another stream has others), but verify replays up to it. */
-START_TEST(offsets) {
+START_TEST(offsets)
+{
     tuple old, now;
     reco_error err = RECO_ERROR_INIT;
 
@@ -395,7 +416,7 @@ START_TEST(offsets) {
         ck_assert_msg(!found.equal && found.difference[0], "verify did not see that partition %zu is learned further than it says", p);
         reco_close(engine);
         heal();
-        }
+    }
 }
 END_TEST
 
@@ -413,7 +434,8 @@ static void head_read(head_parts *out, const tuple *from) {
     ck_assert_int_eq(reco_head_read(&out->head, from->value, from->size), RECO_OK);
     ck_assert_int_eq(reco_board_unpack(&out->open_count, out->open, 64, out->head.open, out->head.open_size), RECO_OK);
     ck_assert_int_eq(reco_board_unpack(&out->closed_count, out->closed, 64, out->head.closed, out->head.closed_size), RECO_OK);
-    ck_assert_int_eq(reco_generations_unpack(&out->generation_count, out->generations, 64, out->head.generations, out->head.generations_size), RECO_OK);
+    ck_assert_int_eq(reco_generations_unpack(&out->generation_count, out->generations, 64, out->head.generations, out->head.generations_size),
+                     RECO_OK);
 }
 
 static bool rich_head(const tuple *candidate, const void *context) {
@@ -442,7 +464,8 @@ static void head_with(const char *what, const tuple *old, head_parts *parts, con
     expect_seen(what, old, &now, name);
 }
 
-START_TEST(heads) {
+START_TEST(heads)
+{
     tuple old, name_tuple;
     head_parts parts;
     char name[260];
@@ -451,11 +474,11 @@ START_TEST(heads) {
     uint32_t number = reco__from_be32(old.key + 2);
     ck_assert(find_tuple(&name_tuple, "names", name_of, &number));
     snprintf(name, sizeof name, "%.*s", (int)name_tuple.size, (const char *)name_tuple.value);
-#define FLIP(field, changed) \
-    do { \
-        head_read(&parts, &old); \
-        (field) = (changed); \
-        head_with(#field, &old, &parts, name); \
+#define FLIP(field, changed)                                                                                                                         \
+    do {                                                                                                                                             \
+        head_read(&parts, &old);                                                                                                                     \
+        (field) = (changed);                                                                                                                         \
+        head_with(#field, &old, &parts, name);                                                                                                       \
     } while (0)
     FLIP(parts.head.closed_at, parts.head.closed_at - 1);
     FLIP(parts.head.closed_at, parts.head.closed_at + 1);
@@ -474,9 +497,8 @@ START_TEST(heads) {
 }
 END_TEST
 
-START_TEST(whole_again) {
-    exact_check_close(&at, test_engine_open(at.source, 0, settings)); /* the flips are what was seen, not the handling */
-}
+START_TEST(whole_again)
+{ exact_check_close(&at, test_engine_open(at.source, 0, settings)); /* the flips are what was seen, not the handling */ }
 END_TEST
 
 int main(void) {

@@ -1,5 +1,5 @@
-/* tests/integration/test_exact_movielens.c - learned = replayed on MovieLens 100K, taken in by import. The data is not part of the project: it is looked
- * for in $RECO_DATA_DIR, then in ../shared/data beside the source folder; without it the test is skipped. */
+/* tests/integration/test_exact_movielens.c - learned = replayed on MovieLens 100K, taken in by import. The data is not part of the project: it is
+ * looked for in $RECO_DATA_DIR, then in ../shared/data beside the source folder; without it the test is skipped. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +63,8 @@ static void fill(reco_engine *source, exact_facts *facts) {
 static void setup(void) { exact_begin(&at, settings, fill); }
 static void teardown(void) { exact_end(&at); }
 
-START_TEST(history_is_all_there) {
+START_TEST(history_is_all_there)
+{
     reco_error err = RECO_ERROR_INIT;
     char path[320];
     reco_import_result again = {.struct_size = sizeof again};
@@ -84,19 +85,24 @@ START_TEST(history_is_all_there) {
 }
 END_TEST
 
-START_TEST(four_processes_on_lmdb_one_killed) { exact_four_processes(&at); }
+START_TEST(four_processes_on_lmdb_one_killed)
+{ exact_four_processes(&at); }
 END_TEST
 
-START_TEST(memory_one_thread) { exact_memory_threads(&at, 1, 20000); }
+START_TEST(memory_one_thread)
+{ exact_memory_threads(&at, 1, 20000); }
 END_TEST
 
-START_TEST(memory_four_threads) { exact_memory_threads(&at, 4, 1000); }
+START_TEST(memory_four_threads)
+{ exact_memory_threads(&at, 4, 1000); }
 END_TEST
 
-START_TEST(batches_of_1) { exact_batches_of_one(&at, NULL, test_full() ? 0 : 1000); }
+START_TEST(batches_of_1)
+{ exact_batches_of_one(&at, NULL, test_full() ? 0 : 1000); }
 END_TEST
 
-START_TEST(from_a_snapshot_in_the_middle) { exact_snapshot(&at); }
+START_TEST(from_a_snapshot_in_the_middle)
+{ exact_snapshot(&at); }
 END_TEST
 
 int main(void) {

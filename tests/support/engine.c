@@ -104,8 +104,8 @@ static uint64_t copy_partition(reco_engine *to, reco_engine *from, uint32_t part
         reco__buf_reset(&room->bytes);
         room->count = 0;
         if (left) {
-            test_ok(reco__stream_read(from->stream, partition, (int64_t)done, left < COPY_RECORDS ? (uint32_t)left : COPY_RECORDS, 64u << 20, copy_take,
-                                      room, NULL, &err),
+            test_ok(reco__stream_read(from->stream, partition, (int64_t)done, left < COPY_RECORDS ? (uint32_t)left : COPY_RECORDS, 64u << 20,
+                                      copy_take, room, NULL, &err),
                     &err);
         }
         if (room->count == 0) {

@@ -1,4 +1,5 @@
-/* tests/support/engine.h - an engine under test: opening with settings, learning, hashing, verifying, copying a stream, processes beside the test's own. */
+/* tests/support/engine.h - an engine under test: opening with settings, learning, hashing, verifying, copying a stream, processes beside the test's
+ * own. */
 #ifndef TEST_ENGINE_H
 #define TEST_ENGINE_H
 
@@ -8,7 +9,8 @@
 
 #include "support/support.h"
 
-/* Settings are "name", "value", ..., NULL; NULL: defaults. The address space of each store is kept small, for sanitizers and machines that count it. */
+/* Settings are "name", "value", ..., NULL; NULL: defaults. The address space of each store is kept small, for sanitizers and machines that count it.
+ */
 reco_status test_engine_try(reco_engine **out, const char *data, uint32_t flags, const char *const *settings, reco_error *err);
 reco_engine *test_engine_open(const char *data, uint32_t flags, const char *const *settings);
 
