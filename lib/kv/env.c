@@ -5,8 +5,8 @@
  * locks of a dead parent alive) and leaves the rest alone: its handles answer FORKED, and it may open the same folder anew.
  *
  * Opening, under the guard byte of the lock file: take the presence, discard what cannot be trusted (NOSYNC), look at the meta pages (precheck.c),
- * let LMDB open the file, check or write the table that names format, version and identity, mark that it was made. The last process to close a NOSYNC environment syncs it
- * and marks it clean.
+ * let LMDB open the file, check or write the table that names format, version and identity, mark that it was made. The last process to close a NOSYNC
+ * environment syncs it and marks it clean.
  *
  * MDB_NOMEMINIT is not used: pages are cleared, so that no heap content reaches the file. */
 #include "kv/internal.h"
@@ -265,8 +265,8 @@ static bool init_sync(reco__kv *kv) {
     }
     bool ok = pthread_condattr_setclock(&clock, CLOCK_MONOTONIC) == 0 && pthread_mutex_init(&kv->tables_mutex, NULL) == 0 &&
               pthread_mutex_init(&kv->gate_mutex, NULL) == 0 && pthread_mutex_init(&kv->queue_mutex, NULL) == 0 &&
-              pthread_mutex_init(&kv->writer_mutex, NULL) == 0 &&
-              pthread_cond_init(&kv->gate_cond, &clock) == 0 && pthread_cond_init(&kv->queue_cond, &clock) == 0;
+              pthread_mutex_init(&kv->writer_mutex, NULL) == 0 && pthread_cond_init(&kv->gate_cond, &clock) == 0 &&
+              pthread_cond_init(&kv->queue_cond, &clock) == 0;
     pthread_condattr_destroy(&clock);
     return ok;
 }

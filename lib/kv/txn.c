@@ -345,8 +345,9 @@ reco_status reco__kv_extend(reco__kv_txn *txn) {
     return status;
 }
 
-/* Who may write is settled before LMDB's mutex is touched, by a lock the kernel keeps. That mutex loses a wake-up when a waiter is killed after it was
- * woken and a third process takes the mutex in between: the others then sleep on a mutex that is free, for ever if nobody contends for it again. */
+/* Who may write is settled before LMDB's mutex is touched, by a lock the kernel keeps. That mutex loses a wake-up when a waiter is killed after it
+ * was woken and a third process takes the mutex in between: the others then sleep on a mutex that is free, for ever if nobody contends for it again.
+ */
 static reco_status take_turn(reco__kv *kv, reco_error *err) {
     pthread_mutex_lock(&kv->writer_mutex);
     int error = kv->flags & RECO__KV_MEMORY ? 0 : reco__kv_byte_wait(kv->lock_fd, KV_BYTE_WRITER);
