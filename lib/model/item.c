@@ -59,7 +59,9 @@ static reco_status check(const reco_item *item, int32_t index, reco_error *err) 
         return reco__fail_at(err, RECO_TOO_LARGE, index, "title", "%zu bytes, at most %u are allowed", item->title.size, RECO__TITLE_MAX);
     if (item->title.size > 0 && (!item->title.data || !reco__utf8_valid(item->title.data, item->title.size)))
         return reco__fail_at(err, RECO_INVALID, index, "title", "must be valid UTF-8 without U+0000");
-    if ((item->flags & ~RECO_ITEM_HIDDEN) || item->reserved != 0)
+    if (item->reserved != 0)
+        return reco__fail_at(err, RECO_INVALID, index, "reserved", "must be 0");
+    if (item->flags & ~RECO_ITEM_HIDDEN)
         return reco__fail_at(err, RECO_INVALID, index, "flags", "unknown flags 0x%x", item->flags);
     status = check_times(item, index, err);
     return status == RECO_OK ? check_categories(item, index, err) : status;

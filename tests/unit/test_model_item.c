@@ -78,8 +78,8 @@ START_TEST(structs_are_checked_like_json)
     struct {
         reco_item item;
         const char *field;
-    } bad[6];
-    for (size_t i = 0; i < 6; i++)
+    } bad[7];
+    for (size_t i = 0; i < 7; i++)
         bad[i].item = good;
     test_ok(reco__item_check(&good, -1, &err), &err);
     bad[0].item.flags = 2, bad[0].field = "flags";
@@ -88,7 +88,8 @@ START_TEST(structs_are_checked_like_json)
     bad[3].item.attributes = reco__str_of("[1]"), bad[3].field = "attributes";
     bad[4].item.attributes = reco__str_of("{\"a\":}"), bad[4].field = "attributes";
     bad[5].item.title = (reco_str){"\xff", 1}, bad[5].field = "title";
-    for (size_t i = 0; i < 6; i++) {
+    bad[6].item.reserved = 1, bad[6].field = "reserved";
+    for (size_t i = 0; i < 7; i++) {
         ck_assert_int_ne(reco__item_check(&bad[i].item, 3, &err), RECO_OK);
         ck_assert_str_eq(err.field, bad[i].field);
         ck_assert_int_eq(err.index, 3);
