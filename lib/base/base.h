@@ -23,6 +23,10 @@ reco_status reco__no_memory(reco_error *err);
 /* Status for an errno value: ENOSPC, EDQUOT -> FULL; ENOMEM -> NO_MEMORY; EACCES, EROFS, EPERM and others -> IO; text has `what` and strerror. */
 reco_status reco__fail_errno(reco_error *err, int error_number, const char *what);
 
+/* What a door makes of a backend's answer: a failure without words, or with those of another one, gets the name of the room ("stream") and the text
+ * of its status; a number that is no status becomes INTERNAL. */
+reco_status reco__backend_status(const char *room, reco_status status, reco_error *err);
+
 /* OK while the call may go on; TIMEOUT past its deadline, CANCELLED when asked. `call` NULL is always OK. */
 reco_status reco__call_check(const reco_call *call, reco_error *err);
 /* Nanoseconds that are left before the deadline, INT64_MAX without one, 0 when it has passed. */

@@ -105,6 +105,19 @@ reco_status reco__fail_errno(reco_error *err, int error_number, const char *what
     return reco__fail(err, status, NULL, "%s: %s", what, strerror_r(error_number, room, sizeof(room)));
 }
 
+reco_status reco__backend_status(const char *room, reco_status status, reco_error *err) {
+    if (status == RECO_OK) {
+        return RECO_OK;
+    }
+    if (!find_status((int32_t)status)) {
+        return reco__fail(err, RECO_INTERNAL, NULL, "%s: the backend answered %d, which is no status", room, (int)status);
+    }
+    if (err && (err->text[0] == '\0' || err->status != (int32_t)status)) {
+        return reco__fail(err, status, NULL, "%s: %s", room, reco_status_text((int32_t)status));
+    }
+    return status;
+}
+
 static bool all_zero(const uint8_t *at, const uint8_t *end) {
     while (at < end) {
         if (*at++ != 0) {

@@ -85,7 +85,7 @@ reco_status reco__features_open(reco__features **out, const reco_features_option
     features->rules = *own.rules;
     features->partitions = own.partitions;
     own.rules = &features->rules;
-    status = backend->open(&features->store, &own, call, err);
+    status = reco__backend_status("features", backend->open(&features->store, &own, call, err), err);
     if (status != RECO_OK) {
         reco__release(features);
         return status;
@@ -109,9 +109,12 @@ static reco_status enter(const char *point, const reco_call *call, reco_error *e
     return status == RECO_OK ? reco__fault(point, err) : status;
 }
 
+/* After it. */
+static reco_status leave(reco_status status, reco_error *err) { return reco__backend_status("features", status, err); }
+
 reco_status reco__features_info(reco_features_info *out, reco__features *features, const reco_call *call, reco_error *err) {
     reco_status status = enter("features.info", call, err);
-    return status == RECO_OK ? features->backend->info(out, features->store, call, err) : status;
+    return status == RECO_OK ? leave(features->backend->info(out, features->store, call, err), err) : status;
 }
 
 /* --- items ---------------------------------------------------------------------------------------------------------------------------- */
@@ -131,7 +134,7 @@ reco_status reco__features_intern(uint32_t *numbers, reco__features *features, c
     if (status == RECO_OK) {
         status = check_names(names, count, err);
     }
-    return status == RECO_OK && count ? features->backend->intern(numbers, features->store, names, count, call, err) : status;
+    return status == RECO_OK && count ? leave(features->backend->intern(numbers, features->store, names, count, call, err), err) : status;
 }
 
 reco_status reco__features_find_items(uint32_t *numbers, reco__features *features, const reco_str *names, size_t count, const reco_call *call,
@@ -140,11 +143,11 @@ reco_status reco__features_find_items(uint32_t *numbers, reco__features *feature
     if (status == RECO_OK) {
         status = check_names(names, count, err);
     }
-    return status == RECO_OK && count ? features->backend->find_items(numbers, features->store, names, count, call, err) : status;
+    return status == RECO_OK && count ? leave(features->backend->find_items(numbers, features->store, names, count, call, err), err) : status;
 }
 
 reco_status reco__features_item_name(reco_str *name, uint64_t *hash, reco__features *features, uint32_t number) {
-    return features->backend->item_name(name, hash, features->store, number);
+    return leave(features->backend->item_name(name, hash, features->store, number), NULL);
 }
 
 static uint64_t tie_hash(void *context, uint32_t member) {
@@ -180,12 +183,15 @@ reco_status reco__features_load(reco_position *position, uint64_t *epoch, reco__
     if (status == RECO_OK) {
         status = check_partition(features, partition, err);
     }
-    return status == RECO_OK ? features->backend->load(position, epoch, features->store, partition, users, count, sink, context, call, err) : status;
+    if (status != RECO_OK) {
+        return status;
+    }
+    return leave(features->backend->load(position, epoch, features->store, partition, users, count, sink, context, call, err), err);
 }
 
 reco_status reco__features_positions(reco_position *positions, uint64_t *epoch, reco__features *features, const reco_call *call, reco_error *err) {
     reco_status status = enter("features.positions", call, err);
-    return status == RECO_OK ? features->backend->positions(positions, epoch, features->store, call, err) : status;
+    return status == RECO_OK ? leave(features->backend->positions(positions, epoch, features->store, call, err), err) : status;
 }
 
 static reco_status check_adds(const reco_add_group *group, int32_t index, reco_error *err) {
@@ -261,7 +267,7 @@ reco_status reco__features_apply(reco__features *features, const reco_batch *bat
     if (status == RECO_OK) {
         status = check_batch(features, &own, err);
     }
-    return status == RECO_OK ? features->backend->apply(features->store, &own, call, err) : status;
+    return status == RECO_OK ? leave(features->backend->apply(features->store, &own, call, err), err) : status;
 }
 
 /* --- reading -------------------------------------------------------------------------------------------------------------------------- */
@@ -269,7 +275,7 @@ reco_status reco__features_apply(reco__features *features, const reco_batch *bat
 reco_status reco__features_heads(reco__features *features, const uint32_t *items, size_t count, reco_features_sink sink, void *context,
                                  const reco_call *call, reco_error *err) {
     reco_status status = enter("features.heads", call, err);
-    return status == RECO_OK && count ? features->backend->heads(features->store, items, count, sink, context, call, err) : status;
+    return status == RECO_OK && count ? leave(features->backend->heads(features->store, items, count, sink, context, call, err), err) : status;
 }
 
 reco_status reco__features_row(reco__features *features, uint32_t board, int64_t generation, uint32_t item, reco_features_sink sink, void *context,
@@ -278,7 +284,10 @@ reco_status reco__features_row(reco__features *features, uint32_t board, int64_t
     if (status == RECO_OK && (board >= RECO_BOARD_COUNT || (board != RECO_BOARD_COVIEW && item != 0))) {
         status = reco__fail(err, RECO_INVALID, "board", "item %u of board %u", item, board);
     }
-    return status == RECO_OK && generation >= 0 ? features->backend->row(features->store, board, generation, item, sink, context, call, err) : status;
+    if (status != RECO_OK || generation < 0) {
+        return status;
+    }
+    return leave(features->backend->row(features->store, board, generation, item, sink, context, call, err), err);
 }
 
 reco_status reco__features_generations(int64_t *generations, size_t room, size_t *count, reco__features *features, uint32_t board,
@@ -287,24 +296,24 @@ reco_status reco__features_generations(int64_t *generations, size_t room, size_t
     if (status == RECO_OK && board >= RECO_BOARD_COVIEW) {
         status = reco__fail(err, RECO_INVALID, "board", "board %u is not one of popularity", board);
     }
-    return status == RECO_OK ? features->backend->generations(generations, room, count, features->store, board, call, err) : status;
+    return status == RECO_OK ? leave(features->backend->generations(generations, room, count, features->store, board, call, err), err) : status;
 }
 
 /* --- keeping -------------------------------------------------------------------------------------------------------------------------- */
 
 reco_status reco__features_close_step(int *more, reco__features *features, int64_t budget_ns, const reco_call *call, reco_error *err) {
     reco_status status = enter("features.close_step", call, err);
-    return status == RECO_OK ? features->backend->close_step(more, features->store, budget_ns > 0 ? budget_ns : 0, call, err) : status;
+    return status == RECO_OK ? leave(features->backend->close_step(more, features->store, budget_ns > 0 ? budget_ns : 0, call, err), err) : status;
 }
 
 reco_status reco__features_settle(reco__features *features, const reco_call *call, reco_error *err) {
     reco_status status = enter("features.settle", call, err);
-    return status == RECO_OK ? features->backend->settle(features->store, call, err) : status;
+    return status == RECO_OK ? leave(features->backend->settle(features->store, call, err), err) : status;
 }
 
 reco_status reco__features_scan(reco__features *features, const reco_features_visitor *visitor, const reco_call *call, reco_error *err) {
     reco_status status = enter("features.scan", call, err);
-    return status == RECO_OK ? features->backend->scan(features->store, visitor, call, err) : status;
+    return status == RECO_OK ? leave(features->backend->scan(features->store, visitor, call, err), err) : status;
 }
 
 static reco_status check_piece(const reco__features *features, const reco_restore_piece *piece, reco_error *err) {
@@ -335,11 +344,11 @@ reco_status reco__features_restore(reco__features *features, const reco_restore_
     if (status == RECO_OK) {
         status = check_piece(features, &own, err);
     }
-    return status == RECO_OK ? features->backend->restore(features->store, &own, call, err) : status;
+    return status == RECO_OK ? leave(features->backend->restore(features->store, &own, call, err), err) : status;
 }
 
 reco_status reco__features_stats(reco__features *features, void (*sink)(void *context, const char *name, uint64_t value), void *context,
                                  const reco_call *call, reco_error *err) {
     reco_status status = enter("features.stats", call, err);
-    return status == RECO_OK ? features->backend->stats(features->store, sink, context, call, err) : status;
+    return status == RECO_OK ? leave(features->backend->stats(features->store, sink, context, call, err), err) : status;
 }

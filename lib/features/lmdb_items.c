@@ -6,7 +6,7 @@
  * restore gives all numbers up (names_epoch); names lent out before stay valid, for the old table is kept until close. */
 #include "features/lmdb.h"
 
-enum { NAME_KEY = 6 };
+enum { NAME_KEY = 6, NAME_SIZE = 256 };
 
 static void name_key(uint8_t *key, const reco_features_store *store, uint32_t number) {
     reco__be16(key, store->space);
@@ -32,6 +32,14 @@ static reco_status change_epoch(reco_features_store *store, uint64_t epoch, reco
     return RECO_OK;
 }
 
+/* A stored name enters memory. The door let none in that is not of 1 to 256 bytes. */
+static reco_status take_name(reco__names *names, reco__kv_value name, reco_error *err) {
+    if (name.size == 0 || name.size > NAME_SIZE) {
+        return reco__fail(err, RECO_CORRUPT, "features", "the name of item number %u has %zu bytes", reco__names_count(names), name.size);
+    }
+    return reco__names_add(names, name.data, name.size, err);
+}
+
 /* names_lock held. */
 static reco_status read_on(reco_features_store *store, reco__kv_txn *txn, reco__names *names, uint32_t count, reco_error *err) {
     reco__kv_cursor *cursor;
@@ -49,7 +57,7 @@ static reco_status read_on(reco_features_store *store, reco__kv_txn *txn, reco__
         } else if (status == RECO_OK) {
             name_key(wanted, store, reco__names_count(names));
             status = key.size == sizeof wanted && memcmp(key.data, wanted, sizeof wanted) == 0
-                         ? reco__names_add(names, value.data, value.size, err)
+                         ? take_name(names, value, err)
                          : reco__fail(err, RECO_CORRUPT, "features", "the name of item number %u is missing", reco__names_count(names));
         }
     }

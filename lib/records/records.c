@@ -91,6 +91,8 @@ static reco_status begin(const char *point, const reco_call *call, reco_error *e
     return status == RECO_OK ? reco__fault(point, err) : status;
 }
 
+static reco_status end(reco_status status, reco_error *err) { return reco__backend_status("records", status, err); }
+
 reco_status reco__records_open(reco__records **out, const reco_records_options *given, const reco_call *call, reco_error *err) {
     reco_records_options options;
     *out = NULL;
@@ -112,7 +114,7 @@ reco_status reco__records_open(reco__records **out, const reco_records_options *
     if (!records)
         return reco__no_memory(err);
     records->backend = backend;
-    status = backend->open(&records->store, &options, call, err);
+    status = end(backend->open(&records->store, &options, call, err), err);
     if (status != RECO_OK) {
         reco__release(records);
         return status;
@@ -176,7 +178,7 @@ reco_status reco__records_change(uint64_t *last_sequence, reco__records *records
     if (status == RECO_OK)
         status = begin("records.change", call, err);
     if (status == RECO_OK)
-        status = records->backend->change(&last, records->store, changes, count, call, err);
+        status = end(records->backend->change(&last, records->store, changes, count, call, err), err);
     if (status == RECO_OK && last_sequence)
         *last_sequence = last;
     return status;
@@ -189,7 +191,10 @@ reco_status reco__records_find(reco__records *records, uint32_t kind, reco_str i
         status = reco__check_id(id, -1, "id", err);
     if (status == RECO_OK)
         status = begin("records.find", call, err);
-    return status == RECO_OK ? records->backend->find(records->store, kind, id, sink, context, call, err) : status;
+    if (status != RECO_OK)
+        return status;
+    status = records->backend->find(records->store, kind, id, sink, context, call, err);
+    return status == RECO_NOT_FOUND ? status : end(status, err); /* a miss is no failure */
 }
 
 reco_status reco__records_scan(reco__records *records, uint32_t kind, reco_str after, uint32_t limit, reco_records_sink sink, void *context,
@@ -199,17 +204,17 @@ reco_status reco__records_scan(reco__records *records, uint32_t kind, reco_str a
         status = reco__check_id(after, -1, "after", err);
     if (status == RECO_OK)
         status = begin("records.scan", call, err);
-    return status == RECO_OK ? records->backend->scan(records->store, kind, after, limit, sink, context, call, err) : status;
+    return status == RECO_OK ? end(records->backend->scan(records->store, kind, after, limit, sink, context, call, err), err) : status;
 }
 
 reco_status reco__records_changes(uint64_t *newest, reco__records *records, uint64_t since, uint32_t limit, reco_records_sink sink, void *context,
                                   const reco_call *call, reco_error *err) {
     reco_status status = begin("records.changes", call, err);
-    return status == RECO_OK ? records->backend->changes(newest, records->store, since, limit, sink, context, call, err) : status;
+    return status == RECO_OK ? end(records->backend->changes(newest, records->store, since, limit, sink, context, call, err), err) : status;
 }
 
 reco_status reco__records_stats(reco__records *records, void (*sink)(void *context, const char *name, uint64_t value), void *context,
                                 const reco_call *call, reco_error *err) {
     reco_status status = begin("records.stats", call, err);
-    return status == RECO_OK ? records->backend->stats(records->store, sink, context, call, err) : status;
+    return status == RECO_OK ? end(records->backend->stats(records->store, sink, context, call, err), err) : status;
 }

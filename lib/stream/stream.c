@@ -31,15 +31,12 @@ static reco_status enter(const char *point, const reco_call *call, reco_error *e
     return status == RECO_OK ? reco__fault(point, err) : status;
 }
 
-/* Counts failures; gives a text to a backend's failure that has none. */
+/* Counts failures. */
 static reco_status leave(reco__stream *stream, reco_status status, reco_error *err) {
     if (status != RECO_OK && status != RECO_TIMEOUT && status != RECO_CANCELLED) {
         add(&stream->count.failures, 1);
     }
-    if (status != RECO_OK && err && err->text[0] == '\0') {
-        return reco__fail(err, status, NULL, "stream: %s", reco_status_text((int32_t)status));
-    }
-    return status;
+    return reco__backend_status("stream", status, err);
 }
 
 /* --- opening ---------------------------------------------------------------------------------------------------------------------------------- */

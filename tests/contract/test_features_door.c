@@ -4,6 +4,7 @@
 
 #include "contract/features_suite.h"
 #include "features/features.h"
+#include "kv/kv.h"
 #include "support/support.h"
 
 static reco_board_rules rules;
@@ -51,6 +52,54 @@ START_TEST(registration_names_what_is_missing)
     test_ok(reco_register_features(&backend, &err), &err);
     test_status(RECO_CONFLICT, reco_register_features(&backend, &err));
     test_status(RECO_INVALID, reco_register_features(NULL, &err));
+}
+END_TEST
+
+/* A backend that answers a number and not a word. */
+static reco_status answered;
+static reco_status bare_open(reco_features_store **out, const reco_features_options *options, const reco_call *call, reco_error *error) {
+    reco_features_options own = *options;
+    own.url = "memory:";
+    return answered == RECO_BUSY ? answered : reco__features_builtin(1)->open(out, &own, call, error);
+}
+static reco_status bare_settle(reco_features_store *store, const reco_call *call, reco_error *error) {
+    (void)store, (void)call, (void)error;
+    return answered;
+}
+static reco_status bare_positions(reco_position *out, uint64_t *epoch, reco_features_store *store, const reco_call *call, reco_error *error) {
+    (void)out, (void)epoch;
+    return bare_settle(store, call, error);
+}
+
+START_TEST(a_backend_without_words_is_given_some)
+{
+    static reco_features_backend bare;
+    const reco_status given[] = {RECO_UNAVAILABLE, (reco_status)999}, expected[] = {RECO_UNAVAILABLE, RECO_INTERNAL};
+    reco_features_options options = options_for("bare:");
+    reco__features *features;
+    bare = *reco__features_builtin(1);
+    bare.scheme = "bare";
+    bare.open = bare_open;
+    bare.settle = bare_settle;
+    bare.positions = bare_positions;
+    test_ok(reco_register_features(&bare, &err), &err);
+    answered = RECO_BUSY;
+    test_status(RECO_BUSY, reco__features_open(&features, &options, NULL, &err));
+    ck_assert_msg(strstr(err.text, "features: ") == err.text, "%s", err.text);
+    answered = RECO_OK;
+    test_ok(reco__features_open(&features, &options, NULL, &err), &err);
+    for (int i = 0; i < 4; i++) {
+        reco_position positions[2];
+        uint64_t epoch;
+        answered = given[i / 2];
+        err = (reco_error)RECO_ERROR_INIT;
+        test_status(expected[i / 2],
+                    i % 2 ? reco__features_settle(features, NULL, &err) : reco__features_positions(positions, &epoch, features, NULL, &err));
+        ck_assert_int_eq(err.status, expected[i / 2]);
+        ck_assert_msg(strstr(err.text, "features: ") == err.text && strlen(err.text) > 10, "%s", err.text);
+    }
+    reco__features_close(features);
+    err = (reco_error)RECO_ERROR_INIT;
 }
 END_TEST
 
@@ -154,6 +203,56 @@ START_TEST(deadlines_and_faults_stop_before_the_backend)
 }
 END_TEST
 
+/* --- damage --------------------------------------------------------------------------------------------------------------------------- */
+
+static void store_name(const char *dir, const char *name, size_t size) {
+    static const uint8_t key[] = {0, 1, 0, 0, 0, 0}; /* namespace 1, item 0 */
+    reco__kv_options options = {.directory = dir,
+                                .name = "features",
+                                .flags = RECO__KV_NOSYNC,
+                                .map_size = (uint64_t)1 << 28,
+                                .format = "reco-features",
+                                .format_version = 1};
+    reco__kv *kv;
+    reco__kv_table table;
+    reco__kv_txn *txn;
+    test_ok(reco__kv_open(&kv, &options, NULL, &err), &err);
+    test_ok(reco__kv_table_open(&table, kv, "names", &err), &err);
+    test_ok(reco__kv_write_begin(&txn, kv, &err), &err);
+    test_ok(reco__kv_put(txn, table, key, sizeof key, name, size, &err), &err);
+    test_ok(reco__kv_commit(txn, &err), &err);
+    reco__kv_close(kv);
+}
+
+START_TEST(a_damaged_name_is_corrupt)
+{
+    static const size_t sizes[] = {1, 256, 0, 257, 1000, 70000};
+    static char name[70000];
+    char dir[256], url[300];
+    test_dir_make(dir);
+    snprintf(url, sizeof url, "lmdb:%s", dir);
+    reco_features_options options = options_for(url);
+    reco__features *features;
+    const reco_str item = {"a", 1};
+    uint32_t number;
+    memset(name, 'n', sizeof name);
+    test_ok(reco__features_open(&features, &options, NULL, &err), &err);
+    test_ok(reco__features_intern(&number, features, &item, 1, NULL, &err), &err);
+    reco__features_close(features);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        store_name(dir, name, sizes[i]);
+        err = (reco_error)RECO_ERROR_INIT;
+        test_status(i < 2 ? RECO_OK : RECO_CORRUPT, reco__features_open(&features, &options, NULL, &err));
+        if (i < 2) {
+            reco__features_close(features);
+        } else {
+            ck_assert_msg(strstr(err.text, "item number 0") != NULL, "%s", err.text);
+        }
+    }
+    test_dir_remove(dir);
+}
+END_TEST
+
 /* --- memory --------------------------------------------------------------------------------------------------------------------------- */
 
 static void ignore(void *context, size_t index, const void *data, size_t size) { (void)context, (void)index, (void)data, (void)size; }
@@ -202,8 +301,10 @@ int main(void) {
     TCase *tcase = tcase_create("door");
     tcase_add_test(tcase, registration_names_what_is_missing);
     tcase_add_test(tcase, options_are_checked);
+    tcase_add_test(tcase, a_backend_without_words_is_given_some);
     tcase_add_test(tcase, batches_are_sorted_and_distinct);
     tcase_add_test(tcase, deadlines_and_faults_stop_before_the_backend);
+    tcase_add_test(tcase, a_damaged_name_is_corrupt);
     tcase_add_test(tcase, memory_may_run_out_anywhere);
     suite_add_tcase(suite, tcase);
     return test_run(suite);

@@ -84,6 +84,54 @@ START_TEST(registration)
 }
 END_TEST
 
+/* A backend that answers a number and not a word. */
+static reco_status answered;
+static reco_status bare_open(reco_records_store **out, const reco_records_options *options, const reco_call *call, reco_error *error) {
+    return answered == RECO_BUSY ? answered : reco__records_memory.open(out, options, call, error);
+}
+static reco_status bare_change(uint64_t *last, reco_records_store *store, const reco_record_change *changes, size_t count, const reco_call *call,
+                               reco_error *error) {
+    (void)last, (void)store, (void)changes, (void)count, (void)call, (void)error;
+    return answered;
+}
+static reco_status bare_find(reco_records_store *store, uint32_t kind, reco_str id, reco_records_sink sink, void *context, const reco_call *call,
+                             reco_error *error) {
+    (void)store, (void)kind, (void)id, (void)sink, (void)context, (void)call, (void)error;
+    return answered;
+}
+
+static void check_words(reco_status expected, reco_status got) {
+    test_status(expected, got);
+    ck_assert_int_eq(err.status, expected);
+    ck_assert_msg(strstr(err.text, "records: ") == err.text && strlen(err.text) > 9, "%s", err.text);
+    err = (reco_error)RECO_ERROR_INIT;
+}
+
+START_TEST(a_backend_without_words_is_given_some)
+{
+    static reco_records_backend bare;
+    bare = reco__records_memory;
+    bare.scheme = "bare";
+    bare.open = bare_open;
+    bare.change = bare_change;
+    bare.find = bare_find;
+    test_ok(reco_register_records(&bare, &err), &err);
+    reco__records *records;
+    reco_records_options options = options_of("bare:");
+    answered = RECO_BUSY;
+    check_words(RECO_BUSY, reco__records_open(&records, &options, NULL, &err));
+    answered = RECO_UNAVAILABLE;
+    records = open_door("bare:");
+    for (int round = 0; round < 2; round++) {
+        reco_status expected = round == 0 ? RECO_UNAVAILABLE : RECO_INTERNAL;
+        answered = round == 0 ? RECO_UNAVAILABLE : (reco_status)999;
+        check_words(expected, reco__records_change(NULL, records, NULL, 0, NULL, &err));
+        check_words(expected, reco__records_find(records, RECO_RECORD_ITEM, (reco_str){"a", 1}, NULL, NULL, NULL, &err));
+    }
+    reco__records_close(records);
+}
+END_TEST
+
 START_TEST(addresses)
 {
     static const struct {
@@ -400,6 +448,7 @@ int main(void) {
     tcase_add_loop_test(tests, suite_in_memory, 0, (int)records_check_count);
     tcase_add_loop_test(tests, mutants_are_killed, 0, (int)records_mutant_count);
     tcase_add_test(tests, registration);
+    tcase_add_test(tests, a_backend_without_words_is_given_some);
     tcase_add_test(tests, addresses);
     tcase_add_test(tests, arguments);
     tcase_add_test(tests, deadlines_and_planted_faults);

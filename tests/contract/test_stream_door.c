@@ -102,7 +102,7 @@ START_TEST(bad_records_are_named)
     reco_stream_record records[3] = {record_of(0, 1000), record_of(1, 1000), record_of(0, 1000)};
     char key[300];
     append_refused(stream, records, 0, 0, NULL, RECO_INVALID, "records", -1);
-    append_refused(stream, records, 3, 4, NULL, RECO_INVALID, "flags", -1);
+    append_refused(stream, records, 3, 8, NULL, RECO_INVALID, "flags", -1);
     records[2].partition = 2;
     append_refused(stream, records, 3, 0, NULL, RECO_INVALID, "partition", 2);
     records[2] = record_of(0, 0);
@@ -337,6 +337,37 @@ START_TEST(a_table_that_lacks_a_function_is_refused)
 }
 END_TEST
 
+/* A backend that answers a number and not a word. */
+static reco_status answered;
+static reco_status bare_spans(reco_stream_span *spans, reco_stream_store *store, const reco_call *call, reco_error *err) {
+    (void)spans, (void)store, (void)call, (void)err;
+    return answered;
+}
+
+START_TEST(a_backend_without_words_is_given_some)
+{
+    static reco_stream_backend bare;
+    static const reco_status given[] = {RECO_UNAVAILABLE, (reco_status)999}, expected[] = {RECO_UNAVAILABLE, RECO_INTERNAL};
+    reco_error err = RECO_ERROR_INIT;
+    reco_stream_options options = options_of(3);
+    reco_stream_span spans[3];
+    reco__stream *stream;
+    bare = reco__stream_memory;
+    bare.scheme = "bare";
+    bare.spans = bare_spans;
+    options.url = "bare:";
+    test_ok(reco_register_stream(&bare, &err), &err);
+    test_ok(reco__stream_open(&stream, &options, NULL, &err), &err);
+    for (int i = 0; i < 2; i++) {
+        answered = given[i];
+        test_status(expected[i], reco__stream_spans(spans, stream, NULL, &err));
+        ck_assert_int_eq(err.status, expected[i]);
+        ck_assert_msg(strstr(err.text, "stream: ") == err.text && strlen(err.text) > 8, "%s", err.text);
+    }
+    reco__stream_close(stream);
+}
+END_TEST
+
 START_TEST(a_tick_is_told_from_other_records)
 {
     uint8_t tick[RECO_STREAM_TICK_MAX];
@@ -367,6 +398,7 @@ int main(void) {
     tcase_add_test(tests, deadlines_are_kept);
     tcase_add_test(tests, tickets_are_waited_for_in_any_order);
     tcase_add_test(tests, a_table_that_lacks_a_function_is_refused);
+    tcase_add_test(tests, a_backend_without_words_is_given_some);
     tcase_add_test(tests, a_tick_is_told_from_other_records);
     suite_add_tcase(suite, tests);
     return test_run(suite);
