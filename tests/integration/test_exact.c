@@ -112,7 +112,7 @@ static void fill(reco_engine *source, exact_facts *facts) {
     reco_generator *generator = NULL;
     reco_generator_options options = {.struct_size = sizeof options,
                                       .items = 2000,
-                                      .users = 4000,
+                                      .users = test_full() ? 40000 : 4000,
                                       .seed = 20260301,
                                       .events = test_full() ? 2000000 : 200000,
                                       .duration = 10 * DAY,
@@ -263,8 +263,8 @@ END_TEST
 
 START_TEST(batches_of_1)
 {
-    exact_batches_of_one(&at, NULL, test_full() ? 0 : 5000);
-    exact_batches_of_one(&at, "one", test_full() ? 50000 : 2000);
+    exact_batches_of_one(&at, NULL, test_full() ? 50000 : 5000);
+    exact_batches_of_one(&at, "one", test_full() ? 20000 : 2000);
 }
 END_TEST
 
