@@ -51,7 +51,7 @@ static reco_status plan_one(plan *p, uint32_t index, reco_error *err) {
     if (record == RECO__MAP_NONE)
         return reco__no_memory(err);
     fate *of = &p->fates[record];
-    uint32_t mode = mode_of(change, first, of->there);
+    uint32_t mode = mode_of(change, first, !first && of->there);
     if (mode == 0)
         return RECO_OK;
     if (!first)
