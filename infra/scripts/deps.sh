@@ -3,9 +3,9 @@
 # Asks dpkg first and does nothing, and needs no rights, when all of them are there.
 set -euo pipefail
 
-build=(build-essential cmake ninja-build pkg-config liblmdb-dev libjansson-dev libyaml-dev libxxhash-dev libcivetweb-dev libpq-dev
+build=(build-essential cmake ninja-build pkg-config liblmdb-dev libjansson-dev libyaml-dev libxxhash-dev libcivetweb-dev libpq-dev librdkafka-dev
     ca-certificates curl unzip python3 jq)
-tests=(check clang libclang-rt-14-dev git abigail-tools postgresql-15)
+tests=(check clang libclang-rt-14-dev git abigail-tools default-jdk-headless maven postgresql-15)
 
 case "${1:-all}" in
 build) wanted=("${build[@]}") ;;
