@@ -162,8 +162,7 @@ reco_status reco__postgres_changes(uint64_t *newest, reco_records_store *store, 
         if (status == RECO_OK && (in.torn || in.rows == 0))
             status = out_of_log(in.since, err);
     }
-    if (status == RECO_OK)
-        *newest = last;
+    *newest = last; /* also for those who are told to reload */
     return status;
 }
 

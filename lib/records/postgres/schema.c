@@ -59,9 +59,10 @@ static reco_status judge(const found *there, reco_error *err) {
         return reco__fail(err, RECO_NEWER, "records", "the database has version %llu of the schema, this library knows %d: a newer libreco is needed",
                           (unsigned long long)there->version, wanted);
     if (there->version < (uint64_t)wanted)
-        return reco__fail(err, RECO_REFUSED, "records",
-                          "the database has version %llu of the schema, %d is needed: run `reco migrate` (next: infra/postgres/migrations/%s)",
-                          (unsigned long long)there->version, wanted, reco__postgres_migrations[there->version].file);
+        return reco__fail(
+            err, RECO_REFUSED, "records",
+            "the database has version %llu of the schema, %d is needed: run `reco migrate` or infra/scripts/migrate-postgres.sh (next is %s)",
+            (unsigned long long)there->version, wanted, reco__postgres_migrations[there->version].file);
     return RECO_OK;
 }
 
