@@ -7,8 +7,14 @@ import sys
 import tree
 
 
+def in_module(root, path, room):
+    """A folder within a room that has a recipe of its own is a module."""
+    folder = os.path.dirname(path)
+    return folder != f"lib/{room}" and os.path.isfile(os.path.join(root, folder, "CMakeLists.txt"))
+
+
 def room_offences(root, room):
-    found = {os.path.relpath(path, f"lib/{room}") for path in tree.files(root, [f"lib/{room}"], ".c")}
+    found = {os.path.relpath(path, f"lib/{room}") for path in tree.files(root, [f"lib/{room}"], ".c") if not in_module(root, path, room)}
     recipe = f"lib/{room}/CMakeLists.txt"
     if not os.path.isfile(os.path.join(root, recipe)):
         return [f"lib/{room} has sources and no CMakeLists.txt"] if found else []

@@ -41,3 +41,24 @@ function(reco_program name)
     reco_warnings(${name})
     install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()
+
+# reco_module(name FOLDER lib/... SOURCES a.c ... [LIBRARIES PkgConfig::X ...]): a backend in a shared object of its own, libreco-NAME.so beside libreco.so.
+# It has its own copy of base (and what else of lib it needs is in ROOMS), exports reco_module_v1 only, and is linked to libreco.so for the public functions.
+# reco_module_NAME is the same as objects, for tests that link everything statically.
+function(reco_module name)
+    cmake_parse_arguments(MODULE "" "" "SOURCES;LIBRARIES;ROOMS" ${ARGN})
+    add_library(reco_module_${name} OBJECT ${MODULE_SOURCES})
+    target_include_directories(reco_module_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/lib)
+    target_compile_definitions(reco_module_${name} PRIVATE _GNU_SOURCE)
+    target_link_libraries(reco_module_${name} PUBLIC ${MODULE_LIBRARIES} PRIVATE ${reco_dependencies})
+    reco_warnings(reco_module_${name})
+    set(rooms)
+    foreach(room base ${MODULE_ROOMS})
+        list(APPEND rooms $<TARGET_OBJECTS:reco_room_${room}>)
+    endforeach()
+    add_library(reco-${name} MODULE $<TARGET_OBJECTS:reco_module_${name}> ${rooms})
+    set_target_properties(reco-${name} PROPERTIES LINKER_LANGUAGE C LINK_DEPENDS ${PROJECT_SOURCE_DIR}/infra/cmake/module.map)
+    target_link_libraries(reco-${name} PRIVATE reco ${MODULE_LIBRARIES} ${reco_dependencies}
+        -Wl,--version-script=${PROJECT_SOURCE_DIR}/infra/cmake/module.map)
+    install(TARGETS reco-${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endfunction()

@@ -4,6 +4,7 @@
  * epochs, clocks, numbers given, limits) the backend checks in its own transaction. */
 #include "features/features.h"
 
+#include "base/module.h"
 #include "features/registry.h"
 
 enum { PARTITIONS_MAX = 64, SPACE_MAX = 64 };
@@ -74,6 +75,17 @@ reco_status reco__features_open(reco__features **out, const reco_features_option
     }
     size_t scheme = (size_t)(strchr(own.url, ':') - own.url);
     const reco_features_backend *backend = reco__features_registered(own.url, scheme);
+    if (!backend) {
+        const reco_module *module;
+        status = reco__module_find(&module, own.url, scheme, err);
+        if (status == RECO_OK && module->features) {
+            status = reco_register_features(module->features, err);
+        }
+        if (status != RECO_OK && status != RECO_CONFLICT && status != RECO_NOT_FOUND) {
+            return status;
+        }
+        backend = reco__features_registered(own.url, scheme); /* CONFLICT: another thread was faster */
+    }
     if (!backend) {
         return reco__fail(err, RECO_UNSUPPORTED, "features", "no backend for %.*s: is registered", (int)(scheme < 32 ? scheme : 32), own.url);
     }

@@ -4,6 +4,8 @@
 
 #include <pthread.h>
 
+#include "base/module.h"
+
 enum { BACKENDS_MAX = 16, SPACE_MAX = 64 };
 
 struct reco__records {
@@ -93,6 +95,13 @@ static reco_status begin(const char *point, const reco_call *call, reco_error *e
 
 static reco_status end(reco_status status, reco_error *err) { return reco__backend_status("records", status, err); }
 
+static const reco_records_backend *known(const char *scheme, size_t size) {
+    pthread_mutex_lock(&registry.mutex);
+    const reco_records_backend *backend = find_backend(scheme, size);
+    pthread_mutex_unlock(&registry.mutex);
+    return backend;
+}
+
 reco_status reco__records_open(reco__records **out, const reco_records_options *given, const reco_call *call, reco_error *err) {
     reco_records_options options;
     *out = NULL;
@@ -105,9 +114,16 @@ reco_status reco__records_open(reco__records **out, const reco_records_options *
         return status;
     options.struct_size = sizeof options;
     size_t scheme = strcspn(options.url, ":");
-    pthread_mutex_lock(&registry.mutex);
-    const reco_records_backend *backend = find_backend(options.url, scheme);
-    pthread_mutex_unlock(&registry.mutex);
+    const reco_records_backend *backend = known(options.url, scheme);
+    if (!backend) {
+        const reco_module *module;
+        status = reco__module_find(&module, options.url, scheme, err);
+        if (status == RECO_OK && module->records)
+            status = reco_register_records(module->records, err);
+        if (status != RECO_OK && status != RECO_CONFLICT && status != RECO_NOT_FOUND)
+            return status;
+        backend = known(options.url, scheme); /* CONFLICT: another thread was faster */
+    }
     if (!backend)
         return reco__fail(err, RECO_UNSUPPORTED, "records", "there is no records backend '%.*s'", (int)(scheme < 40 ? scheme : 40), options.url);
     reco__records *records = reco__zalloc(sizeof *records);

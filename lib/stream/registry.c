@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 
+#include "base/module.h"
+
 #define BACKENDS_MAX 16u
 #define SCHEME_MAX 32u
 
@@ -94,16 +96,29 @@ reco_status reco_register_stream(const reco_stream_backend *backend, reco_error 
     return status;
 }
 
+static const reco_stream_backend *known(const char *scheme, size_t size) {
+    pthread_mutex_lock(&registry.mutex);
+    const reco_stream_backend *backend = find(scheme, size);
+    pthread_mutex_unlock(&registry.mutex);
+    return backend;
+}
+
 reco_status reco__stream_find_backend(const reco_stream_backend **out, const char *url, reco_error *err) {
     const char *colon = strchr(url, ':');
     if (!colon || colon == url) {
         return reco__fail(err, RECO_INVALID, "url", "a stream is named by a URL such as lmdb:DIR or memory:");
     }
-    pthread_mutex_lock(&registry.mutex);
-    *out = find(url, (size_t)(colon - url));
-    pthread_mutex_unlock(&registry.mutex);
-    if (!*out) {
-        return reco__fail(err, RECO_NOT_FOUND, "url", "no stream backend for '%.*s'", (int)(colon - url > 40 ? 40 : colon - url), url);
+    if (!(*out = known(url, (size_t)(colon - url)))) {
+        const reco_module *module;
+        reco_status status = reco__module_find(&module, url, (size_t)(colon - url), err);
+        if (status == RECO_OK && module->stream) {
+            status = reco_register_stream(module->stream, err);
+        }
+        *out = status == RECO_OK || status == RECO_CONFLICT ? known(url, (size_t)(colon - url)) : NULL; /* CONFLICT: another thread was faster */
+        if (!*out && (status == RECO_OK || status == RECO_NOT_FOUND)) {
+            return reco__fail(err, RECO_NOT_FOUND, "url", "no stream backend for '%.*s'", (int)(colon - url > 40 ? 40 : colon - url), url);
+        }
+        return *out ? RECO_OK : status;
     }
     return RECO_OK;
 }

@@ -285,8 +285,8 @@ static bool play(reco_engine *engine, size_t op, size_t point, uint64_t nth, int
     return true;
 }
 
-/* 1, 2, 3, 6, 12, 24 ...: the low layers are called hundreds of times in one operation. */
-static uint64_t after(uint64_t nth) { return test_full() || nth < 3 ? nth + 1 : nth * 2; }
+/* 1, 2, 3, 6, 12, 24 ..., or one by one for longer: the low layers are called thousands of times in one operation. */
+static uint64_t after(uint64_t nth) { return nth < (test_full() ? 12 : 3) ? nth + 1 : test_full() ? nth + nth / 2 : nth * 2; }
 
 START_TEST(doors)
 {

@@ -1,0 +1,66 @@
+-- Useful reports: psql -f queries.sql, or one of them copied. Namespace: psql -v space=shop ..., or default.
+\if :{?space}
+\else
+    \set space default
+\endif
+
+\echo Namespaces: records, bytes, newest change
+SELECT s.space, s.documents, pg_size_pretty(s.bytes) AS bytes, s.newest, (SELECT max(c.changed_at) FROM reco.changes c
+    WHERE c.space = s.space AND c.sequence = s.newest) AS changed_at
+FROM reco.spaces s ORDER BY s.space;
+
+\echo Items by category: how many, and how many may be recommended now
+SELECT category, count(*) AS items,
+    count(*) FILTER (WHERE NOT hidden AND coalesce(available_from <= now(), true) AND coalesce(available_until > now(), true)) AS available
+FROM reco.items LEFT JOIN LATERAL unnest(categories) AS category ON true
+WHERE space = :'space' GROUP BY category ORDER BY items DESC, category LIMIT 50;
+
+\echo Items that become available or go within a week
+SELECT item_id, title, available_from, available_until FROM reco.items
+WHERE space = :'space' AND NOT hidden
+    AND (available_from BETWEEN now() AND now() + interval '7 days' OR available_until BETWEEN now() AND now() + interval '7 days')
+ORDER BY least(available_from, available_until), item_id LIMIT 100;
+
+\echo Attributes of items: which there are, and in how many items
+SELECT key AS attribute, jsonb_typeof(value) AS type, count(*) AS items FROM reco.items
+CROSS JOIN LATERAL jsonb_each(CASE WHEN jsonb_typeof(attributes) = 'object' THEN attributes ELSE '{}' END)
+WHERE space = :'space' GROUP BY key, jsonb_typeof(value) ORDER BY items DESC, attribute LIMIT 50;
+
+\echo Documents that are no JSON object: nothing could be derived from them
+SELECT item_id, left(document, 60) AS begins FROM reco.items
+WHERE space = :'space' AND jsonb_typeof(reco.as_json(document)) IS DISTINCT FROM 'object' ORDER BY item_id LIMIT 20;
+
+\echo Users by segment
+SELECT coalesce(segment, '(none)') AS segment, count(*) AS users FROM reco.users WHERE space = :'space' GROUP BY 1 ORDER BY users DESC, 1 LIMIT 50;
+
+\echo Changes an hour, the last day
+SELECT date_trunc('hour', changed_at) AS hour, count(*) AS changes,
+    count(*) FILTER (WHERE kind = 1) AS items, count(*) FILTER (WHERE kind = 2) AS users
+FROM reco.changes WHERE space = :'space' AND changed_at > now() - interval '1 day' GROUP BY 1 ORDER BY 1;
+
+\echo Events a day by type, the last two weeks
+SELECT date_trunc('day', received_at) AS day, event_type, count(*) AS events, count(DISTINCT user_id) AS users
+FROM reco.events WHERE space = :'space' AND received_at > now() - interval '14 days' AND record_type = 'event'
+GROUP BY 1, 2 ORDER BY 1, events DESC;
+
+\echo Most seen items of the week, with the share that led to a purchase
+SELECT e.item_id, i.title, count(*) FILTER (WHERE e.event_type IN ('view', 'click')) AS seen,
+    count(*) FILTER (WHERE e.event_type = 'purchase') AS bought,
+    round(count(*) FILTER (WHERE e.event_type = 'purchase')::numeric /
+        nullif(count(*) FILTER (WHERE e.event_type IN ('view', 'click')), 0), 4) AS rate
+FROM reco.events e LEFT JOIN reco.items i ON i.space = e.space AND i.item_id = e.item_id
+WHERE e.space = :'space' AND e.received_at > now() - interval '7 days' AND e.record_type = 'event'
+GROUP BY e.item_id, i.title ORDER BY seen DESC, e.item_id LIMIT 50;
+
+\echo Recommendations of the week: how many were answered by an event
+SELECT date_trunc('day', received_at) AS day, count(DISTINCT recommendation_id) FILTER (WHERE event_type = 'impression') AS shown,
+    count(DISTINCT recommendation_id) FILTER (WHERE event_type IN ('view', 'click')) AS clicked,
+    count(DISTINCT recommendation_id) FILTER (WHERE event_type = 'purchase') AS bought
+FROM reco.events WHERE space = :'space' AND received_at > now() - interval '7 days' AND recommendation_id IS NOT NULL GROUP BY 1 ORDER BY 1;
+
+\echo The archive: how far each partition has come
+SELECT stream_id, partition, next_position, moved_at, now() - moved_at AS ago FROM reco.archive_positions ORDER BY stream_id, partition;
+
+\echo Tables by size
+SELECT c.relname AS "table", pg_size_pretty(pg_total_relation_size(c.oid)) AS size, c.reltuples::bigint AS rows_about
+FROM pg_class c WHERE c.relnamespace = 'reco'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY pg_total_relation_size(c.oid) DESC;

@@ -1,0 +1,301 @@
+/* closing.c - what time brings: publishing of heads, closing of co-view generations, expiry of popularity, sweeping of cells. In steps.
+ *
+ * A pass of closing goes through the items in order of number, towards the number that was newest closed when it began; the key `closing` keeps how
+ * far it came. Several processes may work on it: what it says is true whoever wrote it last, and an item done twice is done once. When the pass is
+ * through, nothing is left in generations that expired with it, for no add goes to a closed generation; they leave the list g2.
+ *
+ * Items whose heads are not current are published in rounds, PUBLISH_NS apart, and at once by settle. */
+#include "features/redis/redis.h"
+
+#include <stdlib.h>
+
+enum { ITEMS_LOOKED_AT = 128, ITEMS_AT_ONCE = 16, EXPIRED_AT_ONCE = 64 };
+#define PUBLISH_NS (INT64_C(500) * 1000 * 1000)
+#define PATIENT_NS (INT64_C(200) * 1000)
+
+static bool coview_due(const reco_features_store *store, const reco__redis_state *state) {
+    return state->closed < reco__redis_newest_closed(store, state->positions, RECO_BOARD_COVIEW);
+}
+
+static bool popularity_due(const reco_features_store *store, const reco__redis_state *state, uint32_t board) {
+    return state->first[board] >= 0 &&
+           reco_board_expired(&store->rules, board, state->first[board], reco__redis_newest_closed(store, state->positions, board));
+}
+
+bool reco__redis_closing_due(const reco_features_store *store, const reco__redis_state *state) {
+    return state->mark == RECO__REDIS_WHOLE &&
+           (coview_due(store, state) || popularity_due(store, state, RECO_BOARD_HOURS) || popularity_due(store, state, RECO_BOARD_DAYS));
+}
+
+bool reco__redis_publishing_due(const reco_features_store *store, const reco__redis_state *state) {
+    return state->mark == RECO__REDIS_WHOLE && state->dirty > 0 && reco__monotonic_ns() - atomic_load(&store->published_ns) >= PUBLISH_NS;
+}
+
+/* --- popularity ----------------------------------------------------------------------------------------------------------------------- */
+
+static reco_status expire_one(reco_features_store *store, reco__redis_link *link, const reco__redis_state *state, uint32_t board, int64_t generation,
+                              reco_error *err) {
+    uint32_t shards = reco__redis_shards(state);
+    const redisReply *reply;
+    reco__redis_command(link, "MULTI", 1);
+    reco__redis_command(link, "UNLINK", 1 + shards);
+    for (uint32_t shard = 0; shard < shards; shard++) {
+        reco__redis_key_popular(link, store, board, generation, shard);
+    }
+    reco__redis_command(link, "SREM", 3);
+    reco__redis_key_number(link, store, "neg", board);
+    reco__redis_number(link, generation);
+    reco__redis_command(link, "ZREM", 3);
+    reco__redis_key_number(link, store, "g", board);
+    reco__redis_number(link, generation);
+    reco__redis_command(link, "EXEC", 1);
+    reco_status status = reco__redis_send(link, err);
+    return status == RECO_OK ? reco__redis_exec(&reply, link, 3, err) : status;
+}
+
+static reco_status expire(reco_features_store *store, reco__redis_link *link, const reco__redis_state *state, uint32_t board, reco_error *err) {
+    int64_t newest_closed = reco__redis_newest_closed(store, state->positions, board);
+    size_t count;
+    reco__redis_generations_ask(link, store, board);
+    reco_status status = reco__redis_send(link, err);
+    if (status == RECO_OK) {
+        status = reco__redis_generations_take(&count, link, err);
+    }
+    for (size_t i = 0; status == RECO_OK && i < count && i < EXPIRED_AT_ONCE; i++) {
+        int64_t generation = ((int64_t *)link->list.data)[i];
+        if (!reco_board_expired(&store->rules, board, generation, newest_closed)) {
+            break;
+        }
+        status = expire_one(store, link, state, board, generation, err);
+    }
+    return status;
+}
+
+/* --- co-view -------------------------------------------------------------------------------------------------------------------------- */
+
+/* Of the items from the cursor on, those that have something to close or to publish: at most `most`. *next: the first not looked at. */
+static reco_status find_items(uint32_t *items, size_t *count, size_t most, uint32_t *next, reco_features_store *store, reco__redis_link *link,
+                              const reco__redis_state *state, uint32_t from, int64_t target, reco_error *err) {
+    const redisReply *reply;
+    bool dirty[ITEMS_LOOKED_AT];
+    uint32_t many = state->item_count - from < ITEMS_LOOKED_AT ? state->item_count - from : ITEMS_LOOKED_AT;
+    *count = 0;
+    *next = from;
+    reco__redis_command(link, "SMISMEMBER", 2 + many);
+    reco__redis_key(link, store, "d");
+    for (uint32_t i = 0; i < many; i++) {
+        reco__redis_number(link, from + i);
+    }
+    reco__redis_command(link, "MGET", 1 + many);
+    for (uint32_t i = 0; i < many; i++) {
+        reco__redis_key_head(link, store, from + i);
+    }
+    reco_status status = reco__redis_send(link, err);
+    if (status == RECO_OK) {
+        status = reco__redis_reply(&reply, link, err);
+    }
+    for (uint32_t i = 0; i < many && status == RECO_OK; i++) {
+        dirty[i] = reply->elements == many && reply->element[i]->integer != 0;
+    }
+    if (status == RECO_OK) {
+        status = reco__redis_reply(&reply, link, err);
+    }
+    for (uint32_t i = 0; i < many && *count < most && status == RECO_OK; i++) {
+        reco__redis_item item;
+        status = reply->elements == many ? reco__redis_item_read(&item, from + i, reply->element[i], state->closed, err)
+                                         : reco__redis_strange("heads", err);
+        if (status == RECO_OK && (dirty[i] || (item.stored && item.head.generation_count && item.head.closed_at < target))) {
+            items[(*count)++] = from + i;
+        }
+        *next = from + i + 1;
+    }
+    return status;
+}
+
+/* Nothing is left in generations that expired with a pass that is through. */
+static void finish_pass(reco_features_store *store, reco__redis_link *link, int64_t target) {
+    reco__redis_command(link, "ZREMRANGEBYSCORE", 4);
+    reco__redis_key_number(link, store, "g", RECO_BOARD_COVIEW);
+    reco__redis_text(link, "-inf");
+    reco__redis_number(link, target - (int64_t)store->rules.kept[RECO_BOARD_COVIEW]);
+}
+
+static reco_status close_items(reco_features_store *store, reco__redis_link *link, reco__redis_state *state, int64_t until_ns, size_t most,
+                               reco_error *err) {
+    int64_t target = reco__redis_newest_closed(store, state->positions, RECO_BOARD_COVIEW);
+    if (state->target != target) {
+        state->target = target;
+        state->cursor = 0;
+    }
+    reco_status status = RECO_OK;
+    do {
+        uint32_t items[ITEMS_AT_ONCE], next = state->cursor;
+        size_t count = 0, left = 0, commands = 1;
+        if (state->cursor < state->item_count) {
+            status = find_items(items, &count, most, &next, store, link, state, state->cursor, target, err);
+        }
+        if (status == RECO_OK) {
+            status = reco__redis_publish(&left, store, link, items, count, target, state, err);
+        }
+        if (status != RECO_OK || left) {
+            return status; /* somebody learns too fast for these: next time */
+        }
+        state->cursor = next;
+        if (next >= state->item_count) {
+            state->closed = target;
+            state->cursor = 0;
+            finish_pass(store, link, target);
+            commands++;
+        }
+        reco__redis_closing_put(link, store, state->closed, target, state->cursor);
+        status = reco__redis_send(link, err);
+        if (status == RECO_OK) {
+            status = reco__redis_skip(link, commands, err);
+        }
+    } while (status == RECO_OK && state->closed < target && reco__monotonic_ns() < until_ns);
+    return status;
+}
+
+/* --- publishing ------------------------------------------------------------------------------------------------------------------------- */
+
+/* Publishes some of the items whose heads are not current. */
+static reco_status publish_some(size_t *done, reco_features_store *store, reco__redis_link *link, const reco__redis_state *state, size_t most,
+                                reco_error *err) {
+    const redisReply *reply;
+    uint32_t items[ITEMS_AT_ONCE];
+    size_t count = 0, left = 0;
+    reco__redis_command(link, "SRANDMEMBER", 3);
+    reco__redis_key(link, store, "d");
+    reco__redis_number(link, (int64_t)most);
+    reco_status status = reco__redis_send(link, err);
+    if (status == RECO_OK) {
+        status = reco__redis_reply(&reply, link, err);
+    }
+    for (size_t i = 0; status == RECO_OK && i < reply->elements && i < ITEMS_AT_ONCE; i++) {
+        items[count++] = (uint32_t)strtoul(reply->element[i]->str, NULL, 10);
+    }
+    if (status == RECO_OK) {
+        int64_t closed_at = reco__redis_newest_closed(store, state->positions, RECO_BOARD_COVIEW);
+        status = reco__redis_publish(&left, store, link, items, count, closed_at, state, err);
+    }
+    *done = count - left;
+    return status;
+}
+
+/* A round: as many items as there were when it began. False in *ended when time is over. */
+static reco_status publish_round(bool *ended, reco_features_store *store, reco__redis_link *link, const reco__redis_state *state, int64_t until_ns,
+                                 size_t most, reco_error *err) {
+    reco_status status = RECO_OK;
+    *ended = false;
+    for (uint64_t todo = state->dirty; status == RECO_OK && !*ended;) {
+        size_t done = 0;
+        status = publish_some(&done, store, link, state, most, err);
+        todo = todo > done ? todo - done : 0;
+        *ended = todo == 0 || done == 0;
+        if (reco__monotonic_ns() >= until_ns) {
+            break;
+        }
+    }
+    if (*ended) {
+        atomic_store(&store->published_ns, reco__monotonic_ns());
+    }
+    return status;
+}
+
+/* --- the contract --------------------------------------------------------------------------------------------------------------------- */
+
+static reco_status close_some(reco_features_store *store, reco__redis_link *link, reco__redis_state *state, int64_t until_ns, size_t most,
+                              reco_error *err) {
+    reco_status status = RECO_OK;
+    for (uint32_t board = RECO_BOARD_HOURS; board <= RECO_BOARD_DAYS && status == RECO_OK; board++) {
+        if (popularity_due(store, state, board)) {
+            status = expire(store, link, state, board, err);
+        }
+    }
+    return status == RECO_OK && coview_due(store, state) ? close_items(store, link, state, until_ns, most, err) : status;
+}
+
+static reco_status step(int *more, reco_features_store *store, reco__redis_link *link, int64_t budget_ns, reco_error *err) {
+    reco__redis_state state;
+    uint32_t partition;
+    bool ended;
+    const uint32_t what = RECO__REDIS_USERS | RECO__REDIS_DUE;
+    int64_t until_ns = reco__monotonic_ns() + budget_ns;
+    size_t most = budget_ns < PATIENT_NS ? 1 : ITEMS_AT_ONCE;
+    reco_status status = reco__redis_state_read(&state, link, store, what, err);
+    bool closing = status == RECO_OK && reco__redis_closing_due(store, &state);
+    if (closing || (status == RECO_OK && reco__redis_publishing_due(store, &state))) {
+        status = reco__redis_follow(store, link, &state, err);
+    }
+    if (status == RECO_OK && closing) {
+        status = close_some(store, link, &state, until_ns, most, err);
+    } else if (status == RECO_OK && reco__redis_publishing_due(store, &state)) {
+        status = publish_round(&ended, store, link, &state, until_ns, most, err);
+    } else if (status == RECO_OK && state.mark == RECO__REDIS_WHOLE && reco__redis_sweep_due(store, &state, &partition)) {
+        status = reco__redis_sweep(store, link, partition, err);
+    }
+    if (status == RECO_OK) {
+        status = reco__redis_compact(store, link, until_ns, err);
+    }
+    if (status == RECO_OK) {
+        status = reco__redis_state_read(&state, link, store, what, err);
+    }
+    *more = status == RECO_OK && (reco__redis_closing_due(store, &state) || reco__redis_publishing_due(store, &state) ||
+                                  (state.mark == RECO__REDIS_WHOLE && reco__redis_sweep_due(store, &state, &partition)));
+    return status;
+}
+
+reco_status reco__redis_close_step(int *more, reco_features_store *store, int64_t budget_ns, const reco_call *call, reco_error *err) {
+    reco__redis_link *link;
+    *more = 0;
+    pthread_mutex_lock(&store->closing_lock);
+    reco_status status = reco__redis_take(&link, store, call, err);
+    if (status == RECO_OK) {
+        status = step(more, store, link, budget_ns, err);
+        reco__redis_give(store, link);
+    }
+    pthread_mutex_unlock(&store->closing_lock);
+    return status;
+}
+
+static reco_status settle(reco_features_store *store, reco__redis_link *link, const reco_call *call, reco_error *err) {
+    const int64_t slice_ns = 50 * 1000 * 1000;
+    reco__redis_state state;
+    bool ended = false;
+    reco_status status = RECO_OK;
+    for (bool closing = true; closing && status == RECO_OK;) {
+        status = reco__call_check(call, err);
+        if (status == RECO_OK) {
+            status = reco__redis_state_read(&state, link, store, RECO__REDIS_DUE, err);
+        }
+        closing = status == RECO_OK && reco__redis_closing_due(store, &state);
+        if (closing) {
+            status = reco__redis_follow(store, link, &state, err);
+        }
+        if (status == RECO_OK && closing) {
+            status = close_some(store, link, &state, reco__monotonic_ns() + slice_ns, ITEMS_AT_ONCE, err);
+        }
+    }
+    if (status == RECO_OK && state.mark == RECO__REDIS_WHOLE && state.dirty) {
+        status = reco__redis_follow(store, link, &state, err);
+    }
+    while (status == RECO_OK && state.mark == RECO__REDIS_WHOLE && state.dirty && !ended) {
+        status = publish_round(&ended, store, link, &state, reco__monotonic_ns() + slice_ns, ITEMS_AT_ONCE, err);
+        if (status == RECO_OK && !ended) {
+            status = reco__call_check(call, err);
+        }
+    }
+    return status;
+}
+
+reco_status reco__redis_settle(reco_features_store *store, const reco_call *call, reco_error *err) {
+    reco__redis_link *link;
+    pthread_mutex_lock(&store->closing_lock);
+    reco_status status = reco__redis_take(&link, store, call, err);
+    if (status == RECO_OK) {
+        status = settle(store, link, call, err);
+        reco__redis_give(store, link);
+    }
+    pthread_mutex_unlock(&store->closing_lock);
+    return status;
+}

@@ -1,0 +1,434 @@
+/* connection.c - connections to Redis: a pool, requests in one piece, replies in order.
+ *
+ * hiredis reads replies and keeps the socket; requests are put together here and sent with MSG_NOSIGNAL, so that a server that went away cannot end
+ * the host by SIGPIPE. Everything is pipelined: commands are written, sent together, and their replies taken one by one. A link that still owes
+ * replies when it is given back is closed. After a failure to connect nobody tries again until a pause is over, which doubles up to a second. */
+#include "features/redis/redis.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+enum { IDLE_MAX = 32, PAUSE_MIN_MS = 10, PAUSE_MAX_MS = 1000 };
+
+reco_status reco__redis_room(reco__redis_array *array, size_t count, size_t size, reco_error *err) {
+    if (array->room >= count) {
+        return RECO_OK;
+    }
+    size_t room = array->room ? array->room : 64;
+    while (room < count) {
+        room *= 2;
+    }
+    void *data = reco__realloc_array(array->data, room, size);
+    if (!data) {
+        return reco__no_memory(err);
+    }
+    array->data = data;
+    array->room = room;
+    return RECO_OK;
+}
+
+reco_status reco__redis_strange(const char *what, reco_error *err) {
+    return reco__fail(err, RECO_CORRUPT, "features", "redis: %s is not what it should be", what);
+}
+
+/* --- commands ------------------------------------------------------------------------------------------------------------------------- */
+
+static void header(reco__buf *out, char kind, uint64_t number) {
+    char text[24], *at = text + sizeof text;
+    *--at = '\n';
+    *--at = '\r';
+    do {
+        *--at = (char)('0' + number % 10);
+        number /= 10;
+    } while (number);
+    *--at = kind;
+    reco__buf_add(out, at, (size_t)(text + sizeof text - at));
+}
+
+void reco__redis_bytes(reco__redis_link *link, const void *data, size_t size) {
+    header(&link->out, '$', size);
+    reco__buf_add(&link->out, data, size);
+    reco__buf_add(&link->out, "\r\n", 2);
+}
+
+void reco__redis_text(reco__redis_link *link, const char *text) { reco__redis_bytes(link, text, strlen(text)); }
+
+void reco__redis_number(reco__redis_link *link, int64_t number) {
+    char text[24];
+    int size = snprintf(text, sizeof text, "%lld", (long long)number);
+    reco__redis_bytes(link, text, (size_t)size);
+}
+
+void reco__redis_command(reco__redis_link *link, const char *name, size_t arguments) {
+    header(&link->out, '*', arguments);
+    reco__redis_text(link, name);
+    link->pending++;
+    link->watching = link->watching || strcmp(name, "WATCH") == 0;
+}
+
+/* --- sending and receiving ------------------------------------------------------------------------------------------------------------ */
+
+static void drop_reply(reco__redis_link *link) {
+    if (link->reply) {
+        freeReplyObject(link->reply);
+        link->reply = NULL;
+    }
+}
+
+static reco_status lost(reco__redis_link *link, reco_error *err) {
+    bool late = errno == EAGAIN || errno == EWOULDBLOCK || errno == ETIMEDOUT;
+    const char *why = link->context && link->context->err == REDIS_ERR_EOF ? "the server closed the connection"
+                      : late                                               ? "no answer in time"
+                                                                           : strerror(errno);
+    if (link->context) {
+        redisFree(link->context);
+        link->context = NULL;
+    }
+    return reco__fail(err, RECO_UNAVAILABLE, "features", "redis: %s", why);
+}
+
+reco_status reco__redis_send(reco__redis_link *link, reco_error *err) {
+    reco_status status = reco__buf_status(&link->out, err);
+    if (status != RECO_OK) {
+        return status;
+    }
+    for (size_t sent = 0; sent < link->out.size;) {
+        ssize_t done = send(link->context->fd, link->out.data + sent, link->out.size - sent, MSG_NOSIGNAL);
+        if (done < 0 && errno == EINTR) {
+            continue;
+        }
+        if (done <= 0) {
+            return lost(link, err);
+        }
+        sent += (size_t)done;
+    }
+    reco__buf_reset(&link->out);
+    return RECO_OK;
+}
+
+static bool begins(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
+
+/* What an error reply means. Its text is the server's and holds no secret: credentials are never echoed. */
+static reco_status refusal(const char *text, reco_error *err) {
+    static const struct {
+        const char *begins;
+        reco_status status;
+    } known[] = {{"LOADING", RECO_BUSY},
+                 {"BUSY", RECO_BUSY},
+                 {"MASTERDOWN", RECO_UNAVAILABLE},
+                 {"READONLY", RECO_UNAVAILABLE},
+                 {"MISCONF", RECO_UNAVAILABLE},
+                 {"NOREPLICAS", RECO_UNAVAILABLE},
+                 {"OOM", RECO_FULL},
+                 {"NOAUTH", RECO_REFUSED},
+                 {"WRONGPASS", RECO_REFUSED},
+                 {"NOPERM", RECO_REFUSED},
+                 {"MOVED", RECO_UNSUPPORTED},
+                 {"ASK", RECO_UNSUPPORTED},
+                 {"CLUSTERDOWN", RECO_UNSUPPORTED},
+                 {"CROSSSLOT", RECO_UNSUPPORTED},
+                 {"WRONGTYPE", RECO_CORRUPT},
+                 {"ERR Function not found", RECO_NOT_FOUND},
+                 {"ERR max number of clients", RECO_UNAVAILABLE}};
+    reco_status status = strstr(text, "-OOM") || strstr(text, "OOM command") ? RECO_FULL : RECO_IO;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (begins(text, known[i].begins)) {
+            status = known[i].status;
+            break;
+        }
+    }
+    return reco__fail(err, status, "features", "redis: %.180s", text);
+}
+
+static reco_status receive(reco__redis_link *link, reco_error *err) {
+    void *reply = NULL;
+    drop_reply(link);
+    errno = 0;
+    if (!link->context || redisGetReply(link->context, &reply) != REDIS_OK) {
+        return lost(link, err);
+    }
+    link->pending--;
+    link->reply = reply;
+    return RECO_OK;
+}
+
+reco_status reco__redis_reply(const redisReply **out, reco__redis_link *link, reco_error *err) {
+    for (; link->forget > 0; link->forget--) {
+        reco_status status = receive(link, err);
+        if (status != RECO_OK) {
+            return status;
+        }
+    }
+    reco_status status = receive(link, err);
+    if (status != RECO_OK) {
+        return status;
+    }
+    *out = link->reply;
+    return link->reply->type == REDIS_REPLY_ERROR ? refusal(link->reply->str, err) : RECO_OK;
+}
+
+reco_status reco__redis_skip(reco__redis_link *link, size_t count, reco_error *err) {
+    reco_status status = RECO_OK;
+    const redisReply *reply;
+    for (size_t i = 0; i < count && status == RECO_OK; i++) {
+        status = reco__redis_reply(&reply, link, err);
+    }
+    return status;
+}
+
+reco_status reco__redis_exec(const redisReply **out, reco__redis_link *link, size_t queued, reco_error *err) {
+    const redisReply *reply = NULL;
+    reco_status status = reco__redis_skip(link, queued + 1, err);
+    if (status == RECO_OK) {
+        status = reco__redis_reply(&reply, link, err);
+    }
+    if (status != RECO_OK) {
+        return status;
+    }
+    link->watching = false;
+    if (reply->type == REDIS_REPLY_NIL) {
+        return reco__fail(err, RECO_STALE, "from", "somebody else has learned meanwhile");
+    }
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != queued) {
+        return reco__redis_strange("the answer to EXEC", err);
+    }
+    for (size_t i = 0; i < queued; i++) {
+        if (reply->element[i]->type == REDIS_REPLY_ERROR) {
+            return refusal(reply->element[i]->str, err);
+        }
+    }
+    *out = reply;
+    return RECO_OK;
+}
+
+/* --- connecting ----------------------------------------------------------------------------------------------------------------------- */
+
+static void link_close(reco__redis_link *link) {
+    drop_reply(link);
+    if (link->context) {
+        redisFree(link->context);
+    }
+    reco__buf_dispose(&link->out);
+    reco__head_dispose(&link->maker);
+    reco__redis_array *arrays[] = {&link->row, &link->tail, &link->list, &link->bytes, &link->places, &link->puts};
+    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
+        reco__release(arrays[i]->data);
+    }
+    reco__release(link);
+}
+
+static struct timeval timeval_of(int64_t us) {
+    struct timeval time = {(time_t)(us / 1000000), (suseconds_t)(us % 1000000)};
+    return time;
+}
+
+static reco_status set_timeout(reco__redis_link *link, const reco_features_store *store, const reco_call *call, reco_error *err) {
+    int64_t left = reco__call_left_ns(call) / 1000, us = (int64_t)store->url.timeout_ms * 1000;
+    us = left < us ? (left > 1000 ? left : 1000) : us;
+    if (us == link->timeout_us) {
+        return RECO_OK;
+    }
+    if (redisSetTimeout(link->context, timeval_of(us)) != REDIS_OK) {
+        return lost(link, err);
+    }
+    link->timeout_us = us;
+    return RECO_OK;
+}
+
+static bool has_line(const char *info, const char *line) {
+    const char *at = strstr(info, line);
+    size_t size = strlen(line);
+    return at && (at[size] == '\r' || at[size] == '\n' || at[size] == 0);
+}
+
+/* Refuses servers that would lose what was learned, or cannot hold it. */
+static reco_status check_server(const char *info, reco_error *err) {
+    const char *version = strstr(info, "redis_version:"), *policy = strstr(info, "maxmemory_policy:");
+    if (has_line(info, "redis_mode:cluster") || has_line(info, "cluster_enabled:1")) {
+        return reco__fail(err, RECO_UNSUPPORTED, "features", "redis: Redis Cluster is not supported: name a primary that is not part of one");
+    }
+    if (version && atoi(version + 14) < 7) {
+        return reco__fail(err, RECO_UNSUPPORTED, "features", "redis: version 7 or later is needed, the server has %.*s",
+                          (int)strcspn(version + 14, "\r\n"), version + 14);
+    }
+    if (policy && !begins(policy + 17, "noeviction")) {
+        return reco__fail(err, RECO_REFUSED, "features", "redis: maxmemory-policy is %.*s, which forgets what was learned: set it to noeviction",
+                          (int)strcspn(policy + 17, "\r\n"), policy + 17);
+    }
+    if (has_line(info, "role:slave")) {
+        return reco__fail(err, RECO_UNAVAILABLE, "features", "redis: the server is a replica: name the primary");
+    }
+    return RECO_OK;
+}
+
+static reco_status greet(reco__redis_link *link, const reco_features_store *store, reco_error *err) {
+    const reco__redis_url *url = &store->url;
+    size_t skipped = 0;
+    if (url->password[0]) {
+        reco__redis_command(link, "AUTH", url->user[0] ? 3 : 2);
+        if (url->user[0]) {
+            reco__redis_text(link, url->user);
+        }
+        reco__redis_text(link, url->password);
+        skipped++;
+    }
+    if (url->db) {
+        reco__redis_command(link, "SELECT", 2);
+        reco__redis_number(link, url->db);
+        skipped++;
+    }
+    reco__redis_command(link, "INFO", 1);
+    const redisReply *reply;
+    reco_status status = reco__redis_send(link, err);
+    if (status == RECO_OK) {
+        status = reco__redis_skip(link, skipped, err);
+    }
+    if (status == RECO_OK) {
+        status = reco__redis_reply(&reply, link, err);
+    }
+    if (status != RECO_OK) {
+        return status;
+    }
+    if (!reco__redis_is_bytes(reply)) {
+        return reco__redis_strange("the answer to INFO", err);
+    }
+    return strstr(reply->str, "\nloading:1") ? reco__fail(err, RECO_BUSY, "features", "redis: the server is loading its data")
+                                             : check_server(reply->str, err);
+}
+
+static reco_status link_open(reco__redis_link **out, const reco_features_store *store, const reco_call *call, reco_error *err) {
+    const reco__redis_url *url = &store->url;
+    reco__redis_link *link = reco__zalloc(sizeof *link);
+    if (!link) {
+        return reco__no_memory(err);
+    }
+    int64_t left = reco__call_left_ns(call) / 1000, us = (int64_t)url->timeout_ms * 1000;
+    struct timeval timeout = timeval_of(left < us ? (left > 1000 ? left : 1000) : us);
+    link->context = url->path[0] ? redisConnectUnixWithTimeout(url->path, timeout) : redisConnectWithTimeout(url->host, url->port, timeout);
+    reco_status status = RECO_OK;
+    if (!link->context) {
+        status = reco__no_memory(err);
+    } else if (link->context->err) {
+        status = reco__fail(err, RECO_UNAVAILABLE, "features", "redis: cannot connect: %.150s", link->context->errstr);
+    } else {
+        redisEnableKeepAlive(link->context);
+        status = set_timeout(link, store, call, err);
+    }
+    if (status == RECO_OK) {
+        status = greet(link, store, err);
+    }
+    if (status != RECO_OK) {
+        link_close(link);
+        return status;
+    }
+    *out = link;
+    return RECO_OK;
+}
+
+/* --- the pool ------------------------------------------------------------------------------------------------------------------------- */
+
+static reco_status may_connect(reco_features_store *store, reco_error *err) {
+    pthread_mutex_lock(&store->pool_lock);
+    bool wait = store->failures && reco__monotonic_ns() < store->retry_at_ns;
+    pthread_mutex_unlock(&store->pool_lock);
+    return wait ? reco__fail(err, RECO_UNAVAILABLE, "features", "redis: the server could not be reached a moment ago") : RECO_OK;
+}
+
+static void note_connecting(reco_features_store *store, reco_status status) {
+    pthread_mutex_lock(&store->pool_lock);
+    if (status == RECO_OK) {
+        store->failures = 0;
+    } else {
+        uint32_t doubled = store->failures < 7 ? store->failures : 7;
+        int64_t pause_ms = (int64_t)PAUSE_MIN_MS << doubled;
+        store->failures++;
+        store->retry_at_ns = reco__monotonic_ns() + (pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS) * 1000000;
+    }
+    pthread_mutex_unlock(&store->pool_lock);
+}
+
+/* An idle link on which the server has said something unasked was closed by it. */
+static bool is_dead(const reco__redis_link *link) {
+    char byte;
+    ssize_t got = recv(link->context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return !(got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
+}
+
+static reco__redis_link *take_idle(reco_features_store *store) {
+    for (;;) {
+        pthread_mutex_lock(&store->pool_lock);
+        reco__redis_link *link = store->idle;
+        if (link) {
+            store->idle = link->next;
+            store->idle_count--;
+        }
+        pthread_mutex_unlock(&store->pool_lock);
+        if (!link || !is_dead(link)) {
+            return link;
+        }
+        link_close(link);
+    }
+}
+
+reco_status reco__redis_take(reco__redis_link **out, reco_features_store *store, const reco_call *call, reco_error *err) {
+    reco_status status = reco__call_check(call, err);
+    if (status != RECO_OK) {
+        return status;
+    }
+    reco__redis_link *link = take_idle(store);
+    if (!link) {
+        status = may_connect(store, err);
+        if (status == RECO_OK) {
+            status = link_open(&link, store, call, err);
+            note_connecting(store, status);
+        }
+    } else {
+        status = set_timeout(link, store, call, err);
+        if (status != RECO_OK) {
+            link_close(link);
+        }
+    }
+    if (status == RECO_OK) {
+        *out = link;
+    }
+    return status;
+}
+
+void reco__redis_unwatch(reco__redis_link *link) {
+    if (link->watching) { /* goes with the next request, its answer unread */
+        reco__redis_command(link, "UNWATCH", 1);
+        link->watching = false;
+        link->forget++;
+    }
+}
+
+void reco__redis_give(reco_features_store *store, reco__redis_link *link) {
+    drop_reply(link);
+    if (!link->context || link->pending > link->forget || link->out.size || link->out.failed != RECO_OK) {
+        link_close(link);
+        return;
+    }
+    reco__redis_unwatch(link);
+    pthread_mutex_lock(&store->pool_lock);
+    bool keep = store->idle_count < IDLE_MAX;
+    if (keep) {
+        link->next = store->idle;
+        store->idle = link;
+        store->idle_count++;
+    }
+    pthread_mutex_unlock(&store->pool_lock);
+    if (!keep) {
+        link_close(link);
+    }
+}
+
+void reco__redis_pool_dispose(reco_features_store *store) {
+    while (store->idle) {
+        reco__redis_link *link = store->idle;
+        store->idle = link->next;
+        link_close(link);
+    }
+    store->idle_count = 0;
+}

@@ -1,0 +1,221 @@
+/* items.c - item numbers.
+ *
+ * Names are a list: the place of a name is its number. Every process keeps all names in memory (names.c) and reads on what others have added. A name
+ * is added under WATCH of the list, so that nobody gives the same number twice. Another names_epoch means that all numbers were given up. */
+#include "features/redis/redis.h"
+
+enum { READ_ON = 4096 };
+
+static reco__redis_names *current(const reco_features_store *store) { return atomic_load_explicit(&store->names, memory_order_acquire); }
+
+/* names_lock held. */
+static reco_status change_epoch(reco_features_store *store, uint64_t epoch, reco_error *err) {
+    reco__redis_names *table = reco__zalloc(sizeof *table);
+    if (!table) {
+        return reco__no_memory(err);
+    }
+    table->names = reco__names_create();
+    if (!table->names) {
+        reco__release(table);
+        return reco__no_memory(err);
+    }
+    table->epoch = epoch;
+    table->older = current(store);
+    atomic_store_explicit(&store->names, table, memory_order_release);
+    return RECO_OK;
+}
+
+/* names_lock held. */
+static reco_status read_on(reco_features_store *store, reco__redis_link *link, reco__names *names, uint32_t count, reco_error *err) {
+    reco_status status = RECO_OK;
+    while (status == RECO_OK && reco__names_count(names) < count) {
+        uint32_t from = reco__names_count(names), to = count - from > READ_ON ? from + READ_ON : count;
+        const redisReply *reply;
+        reco__redis_command(link, "LRANGE", 4);
+        reco__redis_key(link, store, "n");
+        reco__redis_number(link, from);
+        reco__redis_number(link, to - 1);
+        status = reco__redis_send(link, err);
+        if (status == RECO_OK) {
+            status = reco__redis_reply(&reply, link, err);
+        }
+        if (status == RECO_OK && (reply->type != REDIS_REPLY_ARRAY || reply->elements != to - from)) {
+            status = reco__fail(err, RECO_STALE, "epoch", "the names of items were given up meanwhile");
+        }
+        for (size_t i = 0; status == RECO_OK && i < reply->elements; i++) {
+            status = reco__names_add(names, reply->element[i]->str, reply->element[i]->len, err);
+        }
+    }
+    return status;
+}
+
+reco_status reco__redis_follow(reco_features_store *store, reco__redis_link *link, const reco__redis_state *state, reco_error *err) {
+    reco__redis_names *table = current(store);
+    if (table && table->epoch == state->names_epoch && reco__names_count(table->names) >= state->item_count) {
+        return RECO_OK;
+    }
+    reco_status status = RECO_OK;
+    pthread_mutex_lock(&store->names_lock);
+    table = current(store);
+    if (!table || table->epoch != state->names_epoch) {
+        status = change_epoch(store, state->names_epoch, err);
+    }
+    if (status == RECO_OK) {
+        status = read_on(store, link, current(store)->names, state->item_count, err);
+    }
+    pthread_mutex_unlock(&store->names_lock);
+    return status;
+}
+
+void reco__redis_names_dispose(reco_features_store *store) {
+    reco__redis_names *table = current(store);
+    while (table) {
+        reco__redis_names *older = table->older;
+        reco__names_free(table->names);
+        reco__release(table);
+        table = older;
+    }
+    atomic_store(&store->names, NULL);
+}
+
+/* --- ties ----------------------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t tie_hash(void *context, uint32_t member) {
+    return member < reco__names_count(context) ? reco__names_hash(reco__names_hashes_of(context), member) : 0;
+}
+
+static int tie_compare(void *context, uint32_t a, uint32_t b) {
+    reco_str name_a = {NULL, 0}, name_b = {NULL, 0};
+    reco__names_get(&name_a, NULL, context, a);
+    reco__names_get(&name_b, NULL, context, b);
+    return reco__str_compare(name_a, name_b);
+}
+
+reco_board_names reco__redis_board_names(const reco_features_store *store) {
+    reco_board_names names = {current(store)->names, tie_hash, tie_compare};
+    return names;
+}
+
+/* --- the contract --------------------------------------------------------------------------------------------------------------------- */
+
+/* Reads the state and the names it shows. */
+static reco_status refresh(reco__redis_state *state, reco__redis_link *link, reco_features_store *store, reco_error *err) {
+    reco_status status = reco__redis_state_read(state, link, store, 0, err);
+    return status == RECO_OK ? reco__redis_follow(store, link, state, err) : status;
+}
+
+reco_status reco__redis_item_name(reco_str *name, uint64_t *hash, reco_features_store *store, uint32_t number) {
+    if (reco__names_get(name, hash, current(store)->names, number)) {
+        return RECO_OK;
+    }
+    reco__redis_link *link;
+    reco__redis_state state;
+    reco_status status = reco__redis_take(&link, store, NULL, NULL);
+    if (status != RECO_OK) {
+        return status;
+    }
+    status = refresh(&state, link, store, NULL);
+    reco__redis_give(store, link);
+    if (status != RECO_OK) {
+        return status;
+    }
+    return reco__names_get(name, hash, current(store)->names, number) ? RECO_OK : RECO_NOT_FOUND;
+}
+
+reco_status reco__redis_find_items(uint32_t *numbers, reco_features_store *store, const reco_str *names, size_t count, const reco_call *call,
+                                   reco_error *err) {
+    reco__redis_link *link;
+    reco__redis_state state;
+    reco_status status = reco__redis_take(&link, store, call, err);
+    if (status != RECO_OK) {
+        return status;
+    }
+    status = refresh(&state, link, store, err);
+    reco__redis_give(store, link);
+    if (status == RECO_OK) {
+        reco__names_find(numbers, current(store)->names, names, count, RECO_NO_ITEM);
+    }
+    return status;
+}
+
+/* Numbers for the names that are new: numbers[i] was RECO_NO_ITEM. Writes them as the end of an RPUSH. */
+static reco_status give_numbers(reco__redis_link *link, reco_features_store *store, uint32_t *numbers, const reco_str *names, size_t count,
+                                uint32_t base, reco_error *err) {
+    reco__map fresh = {0};
+    reco_status status = RECO_OK;
+    for (size_t i = 0; i < count && status == RECO_OK; i++) {
+        if (numbers[i] != RECO_NO_ITEM) {
+            continue;
+        }
+        bool added;
+        uint32_t index = reco__map_put(&fresh, names[i].data, names[i].size, &added);
+        if (index == RECO__MAP_NONE) {
+            status = reco__no_memory(err);
+        } else if (added && (uint64_t)base + index >= store->max_items) {
+            status = reco__fail_at(err, RECO_FULL, (int32_t)i, "limits.items", "the table of items is full: %u of %u", base, store->max_items);
+        } else {
+            numbers[i] = base + index;
+        }
+    }
+    if (status == RECO_OK) {
+        reco__redis_command(link, "MULTI", 1);
+        reco__redis_command(link, "RPUSH", 2 + fresh.count);
+        reco__redis_key(link, store, "n");
+        for (size_t i = 0; i < fresh.count; i++) {
+            reco__redis_bytes(link, fresh.entries[i].key, fresh.entries[i].size);
+        }
+        reco__redis_command(link, "EXEC", 1);
+    }
+    reco__map_dispose(&fresh);
+    return status;
+}
+
+/* One attempt; STALE when somebody else has added names meanwhile. */
+static reco_status intern_once(uint32_t *numbers, reco__redis_link *link, reco_features_store *store, const reco_str *names, size_t count,
+                               reco_error *err) {
+    reco__redis_state state;
+    const redisReply *reply;
+    reco__redis_command(link, "WATCH", 3);
+    reco__redis_key(link, store, "meta");
+    reco__redis_key(link, store, "n");
+    reco_status status = reco__redis_send(link, err);
+    if (status == RECO_OK) {
+        status = reco__redis_skip(link, 1, err);
+    }
+    if (status == RECO_OK) {
+        status = refresh(&state, link, store, err);
+    }
+    if (status != RECO_OK || reco__names_find(numbers, current(store)->names, names, count, RECO_NO_ITEM) == 0) {
+        return status;
+    }
+    if (!link->watching) {
+        return RECO_STALE; /* the namespace was founded anew under it */
+    }
+    status = give_numbers(link, store, numbers, names, count, state.item_count, err);
+    if (status == RECO_OK) {
+        status = reco__redis_send(link, err);
+    }
+    return status == RECO_OK ? reco__redis_exec(&reply, link, 1, err) : status;
+}
+
+reco_status reco__redis_intern(uint32_t *numbers, reco_features_store *store, const reco_str *names, size_t count, const reco_call *call,
+                               reco_error *err) {
+    reco__redis_link *link;
+    reco__redis_state state;
+    reco_status status = reco__redis_take(&link, store, call, err);
+    if (status != RECO_OK) {
+        return status;
+    }
+    status = refresh(&state, link, store, err);
+    if (status == RECO_OK && reco__names_find(numbers, current(store)->names, names, count, RECO_NO_ITEM) > 0) {
+        do {
+            status = reco__call_check(call, err);
+            status = status == RECO_OK ? intern_once(numbers, link, store, names, count, err) : status;
+        } while (status == RECO_STALE);
+        if (status == RECO_OK) {
+            status = refresh(&state, link, store, err);
+        }
+    }
+    reco__redis_give(store, link);
+    return status;
+}

@@ -1,0 +1,441 @@
+/* publish.c - heads.
+ *
+ * key: h, u32 item. value: 8 random bytes, another version with each switch; then reco_head_write. Learning appends to rows and puts the item on the
+ * list d of those whose head is not current; nothing else. A head is made current in one of two ways. Who reads a head that is not current makes it
+ * from the open rows and what is stored of the closed ones, and keeps it to itself. A processor publishes: it makes the head from the rows it has
+ * read, compacts and cuts those that are due, and puts all of it by one call of `switch` (script.c), which takes place only when nothing of what was
+ * read was replaced meanwhile.
+ *
+ * The rows of an item are those in the generations listed in g2. A list that has grown when the rows are there means reading again. An item's stored
+ * head says up to which generation its rows are cut; without one nothing is. An item that has lost all rows keeps a head without generations, for the
+ * sake of the version; it is not handed out. */
+#include "features/redis/redis.h"
+
+#include "features/varint.h"
+
+enum { ATTEMPTS = 8, WASTE = 256 /* bytes a row may be larger than its sums before it is compacted */ };
+
+/* --- what is stored ------------------------------------------------------------------------------------------------------------------- */
+
+reco_status reco__redis_item_read(reco__redis_item *out, uint32_t item, const redisReply *stored, int64_t closed, reco_error *err) {
+    memset(out, 0, sizeof *out);
+    out->item = item;
+    out->head.closed_at = closed;
+    if (!reco__redis_is_bytes(stored)) {
+        return RECO_OK;
+    }
+    reco_status status = stored->len < RECO__REDIS_VERSION
+                             ? RECO_CORRUPT
+                             : reco_head_read(&out->head, stored->str + RECO__REDIS_VERSION, stored->len - RECO__REDIS_VERSION);
+    if (status != RECO_OK) {
+        return reco__fail(err, status, "features", "the head of item %u is damaged or of a newer version", item);
+    }
+    out->stored = true;
+    memcpy(out->version, stored->str, RECO__REDIS_VERSION);
+    return RECO_OK;
+}
+
+static void ask_item(reco__redis_link *link, const reco_features_store *store, uint32_t item, const int64_t *generations, size_t count) {
+    reco__redis_command(link, "MGET", 2 + count);
+    reco__redis_key_head(link, store, item);
+    for (size_t i = 0; i < count; i++) {
+        reco__redis_key_row(link, store, item, generations[i]);
+    }
+}
+
+/* --- making ---------------------------------------------------------------------------------------------------------------------------- */
+
+/* Packs the made head with the closed part of the old one, when that is still good. */
+static size_t put_frame(reco__buf *out, const reco_head *made, const reco__redis_item *old, bool closes, int64_t *generations, size_t count) {
+    reco_head head = *made;
+    uint8_t packed[RECO__REDIS_GENERATIONS * RECO__VARINT_MAX];
+    if (!closes) {
+        head.closed_at = old->head.closed_at;
+        head.closed_sum = old->head.closed_sum;
+        head.closed_count = old->head.closed_count;
+        head.closed = old->head.closed;
+        head.closed_size = old->head.closed_size;
+    }
+    head.generations = packed;
+    head.generations_size = reco_generations_pack(packed, generations, count);
+    head.generation_count = (uint32_t)count;
+    size_t room = RECO_HEAD_BYTES_MAX(0, 0) + head.generations_size + head.open_size + head.closed_size;
+    if (!reco__buf_reserve(out, room)) {
+        return 0;
+    }
+    size_t size = reco_head_write((uint8_t *)out->data + out->size, room, &head);
+    out->size += size;
+    return size;
+}
+
+/* What a switch does with a row. */
+struct row_put {
+    bool replace;
+    size_t seen, at, size; /* the new value: in the buffer */
+};
+
+struct making {
+    reco_features_store *store;
+    reco__redis_link *link;
+    const int64_t *generations; /* those of the rows that were read */
+    size_t count;
+    int64_t closed_at, closed;
+    struct row_put *rows; /* NULL: nothing will be put */
+    reco__buf values;
+    int64_t *kept; /* generations with rows */
+    size_t kept_count;
+};
+
+/* One row on the way to closed_at; adds it to the maker. */
+static reco_status make_row(struct making *making, size_t index, const redisReply *stored, int64_t closed_before, reco_error *err) {
+    reco_features_store *store = making->store;
+    int64_t generation = making->generations[index];
+    size_t count = 0, seen = reco__redis_is_bytes(stored) ? stored->len : 0;
+    reco_status status = seen ? reco__redis_row_read(&count, making->link, stored->str, seen, err) : RECO_OK;
+    if (status != RECO_OK) {
+        return status;
+    }
+    if (reco_board_expired(&store->rules, RECO_BOARD_COVIEW, generation, making->closed_at)) {
+        count = 0;
+    } else if (generation <= making->closed_at && generation > closed_before) {
+        reco_board_names names = reco__redis_board_names(store);
+        count = reco_board_cut(making->link->row.data, count, store->rules.cut, 1, &names);
+    }
+    const reco_entry *entries = making->link->row.data;
+    if (making->rows) {
+        size_t size = 0;
+        for (size_t i = 0; i < count; i++) {
+            size += reco__redis_delta_size(entries[i].sum);
+        }
+        bool cut = generation <= making->closed_at && size != seen;
+        struct row_put *put = &making->rows[index];
+        *put = (struct row_put){seen && (cut || count == 0 || seen > size * 2 + WASTE), seen, making->values.size, size};
+        for (size_t i = 0; put->replace && i < count; i++) {
+            reco__redis_delta(&making->values, entries[i].member, entries[i].sum);
+        }
+    }
+    if (count == 0) {
+        return RECO_OK;
+    }
+    making->kept[making->kept_count++] = generation;
+    return reco__head_add_row(&making->link->maker, generation, entries, count, err);
+}
+
+/* The head of an item at closed_at, appended to `frame`; what is to become of the rows in making->rows. reply: head and rows. */
+static reco_status make_head(struct making *making, reco__buf *frame, const reco__redis_item *old, const redisReply *reply, reco_error *err) {
+    bool closes = making->closed_at > old->head.closed_at;
+    int64_t kept[RECO__REDIS_GENERATIONS * 2];
+    size_t stored = 0;
+    reco_head made;
+    making->kept = kept;
+    making->kept_count = 0;
+    reco__buf_reset(&making->values);
+    if (making->count > RECO__REDIS_GENERATIONS || old->head.generation_count > RECO__REDIS_GENERATIONS) {
+        return reco__fail(err, RECO_BUSY, "boards", "there are rows in more than %d generations: closing lags behind", RECO__REDIS_GENERATIONS);
+    }
+    if (!closes) { /* the closed ones are as the head has them */
+        if (reco_generations_unpack(&stored, kept, RECO__REDIS_GENERATIONS, old->head.generations, old->head.generations_size) != RECO_OK) {
+            return reco__redis_strange("a head", err);
+        }
+        for (; making->kept_count < stored && kept[making->kept_count] <= old->head.closed_at;) {
+            making->kept_count++;
+        }
+    }
+    reco__head_begin(&making->link->maker, &making->store->rules, making->closed_at);
+    reco_status status = RECO_OK;
+    for (size_t i = 0; i < making->count && status == RECO_OK; i++) {
+        if (closes || making->generations[i] > old->head.closed_at) {
+            status = make_row(making, i, reply->element[i + 1], old->head.closed_at, err);
+        } else if (making->rows) {
+            making->rows[i] = (struct row_put){false, 0, 0, 0};
+        }
+    }
+    reco_board_names names = reco__redis_board_names(making->store);
+    if (status == RECO_OK) {
+        status = reco__head_finish(&made, &making->link->maker, &names, err);
+    }
+    if (status == RECO_OK && put_frame(frame, &made, old, closes, kept, making->kept_count) == 0) {
+        status = frame->failed != RECO_OK ? reco__no_memory(err) : reco__redis_strange("a head", err);
+    }
+    return status;
+}
+
+/* --- publishing ------------------------------------------------------------------------------------------------------------------------- */
+
+/* Writes the call that puts what was made. */
+static void ask_switch(struct making *making, const reco__redis_item *old, const reco__buf *head, uint64_t epoch) {
+    reco__redis_link *link = making->link;
+    uint8_t bytes[8];
+    size_t open = 0;
+    for (size_t i = 0; i < making->count; i++) {
+        open += making->generations[i] > making->closed_at;
+    }
+    reco__redis_command(link, "FCALL", 3 + 4 + making->count + 6 + 2 * making->count);
+    reco__redis_text(link, RECO__REDIS_SWITCH);
+    reco__redis_number(link, (int64_t)(4 + making->count));
+    reco__redis_key(link, making->store, "meta");
+    reco__redis_key_head(link, making->store, old->item);
+    reco__redis_key(link, making->store, "d");
+    reco__redis_key_number(link, making->store, "g", RECO_BOARD_COVIEW);
+    for (size_t i = 0; i < making->count; i++) {
+        reco__redis_key_row(link, making->store, old->item, making->generations[i]);
+    }
+    reco__be64(bytes, epoch);
+    reco__redis_bytes(link, bytes, sizeof bytes);
+    reco__redis_bytes(link, old->version, old->stored ? RECO__REDIS_VERSION : 0);
+    reco__redis_bytes(link, head->data, head->size);
+    reco__redis_number(link, old->item);
+    reco__redis_number(link, making->closed_at);
+    reco__redis_number(link, (int64_t)open);
+    for (size_t i = 0; i < making->count; i++) {
+        const struct row_put *put = &making->rows[i];
+        reco__redis_number(link, (int64_t)put->seen);
+        if (put->replace) {
+            reco__buf_printf(&link->out, "$%zu\r\n+", put->size + 1);
+            reco__buf_add(&link->out, making->values.data + put->at, put->size);
+            reco__buf_add(&link->out, "\r\n", 2);
+        } else {
+            reco__redis_text(link, "=");
+        }
+    }
+}
+
+/* Reads one item's reply and writes its switch. A row that is closed and not read again (the head has it) counts as seen with length 0, which what
+ * is there may exceed: `switch` would take it for a tail. So those are left out of what is passed. */
+static reco_status prepare(struct making *making, uint32_t item, const redisReply *reply, int64_t closed_at, uint64_t epoch, reco_error *err) {
+    reco__redis_item old;
+    reco__buf head = {0};
+    const int64_t *all = making->generations;
+    size_t all_count = making->count, first = 0;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != all_count + 1) {
+        return reco__redis_strange("an item", err);
+    }
+    reco_status status = reco__redis_item_read(&old, item, reply->element[0], making->closed, err);
+    if (status != RECO_OK) {
+        return status;
+    }
+    uint8_t version[RECO__REDIS_VERSION];
+    status = reco__random_bytes(version, sizeof version, err);
+    reco__buf_add(&head, version, sizeof version);
+    making->closed_at = old.head.closed_at > closed_at ? old.head.closed_at : closed_at;
+    if (status == RECO_OK) {
+        status = make_head(making, &head, &old, reply, err);
+    }
+    if (status == RECO_OK) {
+        if (making->closed_at == old.head.closed_at) {
+            while (first < all_count && all[first] <= old.head.closed_at) {
+                first++;
+            }
+        }
+        making->generations += first;
+        making->rows += first;
+        making->count -= first;
+        ask_switch(making, &old, &head, epoch);
+        making->generations = all;
+        making->rows -= first;
+        making->count = all_count;
+        status = reco__buf_status(&making->values, err);
+    }
+    reco__buf_dispose(&head);
+    return status;
+}
+
+static reco_status publish_once(size_t *left, struct making *making, uint32_t *items, size_t count, int64_t closed_at, uint64_t epoch,
+                                reco_error *err) {
+    reco__redis_link *link = making->link;
+    const redisReply *reply;
+    reco__redis_generations_ask(link, making->store, RECO_BOARD_COVIEW);
+    reco_status status = reco__redis_send(link, err);
+    if (status == RECO_OK) {
+        status = reco__redis_generations_take(&making->count, link, err);
+    }
+    making->generations = link->list.data;
+    if (status == RECO_OK) {
+        status = reco__redis_room(&link->puts, making->count + 1, sizeof(struct row_put), err);
+    }
+    making->rows = link->puts.data;
+    for (size_t i = 0; i < count && status == RECO_OK; i++) {
+        ask_item(link, making->store, items[i], making->generations, making->count);
+    }
+    if (status == RECO_OK) {
+        status = reco__redis_send(link, err);
+    }
+    for (size_t i = 0; i < count && status == RECO_OK; i++) {
+        status = reco__redis_reply(&reply, link, err);
+        if (status == RECO_OK) {
+            status = prepare(making, items[i], reply, closed_at, epoch, err);
+        }
+    }
+    if (status == RECO_OK) {
+        status = reco__redis_send(link, err);
+    }
+    *left = 0;
+    bool missing = false;
+    for (size_t i = 0; i < count && status == RECO_OK; i++) {
+        status = reco__redis_reply(&reply, link, err);
+        missing |= status == RECO_NOT_FOUND;
+        bool again = status == RECO_NOT_FOUND || (status == RECO_OK && reply->integer == 0);
+        status = status == RECO_NOT_FOUND ? RECO_OK : status;
+        if (status == RECO_OK && reply->integer < 0) {
+            status = reco__fail(err, RECO_STALE, "epoch", "the store was emptied or restored meanwhile");
+        }
+        if (again) {
+            items[(*left)++] = items[i];
+        }
+    }
+    return status == RECO_OK && missing ? reco__redis_script_load(link, err) : status;
+}
+
+reco_status reco__redis_publish(size_t *left, reco_features_store *store, reco__redis_link *link, const uint32_t *items, size_t count,
+                                int64_t closed_at, const reco__redis_state *state, reco_error *err) {
+    struct making making = {.store = store, .link = link, .closed = state->closed};
+    *left = count;
+    if (count == 0) {
+        return RECO_OK;
+    }
+    uint32_t *todo = reco__alloc_array(count, sizeof *todo);
+    if (!todo) {
+        return reco__no_memory(err);
+    }
+    memcpy(todo, items, count * sizeof *todo);
+    reco_status status = RECO_OK;
+    for (int attempt = 0; attempt < ATTEMPTS && *left && status == RECO_OK; attempt++) {
+        status = publish_once(left, &making, todo, *left, closed_at, state->epoch, err);
+    }
+    reco__buf_dispose(&making.values);
+    reco__release(todo);
+    return status;
+}
+
+/* --- reading ---------------------------------------------------------------------------------------------------------------------------- */
+
+/* Makes the heads of those that are not current, places[] of the request, from their rows; false in *good when generations came in meanwhile. */
+static reco_status read_dirty(bool *good, struct making *making, const uint32_t *items, const uint32_t *places, size_t count, reco_features_sink sink,
+                              void *context, reco_error *err) {
+    reco__redis_link *link = making->link;
+    reco_features_store *store = making->store;
+    const redisReply *reply;
+    reco__buf frames = {0};
+    size_t *ends = reco__alloc_array(count, sizeof *ends), after = 0;
+    int64_t *generations = reco__alloc_array(making->count + 1, sizeof *generations);
+    reco_status status = ends && generations ? RECO_OK : reco__no_memory(err);
+    if (status == RECO_OK) {
+        memcpy(generations, link->list.data, making->count * sizeof *generations);
+        making->generations = generations;
+        for (size_t i = 0; i < count; i++) {
+            ask_item(link, store, items[places[i]], generations, making->count);
+        }
+        reco__redis_generations_ask(link, store, RECO_BOARD_COVIEW);
+        status = reco__redis_send(link, err);
+    }
+    for (size_t i = 0; i < count && status == RECO_OK; i++) {
+        reco__redis_item old;
+        status = reco__redis_reply(&reply, link, err);
+        if (status == RECO_OK && (reply->type != REDIS_REPLY_ARRAY || reply->elements != making->count + 1)) {
+            status = reco__redis_strange("an item", err);
+        }
+        if (status == RECO_OK) {
+            status = reco__redis_item_read(&old, items[places[i]], reply->element[0], making->closed, err);
+        }
+        if (status == RECO_OK) {
+            size_t before = frames.size;
+            making->closed_at = old.head.closed_at;
+            status = make_head(making, &frames, &old, reply, err);
+            frames.size = making->kept_count ? frames.size : before;
+            ends[i] = frames.size;
+        }
+    }
+    if (status == RECO_OK) {
+        status = reco__redis_generations_take(&after, link, err);
+    }
+    if (status == RECO_OK) {
+        *good = after == making->count && memcmp(link->list.data, generations, after * sizeof *generations) == 0;
+        for (size_t i = 0, at = 0; *good && i < count; at = ends[i++]) {
+            if (ends[i] > at) {
+                sink(context, places[i], frames.data + at, ends[i] - at);
+            }
+        }
+        making->count = after;
+    }
+    reco__buf_dispose(&frames);
+    reco__release(ends);
+    reco__release(generations);
+    return status;
+}
+
+reco_status reco__redis_heads_on(reco_features_store *store, reco__redis_link *link, int64_t closed, const uint32_t *items, size_t count,
+                                 reco_features_sink sink, void *context, reco_error *err) {
+    struct making making = {.store = store, .link = link, .closed = closed};
+    const redisReply *reply;
+    size_t dirty = 0;
+    if (count == 0) {
+        return RECO_OK;
+    }
+    uint32_t *places = reco__alloc_array(count, sizeof *places);
+    if (!places) {
+        return reco__no_memory(err);
+    }
+    reco__redis_command(link, "SMISMEMBER", 2 + count);
+    reco__redis_key(link, store, "d");
+    for (size_t i = 0; i < count; i++) {
+        reco__redis_number(link, items[i]);
+    }
+    reco__redis_command(link, "MGET", 1 + count); /* after: a head that was current when asked for is at least as new */
+    for (size_t i = 0; i < count; i++) {
+        reco__redis_key_head(link, store, items[i]);
+    }
+    reco__redis_generations_ask(link, store, RECO_BOARD_COVIEW);
+    reco_status status = reco__redis_send(link, err);
+    if (status == RECO_OK) {
+        status = reco__redis_reply(&reply, link, err);
+    }
+    for (size_t i = 0; i < count && status == RECO_OK; i++) {
+        if (reply->elements == count && reply->element[i]->integer) {
+            places[dirty++] = (uint32_t)i;
+        }
+    }
+    if (status == RECO_OK) {
+        status = reco__redis_reply(&reply, link, err);
+    }
+    for (size_t i = 0, d = 0; i < count && status == RECO_OK; i++) {
+        reco__redis_item item;
+        if (d < dirty && places[d] == i) {
+            d++;
+            continue;
+        }
+        status =
+            reply->elements == count ? reco__redis_item_read(&item, items[i], reply->element[i], closed, err) : reco__redis_strange("heads", err);
+        if (status == RECO_OK && item.stored && item.head.generation_count) {
+            sink(context, i, reply->element[i]->str + RECO__REDIS_VERSION, reply->element[i]->len - RECO__REDIS_VERSION);
+        }
+    }
+    if (status == RECO_OK) {
+        status = reco__redis_generations_take(&making.count, link, err);
+    }
+    bool good = dirty == 0;
+    for (int attempt = 0; status == RECO_OK && !good && attempt < ATTEMPTS; attempt++) {
+        status = read_dirty(&good, &making, items, places, dirty, sink, context, err);
+    }
+    reco__buf_dispose(&making.values);
+    reco__release(places);
+    return status == RECO_OK && !good ? reco__fail(err, RECO_BUSY, "features", "generations come and go too fast to read heads") : status;
+}
+
+reco_status reco__redis_heads(reco_features_store *store, const uint32_t *items, size_t count, reco_features_sink sink, void *context,
+                              const reco_call *call, reco_error *err) {
+    reco__redis_link *link;
+    reco__redis_state state;
+    reco_status status = reco__redis_take(&link, store, call, err);
+    if (status != RECO_OK) {
+        return status;
+    }
+    status = reco__redis_state_read(&state, link, store, 0, err);
+    if (status == RECO_OK) {
+        status = reco__redis_follow(store, link, &state, err); /* names decide ties */
+    }
+    if (status == RECO_OK) {
+        status = reco__redis_heads_on(store, link, state.closed, items, count, sink, context, err);
+    }
+    reco__redis_give(store, link);
+    return status;
+}

@@ -1,0 +1,245 @@
+/* features/redis/redis.h - features on Redis: what its files share. redis.c says what lies where. */
+#ifndef RECO__FEATURES_REDIS_H
+#define RECO__FEATURES_REDIS_H
+
+#include <hiredis/hiredis.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "features/heads.h"
+#include "features/names.h"
+#include <reco/plugin/features.h>
+
+enum {
+    RECO__REDIS_PARTITIONS = 64,
+    RECO__REDIS_SHARD = 4096,                           /* members of a row of popularity in one value */
+    RECO__REDIS_GENERATIONS = RECO_GENERATIONS_MAX * 2, /* of one board that are read at once */
+    RECO__REDIS_ENTRY = 8,                              /* bytes of a delta in a row */
+    RECO__REDIS_VERSION = 8                             /* bytes before the frame of a stored head */
+};
+
+enum { RECO__REDIS_WHOLE, RECO__REDIS_RESTORING };
+
+/* --- url.c ---------------------------------------------------------------------------------------------------------------------------- */
+typedef struct reco__redis_url {
+    char host[256], path[108], user[128], password[256], prefix[64];
+    int port, db;
+    uint32_t timeout_ms;
+} reco__redis_url;
+/* INVALID or UNSUPPORTED; what is wrong is named, never the password. */
+reco_status reco__redis_url_parse(reco__redis_url *out, const char *url, reco_error *err);
+
+/* --- connection.c --------------------------------------------------------------------------------------------------------------------- */
+
+/* An array that grows and is used again. */
+typedef struct reco__redis_array {
+    void *data;
+    size_t room; /* elements */
+} reco__redis_array;
+reco_status reco__redis_room(reco__redis_array *array, size_t count, size_t size, reco_error *err);
+
+/* One connection with what its user needs at hand. CONFINED between take and give. */
+typedef struct reco__redis_link {
+    struct reco__redis_link *next;
+    redisContext *context;
+    reco__buf out;  /* commands not sent yet */
+    size_t pending; /* replies owed for what was sent or is in `out` */
+    size_t forget;  /* the first of them nobody asks for */
+    bool watching;  /* a WATCH is held */
+    int64_t timeout_us;
+    redisReply *reply; /* the one handed out last */
+    reco__head_maker maker;
+    reco__redis_array row, tail, list, bytes, places, puts; /* each of one type */
+} reco__redis_link;
+
+reco_status reco__redis_take(reco__redis_link **out, reco_features_store *store, const reco_call *call, reco_error *err);
+void reco__redis_give(reco_features_store *store, reco__redis_link *link);
+void reco__redis_pool_dispose(reco_features_store *store);
+/* Commands are written one argument after the other; `arguments` counts all of them, the name included. */
+void reco__redis_command(reco__redis_link *link, const char *name, size_t arguments);
+void reco__redis_bytes(reco__redis_link *link, const void *data, size_t size);
+void reco__redis_text(reco__redis_link *link, const char *text);
+void reco__redis_number(reco__redis_link *link, int64_t number);
+/* Gives up a WATCH. No reply may be owed. */
+void reco__redis_unwatch(reco__redis_link *link);
+reco_status reco__redis_send(reco__redis_link *link, reco_error *err);
+/* The next reply; valid until the next one of this link is asked for. An error reply is a failure; NOT_FOUND when a function is not loaded. */
+reco_status reco__redis_reply(const redisReply **out, reco__redis_link *link, reco_error *err);
+reco_status reco__redis_skip(reco__redis_link *link, size_t count, reco_error *err);
+/* EXEC is sent and its `queued` commands answered: the array. STALE when it did not run. */
+reco_status reco__redis_exec(const redisReply **out, reco__redis_link *link, size_t queued, reco_error *err);
+/* CORRUPT, for a reply that is not what it should be. */
+reco_status reco__redis_strange(const char *what, reco_error *err);
+static inline bool reco__redis_is_bytes(const redisReply *reply) { return reply->type == REDIS_REPLY_STRING; }
+
+/* --- keys: redis.c --------------------------------------------------------------------------------------------------------------------- */
+void reco__redis_key(reco__redis_link *link, const reco_features_store *store, const char *name);
+void reco__redis_key_number(reco__redis_link *link, const reco_features_store *store, const char *name, uint32_t number);
+void reco__redis_key_head(reco__redis_link *link, const reco_features_store *store, uint32_t item);
+void reco__redis_key_row(reco__redis_link *link, const reco_features_store *store, uint32_t item, int64_t generation);
+void reco__redis_key_popular(reco__redis_link *link, const reco_features_store *store, uint32_t board, int64_t generation, uint32_t shard);
+
+/* --- script.c --------------------------------------------------------------------------------------------------------------------------- */
+#define RECO__REDIS_SWITCH "reco1_switch"
+#define RECO__REDIS_COMPACT "reco1_compact"
+/* Loads the functions, over whatever is there of this version. */
+reco_status reco__redis_script_load(reco__redis_link *link, reco_error *err);
+
+/* --- the store -------------------------------------------------------------------------------------------------------------------------- */
+
+/* Names of one names_epoch; older ones are kept until close, for they were lent out. */
+typedef struct reco__redis_names {
+    reco__names *names;
+    uint64_t epoch;
+    struct reco__redis_names *older;
+} reco__redis_names;
+
+enum { RECO__REDIS_LONG_ROWS = 64, RECO__REDIS_LENGTHS = 1024 };
+/* A row of popularity that has grown. */
+typedef struct reco__redis_long_row {
+    uint32_t board, shard;
+    int64_t generation;
+    uint64_t size;
+} reco__redis_long_row;
+
+struct reco_features_store {
+    reco__redis_url url;
+    char *prefix; /* of all keys */
+    size_t prefix_size;
+    uint32_t partitions, max_items;
+    uint64_t max_users;
+    reco_board_rules rules;
+    uint8_t stream_id[16];
+    char *fingerprint;
+    size_t fingerprint_size;
+
+    pthread_mutex_t pool_lock; /* guards what follows up to names */
+    reco__redis_link *idle;
+    uint32_t idle_count, failures;
+    int64_t retry_at_ns; /* nobody connects before it */
+
+    _Atomic(reco__redis_names *) names;
+    pthread_mutex_t names_lock; /* who adds names or changes their epoch */
+
+    pthread_mutex_t long_lock; /* guards the rows to be compacted */
+    reco__redis_long_row long_rows[RECO__REDIS_LONG_ROWS];
+    uint32_t long_count;
+    uint64_t lengths[RECO__REDIS_LENGTHS]; /* what rows were compacted to, by hash of their place; a guess that is wrong costs a compaction */
+
+    pthread_mutex_t closing_lock; /* one thread of this store closes at a time; guards what follows */
+    _Atomic int64_t published_ns; /* when the last round of publishing ended */
+    bool restoring;
+    char token[33]; /* of the lock held while restoring */
+};
+
+/* --- state.c ---------------------------------------------------------------------------------------------------------------------------- */
+typedef struct reco__redis_state {
+    uint64_t epoch, names_epoch;
+    uint32_t mark;
+    uint32_t item_count;
+    uint64_t user_count;
+    reco_position positions[RECO__REDIS_PARTITIONS];
+    /* with RECO__REDIS_DUE: */
+    int64_t closed, target; /* every head that was there is at `closed`; where the pass goes */
+    uint32_t cursor;        /* the pass has done the items below it */
+    int64_t due[RECO__REDIS_PARTITIONS], swept_at[RECO__REDIS_PARTITIONS];
+    bool sweeping[RECO__REDIS_PARTITIONS];
+    uint64_t dirty;   /* items whose head is not current */
+    int64_t first[2]; /* oldest generation of popularity, -1 without any */
+} reco__redis_state;
+enum { RECO__REDIS_USERS = 1, RECO__REDIS_DUE = 2 };
+/* Writes the commands that read the state, and takes their replies. */
+void reco__redis_state_ask(reco__redis_link *link, const reco_features_store *store, uint32_t what);
+reco_status reco__redis_state_take(reco__redis_state *state, reco__redis_link *link, const reco_features_store *store, uint32_t what,
+                                   reco_error *err);
+/* Both, in a trip of its own. A namespace that is gone is founded anew, with another epoch. */
+reco_status reco__redis_state_read(reco__redis_state *state, reco__redis_link *link, reco_features_store *store, uint32_t what, reco_error *err);
+/* Founds the namespace when it is not there; REFUSED when it was learned from something else. */
+reco_status reco__redis_found(reco__redis_link *link, reco_features_store *store, reco_error *err);
+reco_status reco__redis_meta_put(reco__redis_link *link, const reco_features_store *store, uint64_t epoch, uint64_t names_epoch, uint32_t mark);
+reco_status reco__redis_new_epoch(uint64_t *epoch, reco_error *err);
+int64_t reco__redis_newest_closed(const reco_features_store *store, const reco_position *positions, uint32_t board);
+reco_status reco__redis_busy(const reco__redis_state *state, reco_error *err); /* BUSY while a snapshot is being loaded */
+void reco__redis_closing_put(reco__redis_link *link, const reco_features_store *store, int64_t closed, int64_t target, uint32_t cursor);
+void reco__redis_position_put(reco__redis_link *link, const reco_features_store *store, uint32_t partition, reco_position position);
+void reco__redis_info_fill(reco_features_info *out, const reco_features_store *store, const reco__redis_state *state);
+reco_status reco__redis_info(reco_features_info *out, reco_features_store *store, const reco_call *call, reco_error *err);
+reco_status reco__redis_positions(reco_position *positions, uint64_t *epoch, reco_features_store *store, const reco_call *call, reco_error *err);
+
+/* --- items.c ---------------------------------------------------------------------------------------------------------------------------- */
+/* Reads on the names that the state shows and this process has not seen. */
+reco_status reco__redis_follow(reco_features_store *store, reco__redis_link *link, const reco__redis_state *state, reco_error *err);
+reco_board_names reco__redis_board_names(const reco_features_store *store);
+void reco__redis_names_dispose(reco_features_store *store);
+reco_status reco__redis_intern(uint32_t *numbers, reco_features_store *store, const reco_str *names, size_t count, const reco_call *call,
+                               reco_error *err);
+reco_status reco__redis_find_items(uint32_t *numbers, reco_features_store *store, const reco_str *names, size_t count, const reco_call *call,
+                                   reco_error *err);
+reco_status reco__redis_item_name(reco_str *name, uint64_t *hash, reco_features_store *store, uint32_t number);
+
+/* --- rows.c ----------------------------------------------------------------------------------------------------------------------------- */
+/* Appends one delta in the form of rows. */
+void reco__redis_delta(reco__buf *out, uint32_t member, int64_t delta);
+size_t reco__redis_delta_size(int64_t delta);
+/* Sums up a stored row into link->row, sorted by member, without zeros. */
+reco_status reco__redis_row_read(size_t *count, reco__redis_link *link, const void *data, size_t size, reco_error *err);
+/* The generations of a board that may have rows, ascending, in link->list. */
+void reco__redis_generations_ask(reco__redis_link *link, const reco_features_store *store, uint32_t board);
+reco_status reco__redis_generations_take(size_t *count, reco__redis_link *link, reco_error *err);
+uint32_t reco__redis_shards(const reco__redis_state *state);
+/* Packs link->row and hands it over. */
+reco_status reco__redis_emit(reco__redis_link *link, size_t count, size_t index, reco_features_sink sink, void *context, reco_error *err);
+reco_status reco__redis_row(reco_features_store *store, uint32_t board, int64_t generation, uint32_t item, reco_features_sink sink, void *context,
+                            const reco_call *call, reco_error *err);
+reco_status reco__redis_generations(int64_t *generations, size_t room, size_t *count, reco_features_store *store, uint32_t board,
+                                    const reco_call *call, reco_error *err);
+/* Compacts the rows that were noted as long. */
+void reco__redis_note_long(reco_features_store *store, uint32_t board, int64_t generation, uint32_t shard, uint64_t size);
+reco_status reco__redis_compact(reco_features_store *store, reco__redis_link *link, int64_t until_ns, reco_error *err);
+
+/* --- publish.c -------------------------------------------------------------------------------------------------------------------------- */
+/* What is stored of an item: its head, and its rows in some generations. */
+typedef struct reco__redis_item {
+    uint32_t item;
+    bool stored;
+    uint8_t version[RECO__REDIS_VERSION];
+    reco_head head; /* with `stored`; pointers go into the reply */
+} reco__redis_item;
+/* closed: what the pass of closing that is through went to. An item without head has no rows up to there, and counts as closed up to it. */
+reco_status reco__redis_item_read(reco__redis_item *out, uint32_t item, const redisReply *stored, int64_t closed, reco_error *err);
+/* Makes the heads of items current, closing what is closed by `closed_at`; *left: how many changed meanwhile and are still to be done. */
+reco_status reco__redis_publish(size_t *left, reco_features_store *store, reco__redis_link *link, const uint32_t *items, size_t count,
+                                int64_t closed_at, const reco__redis_state *state, reco_error *err);
+reco_status reco__redis_heads(reco_features_store *store, const uint32_t *items, size_t count, reco_features_sink sink, void *context,
+                              const reco_call *call, reco_error *err);
+/* The same on a link at hand. */
+reco_status reco__redis_heads_on(reco_features_store *store, reco__redis_link *link, int64_t closed, const uint32_t *items, size_t count,
+                                 reco_features_sink sink, void *context, reco_error *err);
+
+/* --- apply.c, closing.c, sweep.c, scan.c, restore.c -------------------------------------------------------------------------------------- */
+reco_status reco__redis_load(reco_position *position, uint64_t *epoch, reco_features_store *store, uint32_t partition, const reco_str *users,
+                             size_t count, reco_features_sink sink, void *context, const reco_call *call, reco_error *err);
+reco_status reco__redis_apply(reco_features_store *store, const reco_batch *batch, const reco_call *call, reco_error *err);
+reco_status reco__redis_check_adds(const reco_features_store *store, const reco__redis_state *state, const reco_add_group *groups, size_t count,
+                                   reco_error *err);
+/* Writes the commands for groups and cells; returns how many. */
+size_t reco__redis_write_group(reco__redis_link *link, const reco_features_store *store, const reco_add_group *group);
+size_t reco__redis_write_cells(reco__redis_link *link, const reco_features_store *store, uint32_t partition, const reco_cell_put *cells,
+                               size_t count);
+bool reco__redis_closing_due(const reco_features_store *store, const reco__redis_state *state);
+bool reco__redis_publishing_due(const reco_features_store *store, const reco__redis_state *state);
+reco_status reco__redis_close_step(int *more, reco_features_store *store, int64_t budget_ns, const reco_call *call, reco_error *err);
+reco_status reco__redis_settle(reco_features_store *store, const reco_call *call, reco_error *err);
+bool reco__redis_sweep_due(const reco_features_store *store, const reco__redis_state *state, uint32_t *partition);
+/* Sweeps a piece of one partition. */
+reco_status reco__redis_sweep(reco_features_store *store, reco__redis_link *link, uint32_t partition, reco_error *err);
+/* expires_at of a stored cell; false when it is none. */
+bool reco__redis_cell_read(int64_t *expires_at, const redisReply *cell);
+reco_status reco__redis_scan(reco_features_store *store, const reco_features_visitor *visitor, const reco_call *call, reco_error *err);
+reco_status reco__redis_stats(reco_features_store *store, void (*sink)(void *context, const char *name, uint64_t value), void *context,
+                              const reco_call *call, reco_error *err);
+reco_status reco__redis_restore(reco_features_store *store, const reco_restore_piece *piece, const reco_call *call, reco_error *err);
+reco_status reco__redis_restore_recover(reco_features_store *store, reco__redis_link *link, reco_error *err);
+void reco__redis_unlock(reco_features_store *store);
+
+#endif

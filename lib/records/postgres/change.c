@@ -1,0 +1,176 @@
+/* records/postgres/change.c - changes, as arrays for one call of reco.change() (infra/postgres/migrations).
+ *
+ * Whether a change does something depends on whether its record is there. The server knows that of the first change of a record in a call; of the
+ * later ones we know it here: after a put the record is there, after a delete it is not. So each change is sent with what it depends on, those that
+ * certainly do nothing are not sent, and of several documents of one record only the one that remains is. */
+#include "records/postgres/internal.h"
+
+#include <limits.h>
+
+enum { ALWAYS = 1, IF_THERE = 2, IF_MISSING = 3, REMAINS = 4 };
+enum { OID_INT2 = 21, OID_TEXT = 25, ID_MAX = 256 };
+
+typedef struct step {
+    uint32_t index; /* into the caller's changes */
+    uint32_t mode;
+} step;
+
+typedef struct fate {
+    uint32_t last; /* step that changes the record last */
+    bool there;    /* after it */
+} fate;
+
+/* What is worked out before anything is sent. */
+typedef struct plan {
+    const reco_record_change *changes;
+    reco__map records;
+    step *steps;
+    fate *fates; /* by number of the map */
+    size_t count;
+} plan;
+
+/* 0: does nothing. */
+static uint32_t mode_of(const reco_record_change *change, bool first, bool there) {
+    bool removes = change->document.data == NULL, absent = change->flags & RECO_RECORD_IF_ABSENT;
+    if (!removes && !absent)
+        return ALWAYS;
+    if (first)
+        return removes ? IF_THERE : IF_MISSING;
+    return there == removes ? ALWAYS : 0;
+}
+
+static reco_status plan_one(plan *p, uint32_t index, reco_error *err) {
+    const reco_record_change *change = &p->changes[index];
+    char key[1 + ID_MAX];
+    bool first;
+    if (change->id.size > ID_MAX)
+        return reco__fail_at(err, RECO_TOO_LARGE, (int32_t)index, "id", "%zu bytes, at most %d are allowed", change->id.size, ID_MAX);
+    key[0] = (char)change->kind;
+    memcpy(key + 1, change->id.data, change->id.size);
+    uint32_t record = reco__map_put(&p->records, key, 1 + change->id.size, &first);
+    if (record == RECO__MAP_NONE)
+        return reco__no_memory(err);
+    fate *of = &p->fates[record];
+    uint32_t mode = mode_of(change, first, !first && of->there);
+    if (mode == 0)
+        return RECO_OK;
+    if (!first)
+        p->steps[of->last].mode &= ~(uint32_t)REMAINS;
+    of->last = (uint32_t)p->count;
+    of->there = change->document.data != NULL;
+    p->steps[p->count++] = (step){index, mode | REMAINS};
+    return RECO_OK;
+}
+
+static reco_status make_plan(plan *p, const reco_record_change *changes, size_t count, reco_error *err) {
+    *p = (plan){.changes = changes, .steps = reco__alloc_array(count, sizeof(step)), .fates = reco__alloc_array(count, sizeof(fate))};
+    reco_status status = p->steps && p->fates ? RECO_OK : reco__no_memory(err);
+    for (size_t i = 0; i < count && status == RECO_OK; i++)
+        status = plan_one(p, (uint32_t)i, err);
+    return status;
+}
+
+static void dispose_plan(plan *p) {
+    reco__map_dispose(&p->records);
+    reco__release(p->steps);
+    reco__release(p->fates);
+}
+
+/* --- arrays in the server's binary format ------------------------------------------------------------------------------------------------- */
+
+static void put_be32(reco__buf *buf, uint32_t value) {
+    uint8_t bytes[4];
+    reco__be32(bytes, value);
+    reco__buf_add(buf, bytes, sizeof bytes);
+}
+
+static void begin_array(reco__buf *buf, uint32_t type, size_t count, bool nulls) {
+    put_be32(buf, 1); /* dimension */
+    put_be32(buf, nulls);
+    put_be32(buf, type);
+    put_be32(buf, (uint32_t)count);
+    put_be32(buf, 1); /* first subscript */
+}
+
+static void put_int2(reco__buf *buf, uint32_t value) {
+    uint8_t bytes[2];
+    put_be32(buf, sizeof bytes);
+    reco__be16(bytes, (uint16_t)value);
+    reco__buf_add(buf, bytes, sizeof bytes);
+}
+
+static void put_text(reco__buf *buf, reco_str text) {
+    put_be32(buf, text.data ? (uint32_t)text.size : UINT32_MAX); /* -1: NULL */
+    if (text.data)
+        reco__buf_add(buf, text.data, text.size);
+}
+
+typedef struct arrays {
+    reco__buf kinds, modes, ids, documents;
+} arrays;
+
+static reco_status fill(arrays *to, const plan *p, reco_error *err) {
+    static const reco_str none = {NULL, 0};
+    begin_array(&to->kinds, OID_INT2, p->count, false);
+    begin_array(&to->modes, OID_INT2, p->count, false);
+    begin_array(&to->ids, OID_TEXT, p->count, false);
+    begin_array(&to->documents, OID_TEXT, p->count, true);
+    for (size_t i = 0; i < p->count; i++) {
+        const step *s = &p->steps[i];
+        const reco_record_change *change = &p->changes[s->index];
+        put_int2(&to->kinds, change->kind);
+        put_int2(&to->modes, s->mode);
+        put_text(&to->ids, change->id);
+        put_text(&to->documents, s->mode & REMAINS ? change->document : none);
+    }
+    reco__buf *const all[] = {&to->kinds, &to->modes, &to->ids, &to->documents};
+    reco_status status = RECO_OK;
+    for (size_t i = 0; i < sizeof all / sizeof *all && status == RECO_OK; i++) {
+        status = reco__buf_status(all[i], err);
+        if (status == RECO_OK && all[i]->size > INT_MAX)
+            status = reco__fail(err, RECO_TOO_LARGE, "changes", "too many bytes for one call");
+    }
+    return status;
+}
+
+static void dispose_arrays(arrays *a) {
+    reco__buf_dispose(&a->kinds);
+    reco__buf_dispose(&a->modes);
+    reco__buf_dispose(&a->ids);
+    reco__buf_dispose(&a->documents);
+}
+
+/* --- the call ----------------------------------------------------------------------------------------------------------------------------- */
+
+static int take_newest(void *context, const PGresult *result, int row) {
+    uint64_t *to = context;
+    reco__postgres_number(to, result, row, 0);
+    return 0;
+}
+
+reco_status reco__postgres_change(uint64_t *last_sequence, reco_records_store *store, const reco_record_change *changes, size_t count,
+                                  const reco_call *call, reco_error *err) {
+    if (count == 0)
+        return reco__postgres_newest(last_sequence, store, call, err);
+    plan p;
+    arrays sent = {0};
+    uint64_t newest = 0;
+    reco__postgres_params params = {.count = 0};
+    reco_status status = make_plan(&p, changes, count, err);
+    if (status == RECO_OK)
+        status = fill(&sent, &p, err);
+    if (status == RECO_OK) {
+        reco__postgres_add_text(&params, store->space);
+        reco__postgres_add_binary(&params, &sent.kinds);
+        reco__postgres_add_binary(&params, &sent.modes);
+        reco__postgres_add_binary(&params, &sent.ids);
+        reco__postgres_add_binary(&params, &sent.documents);
+        reco__postgres_add_number(&params, store->most_bytes);
+        status = reco__postgres_run(store, RECO__POSTGRES_CHANGE, &params, take_newest, &newest, call, err);
+    }
+    dispose_arrays(&sent);
+    dispose_plan(&p);
+    if (status == RECO_OK)
+        *last_sequence = newest;
+    return status;
+}

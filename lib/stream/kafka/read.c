@@ -1,0 +1,181 @@
+/* stream/kafka/read.c - reading by librdkafka's simple consumer: a cursor for each partition, which prefetches while it is read in order and begins
+ * anew when it is read from elsewhere. Two who read one partition at different places take turns on its cursor. */
+#include "stream/kafka/kafka.h"
+
+static reco_status make_reader(reco_stream_store *store, reco_error *err) {
+    rd_kafka_t *reader;
+    reco_status status = reco__kafka_client(&reader, &store->url, KAFKA_READER, NULL, NULL, NULL, err);
+    if (status != RECO_OK) {
+        return status;
+    }
+    store->data_in = rd_kafka_topic_new(reader, store->topic, NULL);
+    if (!store->data_in) {
+        rd_kafka_destroy(reader);
+        return reco__no_memory(err);
+    }
+    __atomic_store_n(&store->reader, reader, __ATOMIC_RELEASE);
+    return RECO_OK;
+}
+
+static reco_status need_reader(reco_stream_store *store, reco_error *err) {
+    if (__atomic_load_n(&store->reader, __ATOMIC_ACQUIRE)) {
+        return RECO_OK;
+    }
+    pthread_mutex_lock(&store->reader_mutex);
+    reco_status status = store->reader ? RECO_OK : make_reader(store, err);
+    pthread_mutex_unlock(&store->reader_mutex);
+    return status;
+}
+
+static void halt(reco_stream_store *store, uint32_t partition) {
+    kafka_cursor *cursor = &store->cursors[partition];
+    if (cursor->held) {
+        rd_kafka_message_destroy(cursor->held);
+        cursor->held = NULL;
+    }
+    if (cursor->started) {
+        rd_kafka_consume_stop(store->data_in, (int32_t)partition);
+        cursor->started = false;
+    }
+}
+
+void reco__kafka_reader_close(reco_stream_store *store) {
+    if (!store->reader) {
+        return;
+    }
+    for (uint32_t p = 0; p < store->partitions; p++) {
+        halt(store, p);
+    }
+    rd_kafka_topic_destroy(store->data_in);
+    rd_kafka_destroy(store->reader);
+}
+
+static reco_status place(reco_stream_store *store, uint32_t partition, int64_t from, reco_error *err) {
+    kafka_cursor *cursor = &store->cursors[partition];
+    if (cursor->started && cursor->next == from) {
+        return RECO_OK;
+    }
+    halt(store, partition);
+    if (rd_kafka_consume_start(store->data_in, (int32_t)partition, from) != 0) {
+        return reco__kafka_fail(err, rd_kafka_last_error(), "reading");
+    }
+    cursor->started = true;
+    cursor->next = from;
+    return RECO_OK;
+}
+
+/* The next record of the cursor, NULL at `end`; it stays the cursor's. */
+static reco_status next_record(reco_stream_store *store, uint32_t partition, int64_t end, const reco_call *call, reco_error *err) {
+    kafka_cursor *cursor = &store->cursors[partition];
+    int64_t give_up = reco__monotonic_ns() + PATIENCE_NS;
+    while (!cursor->held && cursor->next < end) {
+        reco_status status = reco__call_check(call, err);
+        if (status != RECO_OK) {
+            return status;
+        }
+        if (reco__monotonic_ns() > give_up) {
+            return reco__fail(err, RECO_UNAVAILABLE, NULL, "kafka: the brokers do not answer");
+        }
+        int wait_ms = reco__kafka_left_ms(call);
+        rd_kafka_message_t *message = rd_kafka_consume(store->data_in, (int32_t)partition, wait_ms < 100 ? wait_ms : 100);
+        if (!message) {
+            continue;
+        }
+        rd_kafka_resp_err_t code = message->err;
+        if (!code && message->offset >= cursor->next) {
+            cursor->held = message;
+            cursor->next = message->offset;
+            continue;
+        }
+        if (code == RD_KAFKA_RESP_ERR__PARTITION_EOF && message->offset >= end) {
+            cursor->next = message->offset;
+        }
+        rd_kafka_message_destroy(message);
+        if (code && code != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+            return reco__kafka_fail(err, code, "reading");
+        }
+    }
+    return RECO_OK;
+}
+
+static reco_status pass(reco_stream_store *store, uint32_t partition, int64_t end, uint32_t max_records, uint64_t max_bytes, reco_stream_sink sink,
+                        void *context, const reco_call *call, reco_error *err) {
+    kafka_cursor *cursor = &store->cursors[partition];
+    uint64_t passed = 0;
+    for (uint32_t count = 0; count < max_records; count++) {
+        reco_status status = next_record(store, partition, end, call, err);
+        rd_kafka_message_t *message = cursor->held;
+        if (status != RECO_OK || !message || (count > 0 && passed + message->len > max_bytes)) {
+            return count > 0 && (status == RECO_TIMEOUT || status == RECO_CANCELLED) ? RECO_OK : status;
+        }
+        passed += message->len;
+        cursor->held = NULL;
+        cursor->next = message->offset + 1;
+        int stop = sink(context, message->offset, message->payload, message->len);
+        rd_kafka_message_destroy(message);
+        if (stop) {
+            break;
+        }
+    }
+    return RECO_OK;
+}
+
+/* Where the partition begins and ends; brokers are asked for the end only when what is known may not be enough. */
+static reco_status bounds(int64_t *begin, int64_t *end, reco_stream_store *store, uint32_t partition, int64_t from, uint32_t max_records,
+                          const reco_call *call, reco_error *err) {
+    const kafka_part *part = &store->parts[partition];
+    int64_t ends[RECO_PARTITIONS_MAX];
+    pthread_mutex_lock(&store->mutex);
+    *begin = part->begin;
+    *end = part->end;
+    pthread_mutex_unlock(&store->mutex);
+    reco_status status = RECO_OK;
+    if (from >= *begin && *end - from < (int64_t)max_records) {
+        status = reco__kafka_ends(ends, store, call, err);
+        *end = ends[partition];
+    }
+    return status;
+}
+
+static reco_status trimmed(int64_t from, uint32_t partition, int64_t begin, reco_error *err) {
+    return reco__fail(err, RECO_NOT_FOUND, "from", "record %lld of partition %u has been trimmed; the oldest is %lld", (long long)from, partition,
+                      (long long)begin);
+}
+
+/* An error of the cursor: another process may have trimmed what was asked for. */
+static reco_status explain(reco_status status, reco_stream_store *store, uint32_t partition, int64_t from, const reco_call *call, reco_error *err) {
+    int64_t begins[RECO_PARTITIONS_MAX];
+    if (reco__kafka_begins(begins, store, call, NULL) == RECO_OK && from < begins[partition]) {
+        return trimmed(from, partition, begins[partition], err);
+    }
+    return status;
+}
+
+reco_status reco__kafka_read(reco_stream_store *store, uint32_t partition, int64_t from, uint32_t max_records, uint64_t max_bytes,
+                             reco_stream_sink sink, void *context, const reco_call *call, reco_error *err) {
+    int64_t begin, end;
+    reco_status status = need_reader(store, err);
+    if (status == RECO_OK) {
+        status = bounds(&begin, &end, store, partition, from, max_records, call, err);
+    }
+    if (status != RECO_OK) {
+        return status;
+    }
+    if (from < begin) {
+        return trimmed(from, partition, begin, err);
+    }
+    if (from >= end || max_records == 0) {
+        return RECO_OK;
+    }
+    kafka_cursor *cursor = &store->cursors[partition];
+    pthread_mutex_lock(&cursor->mutex);
+    status = place(store, partition, from, err);
+    if (status == RECO_OK) {
+        status = pass(store, partition, end, max_records, max_bytes, sink, context, call, err);
+    }
+    if (status != RECO_OK) {
+        halt(store, partition);
+    }
+    pthread_mutex_unlock(&cursor->mutex);
+    return status == RECO_OK || status == RECO_TIMEOUT || status == RECO_CANCELLED ? status : explain(status, store, partition, from, call, err);
+}

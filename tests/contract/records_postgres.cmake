@@ -1,0 +1,4 @@
+if(TARGET reco_module_postgres)
+    reco_test(test_records_postgres SOURCES test_records_postgres.c records_suite.c ${PROJECT_SOURCE_DIR}/tests/support/postgres_server.c
+        $<TARGET_OBJECTS:reco_module_postgres> LIBRARIES PkgConfig::PQ LABELS contract TIMEOUT 300)
+endif()

@@ -1,0 +1,125 @@
+/* tests/support/kafka_server.c - see kafka_server.h. */
+#include "support/kafka_server.h"
+
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "support/support.h"
+
+/* Two ports that are free now, asked for at once so that they differ. */
+static bool free_ports(uint16_t ports[2]) {
+    int sockets[2];
+    bool ok = true;
+    for (int i = 0; i < 2; i++) {
+        struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+        socklen_t size = sizeof address;
+        struct sockaddr *any = (void *)&address;
+        sockets[i] = socket(AF_INET, SOCK_STREAM, 0);
+        ok = ok && sockets[i] >= 0 && bind(sockets[i], any, size) == 0 && getsockname(sockets[i], any, &size) == 0;
+        ports[i] = ntohs(address.sin_port);
+    }
+    for (int i = 0; i < 2; i++) {
+        if (sockets[i] >= 0) {
+            close(sockets[i]);
+        }
+    }
+    return ok;
+}
+
+static pid_t run_script(const kafka_server *server, bool jars_only) {
+    char script[1024], port[16], control[16];
+    const char *source = getenv("RECO_SOURCE_DIR");
+    snprintf(script, sizeof script, "%s/infra/scripts/up-kafka.sh", source ? source : ".");
+    snprintf(port, sizeof port, "%u", server->port);
+    snprintf(control, sizeof control, "%u", server->control);
+    fflush(NULL);
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent) {
+            _exit(1);
+        }
+        setenv("RECO_KAFKA_CONTROL_PORT", control, 1);
+        execl("/bin/bash", "bash", script, jars_only ? "--jars" : server->dir, jars_only ? NULL : port, "256m", (char *)NULL);
+        _exit(127);
+    }
+    return pid;
+}
+
+static bool log_has(const kafka_server *server, const char *text) {
+    char path[300], line[2000];
+    bool found = false;
+    snprintf(path, sizeof path, "%s/broker.log", server->dir);
+    FILE *file = fopen(path, "r");
+    while (file && !found && fgets(line, sizeof line, file)) {
+        found = strstr(line, text) != NULL;
+    }
+    if (file) {
+        fclose(file);
+    }
+    return found;
+}
+
+static bool serves(const kafka_server *server) {
+    struct timespec pause = {0, 100000000};
+    for (int i = 0; i < 1200; i++) {
+        int status;
+        if (log_has(server, "Kafka Server started")) {
+            return true;
+        }
+        if (waitpid(server->pid, &status, WNOHANG) == server->pid) {
+            return false;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
+const char *kafka_server_start(kafka_server *out) {
+    int status;
+    memset(out, 0, sizeof *out);
+    if (system("command -v java >/dev/null 2>&1") != 0) {
+        return "java is missing (Debian package default-jdk-headless)";
+    }
+    pid_t pid = run_script(out, true);
+    if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
+        return "the jars of Kafka are not in the cache and cannot be fetched";
+    }
+    test_dir_make(out->dir);
+    for (int attempt = 0; attempt < 3; attempt++) { /* a port may be taken in between */
+        uint16_t ports[2];
+        if (!free_ports(ports)) {
+            break;
+        }
+        out->port = ports[0];
+        out->control = ports[1];
+        out->pid = run_script(out, false);
+        if (out->pid > 0 && serves(out)) {
+            return NULL;
+        }
+        test_dir_remove(out->dir);
+        test_dir_make(out->dir);
+    }
+    test_dir_remove(out->dir);
+    return "the Kafka broker does not start";
+}
+
+void kafka_server_stop(kafka_server *server) {
+    if (server->pid > 0) {
+        kill(server->pid, SIGCONT);
+        kill(server->pid, SIGKILL);
+        waitpid(server->pid, NULL, 0);
+        server->pid = 0;
+        test_dir_remove(server->dir);
+    }
+}
+
+void kafka_server_pause(const kafka_server *server, bool paused) { kill(server->pid, paused ? SIGSTOP : SIGCONT); }

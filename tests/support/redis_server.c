@@ -1,0 +1,104 @@
+/* tests/support/redis_server.c - see redis_server.h. */
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/redis_server.h"
+#include "support/support.h"
+
+static struct sockaddr_in address_of(int port) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return address;
+}
+
+static int free_port(void) {
+    struct sockaddr_in address = address_of(0);
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    bool good = fd >= 0 && bind(fd, (struct sockaddr *)&address, size) == 0 && getsockname(fd, (struct sockaddr *)&address, &size) == 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return good ? ntohs(address.sin_port) : 0;
+}
+
+static bool answers(void *context) {
+    const test_redis *server = context;
+    struct sockaddr_in address = address_of(server->port);
+    char reply[16] = {0};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct timeval patience = {1, 0};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    bool good = connect(fd, (struct sockaddr *)&address, sizeof address) == 0 && send(fd, "PING\r\n", 6, MSG_NOSIGNAL) == 6 &&
+                recv(fd, reply, sizeof reply - 1, 0) > 0 && (strncmp(reply, "+PONG", 5) == 0 || strncmp(reply, "-NOAUTH", 7) == 0);
+    close(fd);
+    return good;
+}
+
+static void run(const test_redis *server, const char *const *more, pid_t parent) {
+    char port[16], log[300];
+    const char *arguments[64] = {"redis-server", "--port", port,    "--bind",       "127.0.0.1", "--save", "",
+                                 "--appendonly", "no",     "--dir", server->folder, "--logfile", log};
+    size_t count = 13;
+    snprintf(port, sizeof port, "%d", server->port);
+    snprintf(log, sizeof log, "%s/redis.log", server->folder);
+    while (more && *more && count < 63) {
+        arguments[count++] = *more++;
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() == parent) {
+        execvp("redis-server", (char **)(uintptr_t)arguments);
+    }
+    _exit(127);
+}
+
+static bool is_there(void) {
+    const char *path = getenv("PATH");
+    char file[512];
+    for (size_t size; path && *path; path += size + (path[size] == ':')) {
+        size = strcspn(path, ":");
+        snprintf(file, sizeof file, "%.*s/redis-server", (int)size, path);
+        if (access(file, X_OK) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void test_redis_restart(test_redis *server, const char *const *arguments) {
+    pid_t parent = getpid();
+    server->pid = fork();
+    if (server->pid == 0) {
+        run(server, arguments, parent);
+    }
+    if (server->pid < 0 || !test_wait(answers, server, 20000)) {
+        fprintf(stderr, "redis-server does not answer on port %d\n", server->port);
+        test_redis_stop(server);
+        abort();
+    }
+}
+
+void test_redis_start(test_redis *server, const char *const *arguments) {
+    if (!is_there()) {
+        test_skip("redis-server is not installed");
+    }
+    memset(server, 0, sizeof *server);
+    test_dir_make(server->folder);
+    server->port = free_port();
+    test_redis_restart(server, arguments);
+}
+
+void test_redis_stop(test_redis *server) {
+    if (server->pid > 0) {
+        kill(server->pid, SIGKILL);
+        waitpid(server->pid, NULL, 0);
+        server->pid = 0;
+    }
+}
