@@ -3,8 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "http/internal.h"
+
+#define DISCARD_MAX (16u << 20)
 
 http_server *http_request_server(http_request *request) { return request->server; }
 
@@ -117,8 +120,23 @@ static bool read_sized(http_request *request, uint64_t length, size_t *size) {
     return true;
 }
 
+/* Takes in what a client is still sending, within bounds: closing on it would reset the connection, and the answer would be lost with it. */
+static void discard(http_request *request) {
+    char piece[8192];
+    size_t left = DISCARD_MAX;
+    time_t until = time(NULL) + 2;
+    while (left > 0 && time(NULL) < until) {
+        int got = mg_read(request->connection, piece, sizeof piece);
+        if (got <= 0)
+            break;
+        left -= (size_t)got < left ? (size_t)got : left;
+    }
+}
+
 static bool too_large(http_request *request) {
     http_send_problem(request, 413, NULL, "the body is larger than %llu bytes", (unsigned long long)request->server->body_max);
+    if (!http_header(request, "Expect"))
+        discard(request);
     return false;
 }
 

@@ -26,7 +26,8 @@ for program in shared static; do
         exit 1
     }
 done
-ldd "$prefix/shared" | grep -q "libreco.so.0 => $libdir" || {
+linked=$(ldd "$prefix/shared") # not through a pipe: grep -q would end it early
+[[ $linked == *"libreco.so.0 => $libdir"* ]] || {
     echo "the program does not use the installed libreco.so.0"
     exit 1
 }
