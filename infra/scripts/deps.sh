@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that libreco needs: deps.sh [build|test|all|modules] (default: all, which is build and test).
+# Installs the Debian packages that libreco needs: deps.sh [build|test|servers|all] (default: all, the three together).
 # Asks dpkg first and does nothing, and needs no rights, when all of them are there.
 set -euo pipefail
 
 build=(build-essential cmake ninja-build pkg-config liblmdb-dev libjansson-dev libyaml-dev libxxhash-dev libcivetweb-dev
-    ca-certificates curl unzip python3 jq)
+    librdkafka-dev libhiredis-dev libpq-dev ca-certificates curl unzip python3 jq)
 tests=(check clang libclang-rt-14-dev git abigail-tools)
-modules=(librdkafka-dev libhiredis-dev libpq-dev redis-server postgresql-15 default-jdk-headless maven)
+servers=(redis-server postgresql-15 default-jdk-headless maven) # what the tests of the modules start; the last two are for Kafka
 
 case "${1:-all}" in
 build) wanted=("${build[@]}") ;;
 test) wanted=("${tests[@]}") ;;
-all) wanted=("${build[@]}" "${tests[@]}") ;;
-modules) wanted=("${modules[@]}") ;; # for a build with -DRECO_MODULES="kafka;redis;postgres" and its tests
+servers) wanted=("${servers[@]}") ;;
+all) wanted=("${build[@]}" "${tests[@]}" "${servers[@]}") ;;
 *)
-    echo "usage: deps.sh [build|test|all|modules]" >&2
+    echo "usage: deps.sh [build|test|servers|all]" >&2
     exit 2
     ;;
 esac
