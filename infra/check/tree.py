@@ -9,7 +9,7 @@ def files(root, folders, endings=None):
     """Paths, relative to root, of the files below folders ("" is the top folder without its subfolders)."""
     for folder in folders:
         if folder == "":
-            names = sorted(n for n in os.listdir(root) if os.path.isfile(os.path.join(root, n)))
+            names = sorted(n for n in os.listdir(root) if n not in SKIPPED and os.path.isfile(os.path.join(root, n)))
             yield from (n for n in names if not endings or n.endswith(endings))
             continue
         for where, inside, names in os.walk(os.path.join(root, folder)):
