@@ -1,64 +1,169 @@
 #!/usr/bin/env bash
-# Starts a private Kafka broker (one KRaft node) on 127.0.0.1: up-kafka.sh DIR [PORT] [HEAP]   (defaults: 9092, 512m)
-#                                                               up-kafka.sh --jars            fetches the jars and prints where they are
-# DIR keeps the data; the broker runs in the foreground until it is told to end (Ctrl-C, SIGTERM). The jars (56 MB) are fetched once by Maven into
-# the user's cache folder. Needs a JDK 17 and mvn.
+# Starts a private Kafka on 127.0.0.1, in the foreground until it is told to end (Ctrl-C, SIGTERM):
+#
+#   up-kafka.sh [--brokers N] [--only I] [--sasl USER:PASSWORD] DIR [PORT] [HEAP]     (defaults: one broker, 9092, 512m of heap each)
+#   up-kafka.sh --jars                      fetches the jars and prints where they are
+#
+# --brokers N   a cluster of N brokers, each a KRaft controller too. Topics get min(N, 3) replicas and, with three or more, min.insync.replicas=2.
+#               Broker I serves on PORT + I - 1 and keeps data, log and process id in DIR/I (with one broker: in DIR): `kill -9 $(cat DIR/2/pid)`.
+#               A broker that dies is not started again; when all are gone the script ends.
+# --only I      starts broker I of the cluster alone: the others have commands of their own. Use it to bring back one that was killed.
+# --sasl U:P    each broker serves clients that say U and P with SASL/PLAIN (security.protocol=SASL_PLAINTEXT) on a listener more.
+#
+# PORT may name each broker's port: 9092,9095,9099. The controllers' are the N after the last, the SASL listeners' the N after those;
+# RECO_KAFKA_CONTROL_PORT and RECO_KAFKA_SASL_PORT name them instead, in the same way. A broker serves once its broker.log says "Kafka Server started".
+# DIR keeps the data. The jars (56 MB) are fetched once by Maven into the user's cache folder. Needs a JDK 17 and mvn.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 jars=${XDG_CACHE_HOME:-$HOME/.cache}/libreco/kafka-3.9.1
 
+die() {
+    echo "up-kafka.sh: $1" >&2
+    exit 1
+}
+
 fetch() {
     if [ -e "$jars/complete" ]; then
         return
     fi
-    command -v mvn >/dev/null || {
-        echo "up-kafka.sh: mvn is missing: install the Debian packages maven and default-jdk-headless" >&2
-        return 1
-    }
+    command -v mvn >/dev/null || die "mvn is missing: install the Debian packages maven and default-jdk-headless"
     mkdir -p "$(dirname "$jars")"
     local fresh
     fresh=$(mktemp -d "$jars.XXXXXX")
     if ! mvn -q -B -f "$here/tests/support/kafka/pom.xml" dependency:copy-dependencies "-DoutputDirectory=$fresh" -DincludeScope=runtime >&2; then
         rm -rf "$fresh"
-        echo "up-kafka.sh: the jars could not be fetched" >&2
-        return 1
+        die "the jars could not be fetched"
     fi
     touch "$fresh/complete"
     mv -T "$fresh" "$jars" 2>/dev/null || rm -rf "$fresh" # another was faster
     [ -e "$jars/complete" ]
 }
 
-fetch
-if [ "${1:-}" = --jars ]; then
-    echo "$jars"
-    exit 0
-fi
-dir=${1:?usage: up-kafka.sh DIR [PORT] [HEAP]}
-port=${2:-9092}
+brokers=1 only='' sasl=''
+while [[ ${1:-} == --* ]]; do
+    case $1 in
+    --jars)
+        fetch
+        echo "$jars"
+        exit 0
+        ;;
+    --brokers) brokers=${2:?--brokers N} ;;
+    --only) only=${2:?--only I} ;;
+    --sasl) sasl=${2:?--sasl USER:PASSWORD} ;;
+    *) die "unknown option $1" ;;
+    esac
+    shift 2
+done
+[[ $brokers =~ ^[1-9]$ ]] || die "--brokers is 1 to 9"
+[[ -z $only || ($only =~ ^[1-9]$ && $only -le $brokers) ]] || die "--only is 1 to $brokers"
+[[ -z $sasl || $sasl =~ ^[A-Za-z0-9_.-]+:[A-Za-z0-9_.-]+$ ]] || die "--sasl is USER:PASSWORD of A-Z a-z 0-9 _ . -"
+dir=${1:?usage: up-kafka.sh [--brokers N] [--only I] [--sasl USER:PASSWORD] DIR [PORT] [HEAP]}
 heap=${3:-512m}
-control=${RECO_KAFKA_CONTROL_PORT:-$((port + 1))}
-mkdir -p "$dir"
-cat >"$dir/server.properties" <<END
+
+# N ports: as given, or the ones after the first.
+ports() {
+    local -a given
+    IFS=, read -r -a given <<<"$1"
+    if [ "${#given[@]}" -eq 1 ]; then
+        seq -s ' ' "$1" $(($1 + brokers - 1))
+    elif [ "${#given[@]}" -eq "$brokers" ]; then
+        echo "${given[*]}"
+    else
+        die "$1: one port, or one for each of $brokers brokers"
+    fi
+}
+read -r -a serve <<<"$(ports "${2:-9092}")"
+read -r -a control <<<"$(ports "${RECO_KAFKA_CONTROL_PORT:-$((serve[-1] + 1))}")"
+read -r -a guarded <<<"$(ports "${RECO_KAFKA_SASL_PORT:-$((control[-1] + 1))}")"
+fetch
+
+place() {
+    if [ "$brokers" -eq 1 ]; then echo "$dir"; else echo "$dir/$1"; fi
+}
+
+configure() {
+    local i=$1 at voters='' extra='' extra_listener='' n
+    at=$(place "$i")
+    for n in $(seq "$brokers"); do
+        voters+=${voters:+,}$n@127.0.0.1:${control[n - 1]}
+    done
+    if [ -n "$sasl" ]; then
+        extra_listener=,SASL_PLAINTEXT://127.0.0.1:${guarded[i - 1]}
+        extra="sasl.enabled.mechanisms=PLAIN
+listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_${sasl%%:*}=\"${sasl#*:}\";"
+    fi
+    mkdir -p "$at"
+    (
+        umask 077
+        cat >"$at/server.properties" <<END
 process.roles=broker,controller
-node.id=1
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$control
-advertised.listeners=PLAINTEXT://127.0.0.1:$port
+node.id=$i
+listeners=PLAINTEXT://127.0.0.1:${serve[i - 1]},CONTROLLER://127.0.0.1:${control[i - 1]}$extra_listener
+advertised.listeners=PLAINTEXT://127.0.0.1:${serve[i - 1]}$extra_listener
 controller.listener.names=CONTROLLER
-controller.quorum.voters=1@127.0.0.1:$control
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs=$dir/data
-offsets.topic.replication.factor=1
+controller.quorum.voters=$voters
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT
+log.dirs=$at/data
+default.replication.factor=$((brokers < 3 ? brokers : 3))
+min.insync.replicas=$((brokers < 3 ? 1 : 2))
+offsets.topic.replication.factor=$((brokers < 3 ? brokers : 3))
 offsets.topic.num.partitions=4
 group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=6000
 auto.create.topics.enable=false
 log.segment.bytes=67108864
 log.cleaner.dedupe.buffer.size=4194304
+$extra
 END
-if [ ! -e "$dir/data/meta.properties" ]; then
-    id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | cut -c1-22)
-    java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -cp "$jars/*" kafka.tools.StorageTool format \
-        -t "A${id:1}" -c "$dir/server.properties" >"$dir/format.log" 2>&1
+    )
+}
+
+# One identity for all brokers, whoever is first.
+identify() {
+    if [ ! -e "$dir/cluster.id" ]; then
+        local id fresh
+        id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | cut -c1-22)
+        fresh=$(mktemp "$dir/.id.XXXXXX")
+        echo "A${id:1}" >"$fresh"
+        ln "$fresh" "$dir/cluster.id" 2>/dev/null || true
+        rm -f "$fresh"
+    fi
+    cat "$dir/cluster.id"
+}
+
+java=(java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC)
+run() {
+    local at
+    at=$(place "$1")
+    configure "$1"
+    if [ ! -e "$at/data/meta.properties" ]; then
+        "${java[@]}" -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -cp "$jars/*" kafka.tools.StorageTool format -t "$(identify)" \
+            -c "$at/server.properties" >"$at/format.log" 2>&1
+    fi
+    echo "$BASHPID" >"$at/pid"
+    exec "${java[@]}" -Xms64m "-Xmx$heap" -Dorg.slf4j.simpleLogger.defaultLogLevel=info -cp "$jars/*" kafka.Kafka "$at/server.properties" \
+        >"$at/broker.log" 2>&1
+}
+
+mkdir -p "$dir"
+if [ "$brokers" -eq 1 ] || [ -n "$only" ]; then
+    run "${only:-1}"
 fi
-exec java -Xms64m "-Xmx$heap" -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dorg.slf4j.simpleLogger.defaultLogLevel=info \
-    -cp "$jars/*" kafka.Kafka "$dir/server.properties" >"$dir/broker.log" 2>&1
+identify >/dev/null
+# Brokers end with the script, however it ends.
+pids=()
+for i in $(seq "$brokers"); do
+    setpriv --pdeathsig KILL bash "${BASH_SOURCE[0]}" --brokers "$brokers" --only "$i" ${sasl:+--sasl "$sasl"} "$dir" "${2:-9092}" "$heap" &
+    pids+=($!)
+done
+told=1
+trap 'told=0; kill "${pids[@]}" 2>/dev/null || true' TERM INT HUP
+while ! wait "${pids[@]}"; do
+    alive=()
+    for pid in "${pids[@]}"; do
+        if kill -0 "$pid" 2>/dev/null; then alive+=("$pid"); fi
+    done
+    if [ "${#alive[@]}" -eq 0 ]; then exit "$told"; fi
+    pids=("${alive[@]}")
+done
