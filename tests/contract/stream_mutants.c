@@ -25,6 +25,8 @@ enum mistake {
     READ_OVER_LIMIT,
     SPAN_BEHIND,
     NOTE_FORGOTTEN,
+    NOTE_SHRINKS,
+    NOTE_STANDS,
     SPACES_MIXED,
     NOT_KEPT,
     WAIT_SLEEPS,
@@ -52,6 +54,8 @@ const stream_mutant stream_mutants[] = {
     [READ_OVER_LIMIT] = {"one record more than the limit", "a read keeps its limits"},
     [SPAN_BEHIND] = {"spans end one early", "what is appended is read back in order"},
     [NOTE_FORGOTTEN] = {"the note is forgotten", "a note is set with its append"},
+    [NOTE_SHRINKS] = {"a note need not grow", "a note that must grow does"},
+    [NOTE_STANDS] = {"a note may stay as it is", "a note that must grow does"},
     [SPACES_MIXED] = {"one namespace for all", "namespaces are separate"},
     [NOT_KEPT] = {"nothing is kept", "what is appended is there after opening again"},
     [WAIT_SLEEPS] = {"waiting sleeps its time out", "waiting ends with an append"},
@@ -170,6 +174,17 @@ static size_t change_records(reco_stream_record *out, const reco_stream_record *
     return count;
 }
 
+static int first_bytes(void *context, int64_t offset, const void *data, size_t size) {
+    (void)offset;
+    memcpy(context, data, size < 8 ? size : 8);
+    return 0;
+}
+
+static bool same_number(reco_stream_store *store, const char *key, const void *value) {
+    char stored[8];
+    return now.sound->note_get(store, key, first_bytes, stored, NULL, NULL) == RECO_OK && memcmp(stored, value, 8) == 0;
+}
+
 /* A mutant appends and waits at once, and keeps the answer in the ticket. */
 typedef struct kept {
     int64_t *offsets;
@@ -194,6 +209,11 @@ static reco_status m_append_with_note(reco_stream_ticket *ticket, reco_stream_st
     if ((is(FORWARD_SKIPPED) || is(FORWARD_BY_PARTITION)) && (flags & RECO_APPEND_FORWARD)) {
         status = is(FORWARD_BY_PARTITION) && behind_partition(store, &records[0]) ? RECO_CONFLICT : RECO_OK;
         flags &= ~RECO_APPEND_FORWARD;
+    }
+    if (is(NOTE_SHRINKS)) {
+        flags &= ~RECO_APPEND_NOTE_GROWS;
+    } else if (is(NOTE_STANDS) && (flags & RECO_APPEND_NOTE_GROWS) && same_number(store, key, value)) {
+        flags &= ~RECO_APPEND_NOTE_GROWS;
     }
     size_t changed_count = change_records(changed, records, count);
     if (status == RECO_OK && key && !is(NOTE_FORGOTTEN)) {

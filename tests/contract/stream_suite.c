@@ -483,6 +483,75 @@ static bool check_notes(suite *s) {
     return suite_compare(s, store);
 }
 
+/* A journal has one writer: of appends that bring it to the same number one is done, whoever they come from. */
+
+typedef struct grower {
+    suite *s;
+    reco_stream_store *store;
+    uint64_t serial;
+    reco_status status;
+} grower;
+
+static void *grow(void *context) {
+    grower *g = context;
+    static const char five[8] = {5};
+    char bytes[20];
+    reco_stream_ticket ticket = {{0}};
+    record_fill(bytes, g->serial, sizeof bytes);
+    reco_stream_record record = {0, sizeof bytes, bytes, 50000};
+    g->status = g->s->b->append_with_note(&ticket, g->store, &record, 1, RECO_APPEND_NO_TICKS | RECO_APPEND_NOTE_GROWS, "import/x", five, 8,
+                                          NULL, NULL);
+    if (g->status == RECO_OK) {
+        g->status = g->s->b->wait(NULL, &ticket, g->store, NULL, NULL);
+    }
+    return NULL;
+}
+
+static bool grow_at_once(suite *s, reco_stream_store *store) {
+    enum { GROWERS = 4 };
+    grower growers[GROWERS];
+    pthread_t threads[GROWERS];
+    int started = 0, done = 0, refused = 0;
+    for (int i = 0; i < GROWERS; i++) {
+        growers[i] = (grower){s, store, ++s->serial, RECO_INTERNAL};
+    }
+    while (started < GROWERS && pthread_create(&threads[started], NULL, grow, &growers[started]) == 0) {
+        started++;
+    }
+    for (int i = 0; i < started; i++) {
+        pthread_join(threads[i], NULL);
+        refused += growers[i].status == RECO_CONFLICT;
+        if (growers[i].status == RECO_OK && done++ == 0) {
+            model_add(&s->model, 0, (model_record){growers[i].serial, 50000, 20});
+        }
+    }
+    NEED(s, started == GROWERS && done == 1 && refused == GROWERS - 1);
+    return true;
+}
+
+static bool check_growing(suite *s) {
+    static const char four[] = "\4\1\1\1\1\1\1\1 and more", less[] = "\3\1\1\1\1\1\1\1", more[] = "\1\1\1\1\1\1\1\2"; /* little-endian */
+    const uint32_t grows = RECO_APPEND_NOTE_GROWS | RECO_APPEND_NO_TICKS;
+    reco_stream_store *store;
+    note n = {.calls = 0};
+    TRY(suite_begin(&store, s, 2));
+    TRY(grow_at_once(s, store));
+    TRY(suite_append(s, store, (want[]){{0, 50000, 0}}, 1, grows, "import/abc", four, RECO_OK));
+    TRY(suite_append(s, store, (want[]){{1, 50000, 0}}, 1, grows, "import/abc", four, RECO_CONFLICT)); /* the same is not more */
+    TRY(suite_compare(s, store));
+    TRY(suite_append(s, store, (want[]){{1, 50000, 0}}, 1, grows, "import/other", less, RECO_OK)); /* another key has a journal of its own */
+    if (s->subject->keeps) {
+        suite_close(s, store);
+        NEED_OK(s, suite_open(&store, s, s->space, 2));
+    }
+    TRY(suite_append(s, store, (want[]){{0, 50000, 0}}, 1, grows, "import/abc", less, RECO_CONFLICT));
+    TRY(suite_append(s, store, (want[]){{0, 50000, 0}, {1, 50000, 0}}, 2, grows, "import/abc", more, RECO_OK));
+    TRY(suite_append(s, store, (want[]){{0, 50000, 0}}, 1, RECO_APPEND_NO_TICKS, "import/abc", four, RECO_OK)); /* not told to look */
+    NEED_OK(s, s->b->note_get(store, "import/abc", take_note, &n, NULL, &s->err));
+    NEED(s, n.calls == 1 && strcmp(n.text, four) == 0);
+    return suite_compare(s, store);
+}
+
 /* --- waiting
  * -------------------------------------------------------------------------------------------------------------------------------------------- */
 
@@ -611,6 +680,7 @@ static const struct {
     {"no ticks when told so", check_no_ticks},
     {"forward is checked against all partitions", check_forward},
     {"a note is set with its append", check_notes},
+    {"a note that must grow does", check_growing},
     {"waiting ends with an append", check_waiting},
     {"members share the partitions", check_members},
     {"threads append whole batches", check_threads},

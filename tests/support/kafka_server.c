@@ -48,6 +48,9 @@ static pid_t run_script(const kafka_server *server, bool jars_only) {
             _exit(1);
         }
         setenv("RECO_KAFKA_CONTROL_PORT", control, 1);
+        if (jars_only && !freopen("/dev/null", "w", stdout)) {
+            _exit(1);
+        }
         execl("/bin/bash", "bash", script, jars_only ? "--jars" : server->dir, jars_only ? NULL : port, "256m", (char *)NULL);
         _exit(127);
     }

@@ -32,7 +32,8 @@ typedef struct append_job {
     char *note_key; /* to be written once nothing is left */
     const void *note;
     size_t note_size;
-    bool done;
+    bool note_sent, done;
+    struct append_job *next_growing; /* of the store's appends whose note must grow */
     reco_error failure; /* status 0: none */
 } append_job;
 
@@ -149,16 +150,15 @@ static void go_on(reco_stream_store *store, append_job *append) {
     if (append->left > 0) {
         return;
     }
-    if (append->note_key && append->failure.status == RECO_OK) {
+    if (append->note_key && !append->note_sent && append->failure.status == RECO_OK) {
         outgoing out = {.topic = store->meta_out,
                         .data = append->note,
                         .size = append->note_size,
                         .key = append->note_key,
                         .key_size = strlen(append->note_key),
                         .received_at = reco__now_ms()};
+        append->note_sent = true;
         if (send_one(store, append, &out)) {
-            reco__release(append->note_key);
-            append->note_key = NULL;
             return;
         }
     }
@@ -212,7 +212,15 @@ static reco_status prepare(append_job *append, const reco_stream_store *store, s
     return RECO_OK;
 }
 
-static void release(append_job *append) {
+static void release(reco_stream_store *store, append_job *append) {
+    pthread_mutex_lock(&store->mutex);
+    for (append_job **at = &store->growing; *at; at = &(*at)->next_growing) {
+        if (*at == append) {
+            *at = append->next_growing;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&store->mutex);
     reco__release(append->slots);
     reco__release(append->note_key);
     append->slots = NULL;
@@ -241,23 +249,83 @@ static reco_status submit(reco_stream_store *store, append_job *append, const re
     return status;
 }
 
+/* --- notes that grow ----------------------------------------------------------------------------------------------------------------------------
+ *
+ * A note that must grow is compared with the newest durable one before anything is queued, one such append of a store at a time; while one is on its
+ * way another of the same key is refused. */
+
+static bool under_way(reco_stream_store *store, const append_job *append) {
+    bool found = false;
+    pthread_mutex_lock(&store->mutex);
+    for (const append_job *other = store->growing; other && !found; other = other->next_growing) {
+        found = strcmp(other->note_key, append->note_key) == 0;
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return found;
+}
+
+static uint64_t number_of(const void *note) {
+    reco__reader reader = reco__reader_of(note, 8);
+    return reco__read_u64(&reader);
+}
+
+/* OK with append->failure set: it is a conflict, told by `wait` as in a commit. Under grow_mutex. */
+static reco_status check_growth(reco_stream_store *store, append_job *append, const reco_call *call, reco_error *err) {
+    if (under_way(store, append)) {
+        reco__fail(&append->failure, RECO_CONFLICT, "note", "another append of this journal is under way");
+        return RECO_OK;
+    }
+    pthread_mutex_lock(&store->scan_mutex);
+    reco_status status = reco__kafka_meta_load(store, call, err);
+    const reco__buf *stored = status == RECO_OK ? reco__kafka_meta_find(store, append->note_key) : NULL;
+    if (stored && stored->size >= 8 && number_of(stored->data) >= number_of(append->note)) {
+        reco__fail(&append->failure, RECO_CONFLICT, "note", "the journal stands at %llu already", (unsigned long long)number_of(stored->data));
+    }
+    pthread_mutex_unlock(&store->scan_mutex);
+    if (status == RECO_OK && append->failure.status == RECO_OK) {
+        pthread_mutex_lock(&store->mutex);
+        append->next_growing = store->growing;
+        store->growing = append;
+        pthread_mutex_unlock(&store->mutex);
+    }
+    return status;
+}
+
+/* What is to be known of others' appends, then the append. */
+static reco_status check_and_submit(reco_stream_store *store, append_job *append, const reco_stream_record *records, uint32_t flags,
+                                    const reco_call *call, reco_error *err) {
+    reco_status status = flags & RECO_APPEND_NOTE_GROWS ? check_growth(store, append, call, err) : RECO_OK;
+    if (append->failure.status != RECO_OK) {
+        append->done = true;
+        return status;
+    }
+    if (status == RECO_OK && (flags & RECO_APPEND_FORWARD)) {
+        status = reco__kafka_catch_up(store, call, err);
+    }
+    return status == RECO_OK ? submit(store, append, records, flags, call ? call->traceparent : NULL, err) : status;
+}
+
 reco_status reco__kafka_append_with_note(reco_stream_ticket *ticket, reco_stream_store *store, const reco_stream_record *records, size_t count,
                                          uint32_t flags, const char *key, const void *value, size_t value_size, const reco_call *call,
                                          reco_error *err) {
     append_job *append = append_of(ticket);
-    reco_status status = prepare(append, store, count, key, value, value_size, err);
-    if (status == RECO_OK && (flags & RECO_APPEND_FORWARD)) {
-        status = reco__kafka_catch_up(store, call, err);
-        if (status != RECO_OK) {
-            release(append);
-        }
+    bool grows = flags & RECO_APPEND_NOTE_GROWS;
+    if (grows && (!key || value_size < 8)) {
+        return reco__fail(err, RECO_INVALID, "note", "a note that grows begins with 8 bytes of a number");
     }
+    reco_status status = prepare(append, store, count, key, value, value_size, err);
     if (status != RECO_OK) {
         return status;
     }
-    status = submit(store, append, records, flags, call ? call->traceparent : NULL, err);
+    if (grows) {
+        pthread_mutex_lock(&store->grow_mutex);
+    }
+    status = check_and_submit(store, append, records, flags, call, err);
+    if (grows) {
+        pthread_mutex_unlock(&store->grow_mutex);
+    }
     if (status != RECO_OK) {
-        release(append);
+        release(store, append);
     }
     return status;
 }
@@ -299,7 +367,7 @@ reco_status reco__kafka_wait(int64_t *offsets, reco_stream_ticket *ticket, reco_
     for (size_t i = 0; status == RECO_OK && offsets && i < append->count; i++) {
         offsets[i] = append->slots[i].offset;
     }
-    release(append);
+    release(store, append);
     return status;
 }
 
@@ -313,7 +381,7 @@ reco_status reco__kafka_meta_put(reco_stream_store *store, const char *key, cons
     snprintf(append->note_key, strlen(key) + 1, "%s", key); /* not a note: without its prefix */
     status = submit(store, append, NULL, RECO_APPEND_NO_TICKS, NULL, err);
     if (status != RECO_OK) {
-        release(append);
+        release(store, append);
         return status;
     }
     status = reco__kafka_wait(NULL, &ticket, store, call, err);

@@ -78,6 +78,9 @@ struct reco_stream_store {
     bool fatal;   /* the producer is to be made again once nothing is on its way */
     bool stopping;
     uint64_t delivered, failed;
+    struct append_job *growing; /* those whose note must grow, until they were waited for */
+
+    pthread_mutex_t grow_mutex; /* one of those at a time is checked and queued; taken before scan_mutex */
 
     uint32_t members; /* atomic: open ones */
 

@@ -234,6 +234,7 @@ static void init_locks(reco_stream_store *store) {
     pthread_condattr_destroy(&attributes);
     pthread_mutex_init(&store->mutex, NULL);
     pthread_mutex_init(&store->scan_mutex, NULL);
+    pthread_mutex_init(&store->grow_mutex, NULL);
     pthread_mutex_init(&store->reader_mutex, NULL);
     for (uint32_t p = 0; p < RECO_PARTITIONS_MAX; p++) {
         pthread_mutex_init(&store->cursors[p].mutex, NULL);
@@ -244,6 +245,7 @@ static void destroy_locks(reco_stream_store *store) {
     pthread_cond_destroy(&store->changed);
     pthread_mutex_destroy(&store->mutex);
     pthread_mutex_destroy(&store->scan_mutex);
+    pthread_mutex_destroy(&store->grow_mutex);
     pthread_mutex_destroy(&store->reader_mutex);
     for (uint32_t p = 0; p < RECO_PARTITIONS_MAX; p++) {
         pthread_mutex_destroy(&store->cursors[p].mutex);
