@@ -1,4 +1,4 @@
-# reco_test(name SOURCES a.c ... [LIBRARIES lib ...] [LABELS unit|contract|concurrency|fault|integration|fuzz|abi|bench ...] [TIMEOUT seconds]
+# reco_test(name SOURCES a.c ... [LIBRARIES lib ...] [LABELS unit|contract|concurrency|fault|integration|fuzz|abi|bench|smoke ...] [TIMEOUT seconds]
 #           [ARGS ...] [NO_RUN])
 # A test program on libreco.a (internals visible), check and the helpers of tests/support, registered with ctest unless NO_RUN (benches).
 # Exit status 77 means skipped; the program then prints the reason.

@@ -16,6 +16,8 @@ run bench_learn
 run bench_generate
 run bench_learn_backlog 50000 1000000 10000 20000
 run bench_learn_backlog 1000000 1000000 10000 100000
-for extra in bench_features bench_recommend bench_http; do
-    [ -x "$bin/$extra" ] && run "$extra"
+for extra in bench_features bench_recommend bench_http bench_redis bench_kafka bench_distributed; do
+    if [ -x "$bin/$extra" ]; then
+        RECO_SOURCE_DIR=$PWD run "$extra"
+    fi
 done
