@@ -1,0 +1,11 @@
+# Every mix of backends, through libreco.so and the modules beside it: not by reco_test, which links the library statically.
+if(TARGET reco-kafka AND TARGET reco-redis AND TARGET reco-postgres)
+    add_executable(test_mix test_mix.c ../support/support.c ../support/kafka_server.c ../support/postgres_server.c ../support/redis_server.c)
+    target_include_directories(test_mix PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+    target_compile_definitions(test_mix PRIVATE _GNU_SOURCE)
+    target_link_libraries(test_mix PRIVATE reco PkgConfig::CHECK PkgConfig::PQ)
+    reco_warnings(test_mix)
+    add_dependencies(test_mix reco-kafka reco-redis reco-postgres)
+    add_test(NAME test_mix COMMAND test_mix)
+    reco_test_properties(test_mix integration 300)
+endif()
