@@ -170,14 +170,14 @@ static void own_cases(Suite *suite) {
 
 int main(void) {
     reco_error err = RECO_ERROR_INIT;
-    char url[64];
+    char url[300];
     if (reco_module_start(&reco_module_v1, &err) != RECO_OK) {
         fprintf(stderr, "the module does not start: %s\n", err.text);
         return EXIT_FAILURE;
     }
     backend = reco_module_v1.features;
     test_redis_start(&server, NULL);
-    snprintf(url, sizeof url, "redis://127.0.0.1:%d", server.port);
+    snprintf(url, sizeof url, "redis://%s/redis.sock", server.folder);
     Suite *suite = features_suite(backend, url, 0);
     own_cases(suite);
     int result = test_run(suite);

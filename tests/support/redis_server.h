@@ -1,4 +1,5 @@
-/* tests/support/redis_server.h - a Redis server of the test's own: on a free port of 127.0.0.1, in a folder that goes away, ended with the test. */
+/* tests/support/redis_server.h - a Redis server of the test's own: on a free port of 127.0.0.1 and the
+ * socket redis.sock in a folder that goes away, ended with the test. */
 #ifndef TEST_REDIS_SERVER_H
 #define TEST_REDIS_SERVER_H
 

@@ -22,58 +22,68 @@ bool reco__redis_cell_read(int64_t *expires_at, const redisReply *cell) {
 
 /* --- reading -------------------------------------------------------------------------------------------------------------------------- */
 
-static reco_status load(reco_position *position, uint64_t *epoch, reco_features_store *store, reco__redis_link *link, uint32_t partition,
-                        const reco_str *users, size_t count, reco_features_sink sink, void *context, reco_error *err) {
-    reco__redis_state state;
-    reco_status status = reco__redis_state_read(&state, link, store, 0, err);
-    if (status == RECO_OK) {
-        status = reco__redis_busy(&state, err);
-    }
-    if (status != RECO_OK) {
-        return status;
-    }
-    *epoch = state.epoch;
-    *position = state.positions[partition];
-    if (count == 0) {
-        return RECO_OK;
-    }
-    const redisReply *reply;
-    reco__redis_command(link, "MULTI", 1); /* position and cells at one moment */
-    reco__redis_command(link, "MGET", 3);
-    reco__redis_key(link, store, "meta");
-    reco__redis_key_number(link, store, "p", partition);
+static void ask_cells(reco__redis_link *link, const reco_features_store *store, uint32_t partition, const reco_str *users, size_t count) {
     reco__redis_command(link, "HMGET", 2 + count);
     reco__redis_key_number(link, store, "c", partition);
     for (size_t i = 0; i < count; i++) {
         reco__redis_bytes(link, users[i].data, users[i].size);
     }
+}
+
+/* State and cells at one moment, in one trip. *cells is the reply's. NOT_FOUND: the namespace is gone. */
+static reco_status load_once(reco__redis_state *state, const redisReply **cells, reco_features_store *store, reco__redis_link *link,
+                             uint32_t partition, const reco_str *users, size_t count, reco_error *err) {
+    const redisReply *reply;
+    reco__redis_command(link, "MULTI", 1);
+    reco__redis_state_ask(link, store, 0);
+    ask_cells(link, store, partition, users, count);
     reco__redis_command(link, "EXEC", 1);
-    status = reco__redis_send(link, err);
+    reco_status status = reco__redis_send(link, err);
     if (status == RECO_OK) {
-        status = reco__redis_exec(&reply, link, 2, err);
+        status = reco__redis_exec(&reply, link, 3, err);
     }
-    if (status != RECO_OK) {
-        return status;
+    if (status == RECO_OK) {
+        status = reco__redis_state_from(state, link, store, reply->element[0], reply->element[1], err);
     }
-    const redisReply *keys = reply->element[0], *cells = reply->element[1];
-    if (keys->elements != 2 || cells->elements != count) {
-        return reco__redis_strange("a cell", err);
+    if (status == RECO_OK) {
+        *cells = reply->element[2];
+        status = (*cells)->type == REDIS_REPLY_ARRAY && (*cells)->elements == count ? RECO_OK : reco__redis_strange("a cell", err);
     }
-    if (!reco__redis_is_bytes(keys->element[0]) || keys->element[0]->len < 16) {
-        return reco__fail(err, RECO_UNAVAILABLE, "features", "redis has lost what was learned");
-    }
-    *epoch = reco__from_be64((const uint8_t *)keys->element[0]->str + 8);
-    const redisReply *place = keys->element[1];
-    bool there = reco__redis_is_bytes(place) && place->len == 16;
-    position->offset = there ? (int64_t)reco__from_be64((const uint8_t *)place->str) : 0;
-    position->clock = there ? (int64_t)reco__from_be64((const uint8_t *)place->str + 8) : 0;
-    for (size_t i = 0; i < count; i++) {
-        int64_t expires_at;
-        if (reco__redis_cell_read(&expires_at, cells->element[i]) && expires_at >= position->clock) {
-            sink(context, i, cells->element[i]->str + CELL_HEADER, cells->element[i]->len - CELL_HEADER);
+    return status;
+}
+
+static reco_status load(reco__redis_state *state, reco_features_store *store, reco__redis_link *link, uint32_t partition, const reco_str *users,
+                        size_t count, reco_features_sink sink, void *context, reco_error *err) {
+    const redisReply *cells = NULL;
+    reco_status status = RECO_NOT_FOUND;
+    bool known = false; /* that the names are those of this server */
+    for (int attempt = 0; !known && attempt < 3; attempt++) {
+        status = count && attempt < 2 ? load_once(state, &cells, store, link, partition, users, count, err) : RECO_NOT_FOUND;
+        if (status == RECO_NOT_FOUND) { /* no cells are wanted, or the namespace is to be founded */
+            status = reco__redis_state_read(state, link, store, 0, err);
+            cells = NULL;
+        }
+        if (status != RECO_OK) {
+            return status;
+        }
+        known = !reco__redis_doubtful(store, link) && (cells || count == 0);
+        if (!known) {
+            status = reco__redis_follow(store, link, state, err);
+        }
+        if (status != RECO_OK) {
+            return status;
         }
     }
-    return RECO_OK;
+    status = known ? reco__redis_busy(state, err) : reco__fail(err, RECO_UNAVAILABLE, "features", "redis: what it holds comes and goes");
+    int64_t clock = state->positions[partition].clock;
+    for (size_t i = 0; i < count && status == RECO_OK; i++) {
+        int64_t expires_at;
+        const redisReply *cell = cells->element[i];
+        if (reco__redis_cell_read(&expires_at, cell) && expires_at >= clock) {
+            sink(context, i, cell->str + CELL_HEADER, cell->len - CELL_HEADER);
+        }
+    }
+    return status;
 }
 
 reco_status reco__redis_load(reco_position *position, uint64_t *epoch, reco_features_store *store, uint32_t partition, const reco_str *users,
@@ -81,7 +91,10 @@ reco_status reco__redis_load(reco_position *position, uint64_t *epoch, reco_feat
     reco__redis_link *link;
     reco_status status = reco__redis_take(&link, store, call, err);
     if (status == RECO_OK) {
-        status = load(position, epoch, store, link, partition, users, count, sink, context, err);
+        reco__redis_state state;
+        status = load(&state, store, link, partition, users, count, sink, context, err);
+        *epoch = status == RECO_OK ? reco__redis_epoch(store, &state) : 0;
+        *position = status == RECO_OK ? state.positions[partition] : (reco_position){0, 0};
         reco__redis_give(store, link);
     }
     return status;
@@ -109,7 +122,7 @@ reco_status reco__redis_check_adds(const reco_features_store *store, const reco_
 
 static reco_status check(const reco_features_store *store, const reco__redis_state *state, const reco_batch *batch, reco_error *err) {
     const reco_position *position = &state->positions[batch->partition];
-    if (state->epoch != batch->epoch) {
+    if (reco__redis_epoch(store, state) != batch->epoch) {
         return reco__fail(err, RECO_STALE, "epoch", "the store was emptied or restored since the batch was begun");
     }
     reco_status status = reco__redis_busy(state, err);
@@ -304,6 +317,9 @@ static reco_status apply(reco_features_store *store, reco__redis_link *link, con
     }
     if (status == RECO_NOT_FOUND) {
         return reco__fail(err, RECO_STALE, "epoch", "redis has lost what was learned");
+    }
+    if (status == RECO_OK && reco__redis_doubtful(store, link)) {
+        status = reco__redis_follow(store, link, &state, err);
     }
     if (status == RECO_OK) {
         status = check(store, &state, batch, err);

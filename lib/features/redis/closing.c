@@ -295,6 +295,7 @@ reco_status reco__redis_settle(reco_features_store *store, const reco_call *call
     if (status == RECO_OK) {
         status = settle(store, link, call, err);
         reco__redis_give(store, link);
+        reco__redis_cache_empty(store);
     }
     pthread_mutex_unlock(&store->closing_lock);
     return status;

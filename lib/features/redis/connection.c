@@ -2,15 +2,22 @@
  *
  * hiredis reads replies and keeps the socket; requests are put together here and sent with MSG_NOSIGNAL, so that a server that went away cannot end
  * the host by SIGPIPE. Everything is pipelined: commands are written, sent together, and their replies taken one by one. A link that still owes
- * replies when it is given back is closed. After a failure to connect nobody tries again until a pause is over, which doubles up to a second. */
+ * replies when it is given back is closed. Waiting ends at the call's deadline, when it is cancelled, and when the server was silent for timeout_ms;
+ * only the resolver of names keeps its own time. After a failure to connect nobody tries again until a pause is over, which doubles up to a second
+ * and is not the same for everybody.
+ *
+ * The server says who it is: its run and the history of its data. When another one answers, what was read from the one before may be ahead of it, for
+ * a replica that takes over has not seen everything: store->run is raised, connections of other runs are not used again, heads in memory are thrown
+ * away and names are looked at again (items.c). */
 #include "features/redis/redis.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
-enum { IDLE_MAX = 32, PAUSE_MIN_MS = 10, PAUSE_MAX_MS = 1000 };
+enum { IDLE_MAX = 32, PAUSE_MIN_MS = 10, PAUSE_MAX_MS = 1000, LOOK_MS = 100 /* how often a call is asked whether it was cancelled */ };
 
 reco_status reco__redis_room(reco__redis_array *array, size_t count, size_t size, reco_error *err) {
     if (array->room >= count) {
@@ -79,9 +86,10 @@ static void drop_reply(reco__redis_link *link) {
 
 static reco_status lost(reco__redis_link *link, reco_error *err) {
     bool late = errno == EAGAIN || errno == EWOULDBLOCK || errno == ETIMEDOUT;
-    const char *why = link->context && link->context->err == REDIS_ERR_EOF ? "the server closed the connection"
-                      : late                                               ? "no answer in time"
-                                                                           : strerror(errno);
+    const char *why = link->context && link->context->err == REDIS_ERR_EOF        ? "the server closed the connection"
+                      : late                                                      ? "no answer in time"
+                      : link->context && link->context->err == REDIS_ERR_PROTOCOL ? "an answer that makes no sense"
+                                                                                  : strerror(errno);
     if (link->context) {
         redisFree(link->context);
         link->context = NULL;
@@ -89,20 +97,52 @@ static reco_status lost(reco__redis_link *link, reco_error *err) {
     return reco__fail(err, RECO_UNAVAILABLE, "features", "redis: %s", why);
 }
 
+/* Waits until the socket is ready. */
+static reco_status wait_for(reco__redis_link *link, short events, reco_error *err) {
+    int64_t silent_ns = (int64_t)link->store->url.timeout_ms * 1000000, began = reco__monotonic_ns();
+    for (;;) {
+        int64_t left = reco__call_left_ns(link->call), quiet = silent_ns - (reco__monotonic_ns() - began);
+        left = left < quiet ? left : quiet;
+        struct pollfd look = {link->context->fd, events, 0};
+        int ready = poll(&look, 1, left > LOOK_MS * INT64_C(1000000) ? LOOK_MS : left > 0 ? (int)((left + 999999) / 1000000) : 0);
+        if (ready > 0) {
+            return RECO_OK;
+        }
+        if (ready < 0 && errno != EINTR) {
+            return lost(link, err);
+        }
+        reco_status status = reco__call_check(link->call, err);
+        if (status != RECO_OK || quiet <= 0) {
+            errno = ETIMEDOUT;
+            return status == RECO_OK ? lost(link, err) : (lost(link, NULL), status);
+        }
+    }
+}
+
 reco_status reco__redis_send(reco__redis_link *link, reco_error *err) {
     reco_status status = reco__buf_status(&link->out, err);
     if (status != RECO_OK) {
         return status;
     }
+    if (!link->context) {
+        errno = ENOTCONN;
+        return lost(link, err);
+    }
     for (size_t sent = 0; sent < link->out.size;) {
-        ssize_t done = send(link->context->fd, link->out.data + sent, link->out.size - sent, MSG_NOSIGNAL);
-        if (done < 0 && errno == EINTR) {
-            continue;
-        }
-        if (done <= 0) {
+        ssize_t done = send(link->context->fd, link->out.data + sent, link->out.size - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (done > 0) {
+            sent += (size_t)done;
+        } else if (done < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            status = wait_for(link, POLLOUT, err);
+            if (status != RECO_OK) {
+                return status;
+            }
+        } else if (done == 0 || errno != EINTR) {
             return lost(link, err);
         }
-        sent += (size_t)done;
+    }
+    if (link->out.size) {
+        atomic_fetch_add_explicit(&link->store->trips, 1, memory_order_relaxed);
     }
     reco__buf_reset(&link->out);
     return RECO_OK;
@@ -145,8 +185,23 @@ static reco_status refusal(const char *text, reco_error *err) {
 static reco_status receive(reco__redis_link *link, reco_error *err) {
     void *reply = NULL;
     drop_reply(link);
-    errno = 0;
-    if (!link->context || redisGetReply(link->context, &reply) != REDIS_OK) {
+    errno = link->context ? 0 : ENOTCONN;
+    while (link->context && !reply) {
+        errno = 0;
+        if (redisGetReplyFromReader(link->context, &reply) != REDIS_OK) {
+            return lost(link, err);
+        }
+        if (!reply) {
+            reco_status status = wait_for(link, POLLIN, err);
+            if (status != RECO_OK) {
+                return status;
+            }
+            if (redisBufferRead(link->context) != REDIS_OK) {
+                return lost(link, err);
+            }
+        }
+    }
+    if (!link->context) {
         return lost(link, err);
     }
     link->pending--;
@@ -166,7 +221,21 @@ reco_status reco__redis_reply(const redisReply **out, reco__redis_link *link, re
         return status;
     }
     *out = link->reply;
-    return link->reply->type == REDIS_REPLY_ERROR ? refusal(link->reply->str, err) : RECO_OK;
+    if (link->reply->type != REDIS_REPLY_ERROR) {
+        return RECO_OK;
+    }
+    status = refusal(link->reply->str, err);
+    link->doomed = link->doomed || status == RECO_UNAVAILABLE;
+    return status;
+}
+
+reco_status reco__redis_drain(reco__redis_link *link, reco_error *err) {
+    reco_status status = RECO_OK;
+    while (link->pending > 0 && status == RECO_OK) {
+        status = receive(link, err);
+    }
+    link->forget = 0;
+    return status;
 }
 
 reco_status reco__redis_skip(reco__redis_link *link, size_t count, reco_error *err) {
@@ -224,19 +293,6 @@ static struct timeval timeval_of(int64_t us) {
     return time;
 }
 
-static reco_status set_timeout(reco__redis_link *link, const reco_features_store *store, const reco_call *call, reco_error *err) {
-    int64_t left = reco__call_left_ns(call) / 1000, us = (int64_t)store->url.timeout_ms * 1000;
-    us = left < us ? (left > 1000 ? left : 1000) : us;
-    if (us == link->timeout_us) {
-        return RECO_OK;
-    }
-    if (redisSetTimeout(link->context, timeval_of(us)) != REDIS_OK) {
-        return lost(link, err);
-    }
-    link->timeout_us = us;
-    return RECO_OK;
-}
-
 static bool has_line(const char *info, const char *line) {
     const char *at = strstr(info, line);
     size_t size = strlen(line);
@@ -263,7 +319,28 @@ static reco_status check_server(const char *info, reco_error *err) {
     return RECO_OK;
 }
 
-static reco_status greet(reco__redis_link *link, const reco_features_store *store, reco_error *err) {
+/* The value of a line of INFO, added to a hash. */
+static uint64_t hash_line(const char *info, const char *name, uint64_t seed) {
+    const char *at = strstr(info, name);
+    return at ? reco__hash64(at, strcspn(at, "\r\n"), seed) : seed;
+}
+
+/* Notes who answers. */
+static void meet(reco__redis_link *link, reco_features_store *store, const char *info) {
+    uint64_t server = hash_line(info, "\nmaster_replid:", hash_line(info, "\nrun_id:", 1)) | 1;
+    pthread_mutex_lock(&store->pool_lock);
+    bool other = store->server && store->server != server;
+    store->server = server;
+    link->run = atomic_load(&store->run) + other;
+    atomic_store(&store->run, link->run);
+    pthread_mutex_unlock(&store->pool_lock);
+    if (other) {
+        reco__log(RECO_LOG_WARN, "features", "redis: another server answers, or one that was started again");
+        reco__redis_cache_empty(store);
+    }
+}
+
+static reco_status greet(reco__redis_link *link, reco_features_store *store, reco_error *err) {
     const reco__redis_url *url = &store->url;
     size_t skipped = 0;
     if (url->password[0]) {
@@ -294,16 +371,24 @@ static reco_status greet(reco__redis_link *link, const reco_features_store *stor
     if (!reco__redis_is_bytes(reply)) {
         return reco__redis_strange("the answer to INFO", err);
     }
-    return strstr(reply->str, "\nloading:1") ? reco__fail(err, RECO_BUSY, "features", "redis: the server is loading its data")
-                                             : check_server(reply->str, err);
+    if (strstr(reply->str, "\nloading:1")) {
+        return reco__fail(err, RECO_BUSY, "features", "redis: the server is loading its data");
+    }
+    status = check_server(reply->str, err);
+    if (status == RECO_OK) {
+        meet(link, store, reply->str);
+    }
+    return status;
 }
 
-static reco_status link_open(reco__redis_link **out, const reco_features_store *store, const reco_call *call, reco_error *err) {
+static reco_status link_open(reco__redis_link **out, reco_features_store *store, const reco_call *call, reco_error *err) {
     const reco__redis_url *url = &store->url;
     reco__redis_link *link = reco__zalloc(sizeof *link);
     if (!link) {
         return reco__no_memory(err);
     }
+    link->store = store;
+    link->call = call;
     int64_t left = reco__call_left_ns(call) / 1000, us = (int64_t)url->timeout_ms * 1000;
     struct timeval timeout = timeval_of(left < us ? (left > 1000 ? left : 1000) : us);
     link->context = url->path[0] ? redisConnectUnixWithTimeout(url->path, timeout) : redisConnectWithTimeout(url->host, url->port, timeout);
@@ -313,8 +398,10 @@ static reco_status link_open(reco__redis_link **out, const reco_features_store *
     } else if (link->context->err) {
         status = reco__fail(err, RECO_UNAVAILABLE, "features", "redis: cannot connect: %.150s", link->context->errstr);
     } else {
-        redisEnableKeepAlive(link->context);
-        status = set_timeout(link, store, call, err);
+        if (!url->path[0]) {
+            redisEnableKeepAlive(link->context);
+        }
+        status = redisSetTimeout(link->context, timeval_of(us)) == REDIS_OK ? RECO_OK : lost(link, err);
     }
     if (status == RECO_OK) {
         status = greet(link, store, err);
@@ -343,8 +430,11 @@ static void note_connecting(reco_features_store *store, reco_status status) {
     } else {
         uint32_t doubled = store->failures < 7 ? store->failures : 7;
         int64_t pause_ms = (int64_t)PAUSE_MIN_MS << doubled;
+        uint32_t chance = 0;
+        pause_ms = pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS;
+        (void)reco__random_bytes(&chance, sizeof chance, NULL); /* else everybody is early, and nobody late */
         store->failures++;
-        store->retry_at_ns = reco__monotonic_ns() + (pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS) * 1000000;
+        store->retry_at_ns = reco__monotonic_ns() + pause_ms * 500000 + (int64_t)(chance % (uint32_t)(pause_ms * 500000));
     }
     pthread_mutex_unlock(&store->pool_lock);
 }
@@ -365,7 +455,7 @@ static reco__redis_link *take_idle(reco_features_store *store) {
             store->idle_count--;
         }
         pthread_mutex_unlock(&store->pool_lock);
-        if (!link || !is_dead(link)) {
+        if (!link || (link->run == atomic_load(&store->run) && !is_dead(link))) {
             return link;
         }
         link_close(link);
@@ -384,13 +474,9 @@ reco_status reco__redis_take(reco__redis_link **out, reco_features_store *store,
             status = link_open(&link, store, call, err);
             note_connecting(store, status);
         }
-    } else {
-        status = set_timeout(link, store, call, err);
-        if (status != RECO_OK) {
-            link_close(link);
-        }
     }
     if (status == RECO_OK) {
+        link->call = call;
         *out = link;
     }
     return status;
@@ -406,7 +492,8 @@ void reco__redis_unwatch(reco__redis_link *link) {
 
 void reco__redis_give(reco_features_store *store, reco__redis_link *link) {
     drop_reply(link);
-    if (!link->context || link->pending > link->forget || link->out.size || link->out.failed != RECO_OK) {
+    link->call = NULL;
+    if (!link->context || link->doomed || link->pending > link->forget || link->out.size || link->out.failed != RECO_OK) {
         link_close(link);
         return;
     }

@@ -1,7 +1,9 @@
 /* items.c - item numbers.
  *
  * Names are a list: the place of a name is its number. Every process keeps all names in memory (names.c) and reads on what others have added. A name
- * is added under WATCH of the list, so that nobody gives the same number twice. Another names_epoch means that all numbers were given up. */
+ * is added under WATCH of the list, so that nobody gives the same number twice. Another names_epoch means that all numbers were given up. A server that
+ * took over may lack the last names, and others may be in their places by now: for another run (connection.c) all names are compared, and when one
+ * differs the table is made anew and the epoch that is told changes, so that numbers lent out before are refused. */
 #include "features/redis/redis.h"
 
 enum { READ_ON = 4096 };
@@ -9,7 +11,7 @@ enum { READ_ON = 4096 };
 static reco__redis_names *current(const reco_features_store *store) { return atomic_load_explicit(&store->names, memory_order_acquire); }
 
 /* names_lock held. */
-static reco_status change_epoch(reco_features_store *store, uint64_t epoch, reco_error *err) {
+static reco_status change_epoch(reco_features_store *store, uint64_t epoch, uint64_t run, reco_error *err) {
     reco__redis_names *table = reco__zalloc(sizeof *table);
     if (!table) {
         return reco__no_memory(err);
@@ -20,6 +22,7 @@ static reco_status change_epoch(reco_features_store *store, uint64_t epoch, reco
         return reco__no_memory(err);
     }
     table->epoch = epoch;
+    atomic_store(&table->run, run);
     table->older = current(store);
     atomic_store_explicit(&store->names, table, memory_order_release);
     return RECO_OK;
@@ -49,16 +52,74 @@ static reco_status read_on(reco_features_store *store, reco__redis_link *link, r
     return status;
 }
 
+/* Are the names known still those of the server? names_lock held. */
+static reco_status compare(bool *same, const reco_features_store *store, reco__redis_link *link, const reco__names *names, reco_error *err) {
+    uint32_t count = reco__names_count(names);
+    reco_status status = RECO_OK;
+    *same = true;
+    for (uint32_t from = 0; from < count && *same && status == RECO_OK; from += READ_ON) {
+        uint32_t many = count - from < READ_ON ? count - from : READ_ON;
+        const redisReply *reply;
+        reco__redis_command(link, "LRANGE", 4);
+        reco__redis_key(link, store, "n");
+        reco__redis_number(link, from);
+        reco__redis_number(link, (int64_t)from + many - 1);
+        status = reco__redis_send(link, err);
+        if (status == RECO_OK) {
+            status = reco__redis_reply(&reply, link, err);
+        }
+        *same = status == RECO_OK && reply->type == REDIS_REPLY_ARRAY && reply->elements == many;
+        for (uint32_t i = 0; i < many && *same; i++) {
+            reco_str name = {NULL, 0}, stored = {reply->element[i]->str, reply->element[i]->len};
+            *same = reco__names_get(&name, NULL, names, from + i) && reco__str_equal(name, stored);
+        }
+    }
+    return status;
+}
+
+/* Brings the table in line with the run of this link. names_lock held. */
+static reco_status look_again(reco_features_store *store, reco__redis_link *link, uint64_t names_epoch, reco_error *err) {
+    reco__redis_names *table = current(store);
+    if (atomic_load(&table->run) > link->run) {
+        link->doomed = true;
+        return reco__fail(err, RECO_UNAVAILABLE, "features", "redis: the server was replaced meanwhile");
+    }
+    bool same;
+    reco_status status = compare(&same, store, link, table->names, err);
+    if (status != RECO_OK) {
+        return status;
+    }
+    if (same) {
+        atomic_store(&table->run, link->run);
+        return RECO_OK;
+    }
+    reco__log(RECO_LOG_WARN, "features", "redis: numbers of items have changed their names");
+    status = change_epoch(store, names_epoch, link->run, err);
+    if (status == RECO_OK) {
+        atomic_fetch_add(&store->renamed, 1);
+        reco__redis_cache_empty(store);
+    }
+    return status;
+}
+
+bool reco__redis_doubtful(const reco_features_store *store, const reco__redis_link *link) {
+    const reco__redis_names *table = current(store);
+    return table && atomic_load(&table->run) != link->run;
+}
+
 reco_status reco__redis_follow(reco_features_store *store, reco__redis_link *link, const reco__redis_state *state, reco_error *err) {
     reco__redis_names *table = current(store);
-    if (table && table->epoch == state->names_epoch && reco__names_count(table->names) >= state->item_count) {
+    bool doubtful = reco__redis_doubtful(store, link);
+    if (table && !doubtful && table->epoch == state->names_epoch && reco__names_count(table->names) >= state->item_count) {
         return RECO_OK;
     }
     reco_status status = RECO_OK;
     pthread_mutex_lock(&store->names_lock);
     table = current(store);
     if (!table || table->epoch != state->names_epoch) {
-        status = change_epoch(store, state->names_epoch, err);
+        status = change_epoch(store, state->names_epoch, link->run, err);
+    } else if (reco__redis_doubtful(store, link)) {
+        status = look_again(store, link, state->names_epoch, err);
     }
     if (status == RECO_OK) {
         status = read_on(store, link, current(store)->names, state->item_count, err);

@@ -310,8 +310,8 @@ reco_status reco__redis_publish(size_t *left, reco_features_store *store, reco__
 /* --- reading ---------------------------------------------------------------------------------------------------------------------------- */
 
 /* Makes the heads of those that are not current, places[] of the request, from their rows; false in *good when generations came in meanwhile. */
-static reco_status read_dirty(bool *good, struct making *making, const uint32_t *items, const uint32_t *places, size_t count, reco_features_sink sink,
-                              void *context, reco_error *err) {
+static reco_status read_dirty(bool *good, struct making *making, const uint32_t *items, const uint32_t *places, size_t count,
+                              reco__redis_head_sink sink, void *context, reco_error *err) {
     reco__redis_link *link = making->link;
     reco_features_store *store = making->store;
     const redisReply *reply;
@@ -351,9 +351,7 @@ static reco_status read_dirty(bool *good, struct making *making, const uint32_t 
     if (status == RECO_OK) {
         *good = after == making->count && memcmp(link->list.data, generations, after * sizeof *generations) == 0;
         for (size_t i = 0, at = 0; *good && i < count; at = ends[i++]) {
-            if (ends[i] > at) {
-                sink(context, places[i], frames.data + at, ends[i] - at);
-            }
+            sink(context, places[i], NULL, frames.data + at, ends[i] - at);
         }
         making->count = after;
     }
@@ -363,18 +361,7 @@ static reco_status read_dirty(bool *good, struct making *making, const uint32_t 
     return status;
 }
 
-reco_status reco__redis_heads_on(reco_features_store *store, reco__redis_link *link, int64_t closed, const uint32_t *items, size_t count,
-                                 reco_features_sink sink, void *context, reco_error *err) {
-    struct making making = {.store = store, .link = link, .closed = closed};
-    const redisReply *reply;
-    size_t dirty = 0;
-    if (count == 0) {
-        return RECO_OK;
-    }
-    uint32_t *places = reco__alloc_array(count, sizeof *places);
-    if (!places) {
-        return reco__no_memory(err);
-    }
+static void ask_heads(reco__redis_link *link, const reco_features_store *store, const uint32_t *items, size_t count) {
     reco__redis_command(link, "SMISMEMBER", 2 + count);
     reco__redis_key(link, store, "d");
     for (size_t i = 0; i < count; i++) {
@@ -385,13 +372,17 @@ reco_status reco__redis_heads_on(reco_features_store *store, reco__redis_link *l
         reco__redis_key_head(link, store, items[i]);
     }
     reco__redis_generations_ask(link, store, RECO_BOARD_COVIEW);
-    reco_status status = reco__redis_send(link, err);
-    if (status == RECO_OK) {
-        status = reco__redis_reply(&reply, link, err);
-    }
+}
+
+/* Takes the replies to ask_heads: hands over those that are current, and fills places[] with the others. */
+static reco_status take_heads(uint32_t *places, size_t *dirty, reco__redis_link *link, const reco__redis_state *state, const uint32_t *items,
+                              size_t count, reco__redis_head_sink sink, void *context, reco_error *err) {
+    const redisReply *reply;
+    reco_status status = reco__redis_reply(&reply, link, err);
+    *dirty = 0;
     for (size_t i = 0; i < count && status == RECO_OK; i++) {
         if (reply->elements == count && reply->element[i]->integer) {
-            places[dirty++] = (uint32_t)i;
+            places[(*dirty)++] = (uint32_t)i;
         }
     }
     if (status == RECO_OK) {
@@ -399,20 +390,75 @@ reco_status reco__redis_heads_on(reco_features_store *store, reco__redis_link *l
     }
     for (size_t i = 0, d = 0; i < count && status == RECO_OK; i++) {
         reco__redis_item item;
-        if (d < dirty && places[d] == i) {
+        if (d < *dirty && places[d] == i) {
             d++;
             continue;
         }
-        status =
-            reply->elements == count ? reco__redis_item_read(&item, items[i], reply->element[i], closed, err) : reco__redis_strange("heads", err);
-        if (status == RECO_OK && item.stored && item.head.generation_count) {
-            sink(context, i, reply->element[i]->str + RECO__REDIS_VERSION, reply->element[i]->len - RECO__REDIS_VERSION);
+        status = reply->elements == count ? reco__redis_item_read(&item, items[i], reply->element[i], state->closed, err)
+                                          : reco__redis_strange("heads", err);
+        if (status == RECO_OK) {
+            bool there = item.stored && item.head.generation_count;
+            sink(context, i, item.stored ? item.version : NULL, there ? reply->element[i]->str + RECO__REDIS_VERSION : NULL,
+                 there ? reply->element[i]->len - RECO__REDIS_VERSION : 0);
         }
+    }
+    return status;
+}
+
+/* State and heads in one trip. The namespace must be there, and the names known be those of the server: else it is seen to, and asked again. */
+static reco_status ask_state_and_heads(reco__redis_state *state, reco_features_store *store, reco__redis_link *link, const uint32_t *items,
+                                       size_t count, reco_error *err) {
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        reco__redis_state_ask(link, store, 0);
+        ask_heads(link, store, items, count);
+        reco_status status = reco__redis_send(link, err), found = RECO_OK;
+        if (status == RECO_OK) {
+            found = reco__redis_state_take(state, link, store, 0, err);
+        }
+        if (status == RECO_OK && found == RECO_OK && !reco__redis_doubtful(store, link)) {
+            return RECO_OK;
+        }
+        if (status == RECO_OK && (found == RECO_OK || found == RECO_NOT_FOUND)) {
+            status = reco__redis_drain(link, err);
+        } else if (status == RECO_OK) {
+            status = found;
+        }
+        if (status == RECO_OK) {
+            status = reco__redis_state_read(state, link, store, 0, err);
+        }
+        if (status == RECO_OK) {
+            status = reco__redis_follow(store, link, state, err);
+        }
+        if (status != RECO_OK) {
+            return status;
+        }
+    }
+    return reco__fail(err, RECO_UNAVAILABLE, "features", "redis: what it holds comes and goes");
+}
+
+reco_status reco__redis_heads_read(reco__redis_state *state, reco_features_store *store, reco__redis_link *link, const uint32_t *items, size_t count,
+                                   reco__redis_head_sink sink, void *context, reco_error *err) {
+    struct making making = {.store = store, .link = link};
+    size_t dirty = 0;
+    if (count == 0) {
+        return RECO_OK;
+    }
+    uint32_t *places = reco__alloc_array(count, sizeof *places);
+    if (!places) {
+        return reco__no_memory(err);
+    }
+    reco_status status = ask_state_and_heads(state, store, link, items, count, err);
+    if (status == RECO_OK) {
+        status = take_heads(places, &dirty, link, state, items, count, sink, context, err);
     }
     if (status == RECO_OK) {
         status = reco__redis_generations_take(&making.count, link, err);
     }
     bool good = dirty == 0;
+    making.closed = state->closed;
+    if (status == RECO_OK && !good) { /* names decide ties; the list of generations is read again with the rows */
+        status = reco__redis_follow(store, link, state, err);
+    }
     for (int attempt = 0; status == RECO_OK && !good && attempt < ATTEMPTS; attempt++) {
         status = read_dirty(&good, &making, items, places, dirty, sink, context, err);
     }
@@ -421,21 +467,58 @@ reco_status reco__redis_heads_on(reco_features_store *store, reco__redis_link *l
     return status == RECO_OK && !good ? reco__fail(err, RECO_BUSY, "features", "generations come and go too fast to read heads") : status;
 }
 
-reco_status reco__redis_heads(reco_features_store *store, const uint32_t *items, size_t count, reco_features_sink sink, void *context,
-                              const reco_call *call, reco_error *err) {
+/* --- the contract ------------------------------------------------------------------------------------------------------------------------- */
+
+struct asked {
+    reco_features_store *store;
+    const uint32_t *items, *places; /* places: NULL when all were asked for */
+    reco_features_sink sink;
+    void *context;
+    uint64_t turn;
+    int64_t read_ns;
+};
+
+static void hand_over(void *context, size_t index, const uint8_t *version, const void *data, size_t size) {
+    const struct asked *asked = context;
+    if (asked->places) {
+        reco__redis_cache_put(asked->store, asked->turn, asked->read_ns, asked->items[index], version, data, size);
+        index = asked->places[index];
+    }
+    if (size) {
+        asked->sink(asked->context, index, data, size);
+    }
+}
+
+static reco_status heads_from_server(struct asked *asked, size_t count, const reco_call *call, reco_error *err) {
     reco__redis_link *link;
     reco__redis_state state;
-    reco_status status = reco__redis_take(&link, store, call, err);
-    if (status != RECO_OK) {
-        return status;
-    }
-    status = reco__redis_state_read(&state, link, store, 0, err);
+    reco_status status = reco__redis_take(&link, asked->store, call, err);
     if (status == RECO_OK) {
-        status = reco__redis_follow(store, link, &state, err); /* names decide ties */
+        asked->read_ns = reco__monotonic_ns();
+        status = reco__redis_heads_read(&state, asked->store, link, asked->items, count, hand_over, asked, err);
+        reco__redis_give(asked->store, link);
     }
-    if (status == RECO_OK) {
-        status = reco__redis_heads_on(store, link, state.closed, items, count, sink, context, err);
+    return status;
+}
+
+reco_status reco__redis_heads(reco_features_store *store, const uint32_t *items, size_t count, reco_features_sink sink, void *context,
+                              const reco_call *call, reco_error *err) {
+    struct asked asked = {.store = store, .items = items, .sink = sink, .context = context};
+    if (!store->cache) {
+        return heads_from_server(&asked, count, call, err);
     }
-    reco__redis_give(store, link);
+    uint32_t *places = reco__alloc_array(count * 2 + 1, sizeof *places), *missing = places ? places + count : NULL;
+    size_t misses = 0;
+    if (!places) {
+        return reco__no_memory(err);
+    }
+    reco__redis_cache_find(places, &misses, &asked.turn, store, items, count, sink, context);
+    for (size_t i = 0; i < misses; i++) {
+        missing[i] = items[places[i]];
+    }
+    asked.places = places;
+    asked.items = missing;
+    reco_status status = misses ? heads_from_server(&asked, misses, call, err) : RECO_OK;
+    reco__release(places);
     return status;
 }

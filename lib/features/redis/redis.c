@@ -12,7 +12,8 @@
  *   lock                         who loads a snapshot                                                    restore.c
  *
  * Learning is APPEND and SET in one MULTI ... EXEC under WATCH (apply.c). Everything else is done beside it by two small functions inside Redis that
- * compare with what was seen (script.c). Lock order: closing_lock, names_lock, pool_lock or long_lock. Not here: several primaries, Sentinel, TLS. */
+ * compare with what was seen (script.c). Heads may be answered from memory (cache.c). Lock order: closing_lock, names_lock, then pool_lock, seen_lock,
+ * long_lock or those of the cache, which are leaves. Not here: several primaries, Sentinel, TLS. */
 #include "features/redis/redis.h"
 
 #include <stdio.h>
@@ -61,10 +62,12 @@ static void close_store(reco_features_store *store) {
     if (!store) {
         return;
     }
+    reco__redis_cache_close(store);
     reco__redis_unlock(store);
     reco__redis_pool_dispose(store);
     reco__redis_names_dispose(store);
     pthread_mutex_destroy(&store->pool_lock);
+    pthread_mutex_destroy(&store->seen_lock);
     pthread_mutex_destroy(&store->names_lock);
     pthread_mutex_destroy(&store->long_lock);
     pthread_mutex_destroy(&store->closing_lock);
@@ -116,6 +119,7 @@ static reco_status open_store(reco_features_store **out, const reco_features_opt
         return reco__no_memory(err);
     }
     pthread_mutex_init(&store->pool_lock, NULL);
+    pthread_mutex_init(&store->seen_lock, NULL);
     pthread_mutex_init(&store->names_lock, NULL);
     pthread_mutex_init(&store->long_lock, NULL);
     pthread_mutex_init(&store->closing_lock, NULL);
@@ -127,6 +131,9 @@ static reco_status open_store(reco_features_store **out, const reco_features_opt
             status = enter_space(store, link, err);
             reco__redis_give(store, link);
         }
+    }
+    if (status == RECO_OK && options->background && store->url.stale_ms) {
+        status = reco__redis_cache_open(store, err);
     }
     if (status != RECO_OK) {
         close_store(store);

@@ -25,6 +25,8 @@ typedef struct reco__redis_url {
     char host[256], path[108], user[128], password[256], prefix[64];
     int port, db;
     uint32_t timeout_ms;
+    uint32_t stale_ms; /* how old a head may be that is answered from memory; 0: none is */
+    uint32_t cache_mb;
 } reco__redis_url;
 /* INVALID or UNSUPPORTED; what is wrong is named, never the password. */
 reco_status reco__redis_url_parse(reco__redis_url *out, const char *url, reco_error *err);
@@ -46,8 +48,13 @@ typedef struct reco__redis_link {
     size_t pending; /* replies owed for what was sent or is in `out` */
     size_t forget;  /* the first of them nobody asks for */
     bool watching;  /* a WATCH is held */
-    int64_t timeout_us;
-    redisReply *reply; /* the one handed out last */
+    bool doomed;    /* not to be used again: the server is not the primary any more */
+    uint64_t run;   /* of the server: see state.c */
+    reco_features_store *store;
+    const reco_call *call; /* whose deadline counts; while taken */
+    redisReply *reply;     /* the one handed out last */
+    uint64_t seen_resets;  /* what was known when the state was asked for */
+    int64_t seen[RECO__REDIS_PARTITIONS];
     reco__head_maker maker;
     reco__redis_array row, tail, list, bytes, places, puts; /* each of one type */
 } reco__redis_link;
@@ -63,6 +70,8 @@ void reco__redis_number(reco__redis_link *link, int64_t number);
 /* Gives up a WATCH. No reply may be owed. */
 void reco__redis_unwatch(reco__redis_link *link);
 reco_status reco__redis_send(reco__redis_link *link, reco_error *err);
+/* Skips replies until none is owed. */
+reco_status reco__redis_drain(reco__redis_link *link, reco_error *err);
 /* The next reply; valid until the next one of this link is asked for. An error reply is a failure; NOT_FOUND when a function is not loaded. */
 reco_status reco__redis_reply(const redisReply **out, reco__redis_link *link, reco_error *err);
 reco_status reco__redis_skip(reco__redis_link *link, size_t count, reco_error *err);
@@ -91,8 +100,11 @@ reco_status reco__redis_script_load(reco__redis_link *link, reco_error *err);
 typedef struct reco__redis_names {
     reco__names *names;
     uint64_t epoch;
+    _Atomic uint64_t run; /* of the server that was seen to have them */
     struct reco__redis_names *older;
 } reco__redis_names;
+
+typedef struct reco__redis_cache reco__redis_cache;
 
 enum { RECO__REDIS_LONG_ROWS = 64, RECO__REDIS_LENGTHS = 1024 };
 /* A row of popularity that has grown. */
@@ -117,6 +129,16 @@ struct reco_features_store {
     reco__redis_link *idle;
     uint32_t idle_count, failures;
     int64_t retry_at_ns; /* nobody connects before it */
+    uint64_t server;     /* whom the last connection met */
+    _Atomic uint64_t run; /* raised when another server answers, or one that has gone back: what was read before is void */
+
+    pthread_mutex_t seen_lock; /* guards the next three: how far learning was seen to be */
+    uint64_t seen_epoch, seen_resets;
+    int64_t seen[RECO__REDIS_PARTITIONS];
+
+    reco__redis_cache *cache;  /* NULL: none */
+    _Atomic uint64_t trips;    /* requests sent */
+    _Atomic uint64_t renamed;  /* how often names were found to be others within an epoch */
 
     _Atomic(reco__redis_names *) names;
     pthread_mutex_t names_lock; /* who adds names or changes their epoch */
@@ -149,9 +171,8 @@ typedef struct reco__redis_state {
 } reco__redis_state;
 enum { RECO__REDIS_USERS = 1, RECO__REDIS_DUE = 2 };
 /* Writes the commands that read the state, and takes their replies. */
-void reco__redis_state_ask(reco__redis_link *link, const reco_features_store *store, uint32_t what);
-reco_status reco__redis_state_take(reco__redis_state *state, reco__redis_link *link, const reco_features_store *store, uint32_t what,
-                                   reco_error *err);
+void reco__redis_state_ask(reco__redis_link *link, reco_features_store *store, uint32_t what);
+reco_status reco__redis_state_take(reco__redis_state *state, reco__redis_link *link, reco_features_store *store, uint32_t what, reco_error *err);
 /* Both, in a trip of its own. A namespace that is gone is founded anew, with another epoch. */
 reco_status reco__redis_state_read(reco__redis_state *state, reco__redis_link *link, reco_features_store *store, uint32_t what, reco_error *err);
 /* Founds the namespace when it is not there; REFUSED when it was learned from something else. */
@@ -162,6 +183,11 @@ int64_t reco__redis_newest_closed(const reco_features_store *store, const reco_p
 reco_status reco__redis_busy(const reco__redis_state *state, reco_error *err); /* BUSY while a snapshot is being loaded */
 void reco__redis_closing_put(reco__redis_link *link, const reco_features_store *store, int64_t closed, int64_t target, uint32_t cursor);
 void reco__redis_position_put(reco__redis_link *link, const reco_features_store *store, uint32_t partition, reco_position position);
+/* The epoch as it is told: another one, too, when the numbers of items have changed their names. */
+uint64_t reco__redis_epoch(const reco_features_store *store, const reco__redis_state *state);
+/* The state out of the replies to the two commands that `ask` writes for `what` 0. */
+reco_status reco__redis_state_from(reco__redis_state *state, reco__redis_link *link, reco_features_store *store, const redisReply *values,
+                                   const redisReply *names, reco_error *err);
 void reco__redis_info_fill(reco_features_info *out, const reco_features_store *store, const reco__redis_state *state);
 reco_status reco__redis_info(reco_features_info *out, reco_features_store *store, const reco_call *call, reco_error *err);
 reco_status reco__redis_positions(reco_position *positions, uint64_t *epoch, reco_features_store *store, const reco_call *call, reco_error *err);
@@ -169,6 +195,8 @@ reco_status reco__redis_positions(reco_position *positions, uint64_t *epoch, rec
 /* --- items.c ---------------------------------------------------------------------------------------------------------------------------- */
 /* Reads on the names that the state shows and this process has not seen. */
 reco_status reco__redis_follow(reco_features_store *store, reco__redis_link *link, const reco__redis_state *state, reco_error *err);
+/* The names known may be others by now: follow finds out. */
+bool reco__redis_doubtful(const reco_features_store *store, const reco__redis_link *link);
 reco_board_names reco__redis_board_names(const reco_features_store *store);
 void reco__redis_names_dispose(reco_features_store *store);
 reco_status reco__redis_intern(uint32_t *numbers, reco_features_store *store, const reco_str *names, size_t count, const reco_call *call,
@@ -212,9 +240,23 @@ reco_status reco__redis_publish(size_t *left, reco_features_store *store, reco__
                                 int64_t closed_at, const reco__redis_state *state, reco_error *err);
 reco_status reco__redis_heads(reco_features_store *store, const uint32_t *items, size_t count, reco_features_sink sink, void *context,
                               const reco_call *call, reco_error *err);
-/* The same on a link at hand. */
-reco_status reco__redis_heads_on(reco_features_store *store, reco__redis_link *link, int64_t closed, const uint32_t *items, size_t count,
-                                 reco_features_sink sink, void *context, reco_error *err);
+/* Receives the head of items[index]; size 0: it has none. version: of the stored one; NULL when the head was made from rows. */
+typedef void (*reco__redis_head_sink)(void *context, size_t index, const uint8_t *version, const void *data, size_t size);
+/* Heads as they are now, in one trip, or two when some are not current. */
+reco_status reco__redis_heads_read(reco__redis_state *state, reco_features_store *store, reco__redis_link *link, const uint32_t *items, size_t count,
+                                   reco__redis_head_sink sink, void *context, reco_error *err);
+
+/* --- cache.c ---------------------------------------------------------------------------------------------------------------------------- */
+reco_status reco__redis_cache_open(reco_features_store *store, reco_error *err); /* starts the thread that refreshes */
+void reco__redis_cache_close(reco_features_store *store);
+void reco__redis_cache_empty(reco_features_store *store);
+/* Hands over the heads that are fresh enough; places[] of the others, *missing of them. `turn`: for put. */
+void reco__redis_cache_find(uint32_t *places, size_t *missing, uint64_t *turn, reco_features_store *store, const uint32_t *items, size_t count,
+                            reco_features_sink sink, void *context);
+/* Keeps a head that was asked for at read_ns, unless the cache was emptied since `turn`. */
+void reco__redis_cache_put(reco_features_store *store, uint64_t turn, int64_t read_ns, uint32_t item, const uint8_t *version, const void *data,
+                           size_t size);
+void reco__redis_cache_stats(reco_features_store *store, void (*sink)(void *context, const char *name, uint64_t value), void *context);
 
 /* --- apply.c, closing.c, sweep.c, scan.c, restore.c -------------------------------------------------------------------------------------- */
 reco_status reco__redis_load(reco_position *position, uint64_t *epoch, reco_features_store *store, uint32_t partition, const reco_str *users,

@@ -136,8 +136,9 @@ struct heads {
     size_t at[ROWS_AT_ONCE], size[ROWS_AT_ONCE];
 };
 
-static void take_head(void *context, size_t index, const void *data, size_t size) {
+static void take_head(void *context, size_t index, const uint8_t *version, const void *data, size_t size) {
     struct heads *heads = context;
+    (void)version;
     heads->at[index] = heads->bytes.size;
     heads->size[index] = size;
     reco__buf_add(&heads->bytes, data, size);
@@ -153,7 +154,8 @@ static reco_status scan_heads(struct scan *scan, const reco__redis_state *state)
             heads.size[i] = 0;
         }
         reco__buf_reset(&heads.bytes);
-        status = reco__redis_heads_on(scan->store, scan->link, state->closed, items, many, take_head, &heads, scan->err);
+        reco__redis_state now;
+        status = reco__redis_heads_read(&now, scan->store, scan->link, items, many, take_head, &heads, scan->err);
         if (status == RECO_OK) {
             status = reco__buf_status(&heads.bytes, scan->err);
         }
@@ -304,6 +306,8 @@ reco_status reco__redis_stats(reco_features_store *store, void (*sink)(void *con
         sink(context, "heads_not_current", state.dirty);
         sink(context, "used_bytes", used);
         sink(context, "names_memory", reco__names_bytes(atomic_load(&store->names)->names));
+        sink(context, "trips", atomic_load(&store->trips));
+        reco__redis_cache_stats(store, sink, context);
     }
     return status;
 }

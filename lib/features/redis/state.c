@@ -6,7 +6,10 @@
  *   wN        u64 swept_at, u64 cursor of HSCAN, u64 earliest expiry found, of the sweep of partition N; due: a zset of the earliest expiries known
  *
  * Numbers are big-endian. A server that was emptied has no meta: the namespace is founded again with another epoch, which tells everybody that what
- * they know is void; learning begins again where the stream begins. */
+ * they know is void; learning begins again where the stream begins.
+ *
+ * Positions only grow within an epoch. One that is below what was seen before it was asked for tells that the server has gone back (a replica took
+ * over, a file was restored): that is another run (connection.c), and nothing that was kept in memory counts any more. */
 #include "features/redis/redis.h"
 
 #include "config/settings.h"
@@ -81,7 +84,11 @@ void reco__redis_position_put(reco__redis_link *link, const reco_features_store 
 
 /* --- reading -------------------------------------------------------------------------------------------------------------------------- */
 
-void reco__redis_state_ask(reco__redis_link *link, const reco_features_store *store, uint32_t what) {
+void reco__redis_state_ask(reco__redis_link *link, reco_features_store *store, uint32_t what) {
+    pthread_mutex_lock(&store->seen_lock);
+    link->seen_resets = store->seen_resets;
+    memcpy(link->seen, store->seen, store->partitions * sizeof *store->seen);
+    pthread_mutex_unlock(&store->seen_lock);
     reco__redis_command(link, "MGET", 3 + store->partitions * (what & RECO__REDIS_DUE ? 2 : 1));
     reco__redis_key(link, store, "meta");
     reco__redis_key(link, store, "closing");
@@ -177,6 +184,36 @@ static reco_status take_values(reco__redis_state *state, const redisReply *reply
     return RECO_OK;
 }
 
+/* Compares with what was seen before; the cache is emptied when that is void. */
+static void see(reco_features_store *store, reco__redis_link *link, const reco__redis_state *state) {
+    bool other = false, back = false;
+    pthread_mutex_lock(&store->seen_lock);
+    if (link->seen_resets == store->seen_resets) { /* else somebody has seen to it since */
+        other = store->seen_epoch != state->epoch;
+        for (uint32_t p = 0; p < store->partitions; p++) {
+            int64_t offset = state->positions[p].offset;
+            back = back || (!other && offset < link->seen[p]);
+        }
+        for (uint32_t p = 0; p < store->partitions; p++) {
+            int64_t offset = state->positions[p].offset;
+            store->seen[p] = other || back || offset > store->seen[p] ? offset : store->seen[p];
+        }
+        store->seen_resets += other || back;
+        store->seen_epoch = state->epoch;
+    }
+    pthread_mutex_unlock(&store->seen_lock);
+    if (back) {
+        reco__log(RECO_LOG_WARN, "features", "redis has gone back to an earlier position: what is missing is learned again");
+        pthread_mutex_lock(&store->pool_lock);
+        link->run = atomic_load(&store->run) + 1;
+        atomic_store(&store->run, link->run);
+        pthread_mutex_unlock(&store->pool_lock);
+    }
+    if (other || back) {
+        reco__redis_cache_empty(store);
+    }
+}
+
 static reco_status take_integer(uint64_t *out, reco__redis_link *link, reco_error *err) {
     const redisReply *reply;
     reco_status status = reco__redis_reply(&reply, link, err);
@@ -210,8 +247,25 @@ static reco_status take_due(reco__redis_state *state, reco__redis_link *link, co
     return status;
 }
 
-reco_status reco__redis_state_take(reco__redis_state *state, reco__redis_link *link, const reco_features_store *store, uint32_t what,
-                                   reco_error *err) {
+reco_status reco__redis_state_from(reco__redis_state *state, reco__redis_link *link, reco_features_store *store, const redisReply *values,
+                                   const redisReply *names, reco_error *err) {
+    reco_status status = take_values(state, values, store, 0, err);
+    if (status == RECO_OK && names->type != REDIS_REPLY_INTEGER) {
+        status = reco__redis_strange("a count", err);
+    }
+    if (status == RECO_OK) {
+        state->item_count = (uint32_t)names->integer;
+        state->user_count = 0;
+        see(store, link, state);
+    }
+    return status;
+}
+
+uint64_t reco__redis_epoch(const reco_features_store *store, const reco__redis_state *state) {
+    return state->epoch ^ (atomic_load(&store->renamed) * UINT64_C(0x9e3779b97f4a7c15));
+}
+
+reco_status reco__redis_state_take(reco__redis_state *state, reco__redis_link *link, reco_features_store *store, uint32_t what, reco_error *err) {
     const redisReply *reply;
     uint64_t count = 0;
     reco_status status = reco__redis_reply(&reply, link, err), found = RECO_OK;
@@ -227,6 +281,9 @@ reco_status reco__redis_state_take(reco__redis_state *state, reco__redis_link *l
     }
     if (status == RECO_OK && what & RECO__REDIS_DUE) {
         status = take_due(state, link, store, found == RECO_OK ? err : NULL);
+    }
+    if (found == RECO_OK && status == RECO_OK) {
+        see(store, link, state);
     }
     return found == RECO_OK ? status : found;
 }
@@ -295,7 +352,7 @@ void reco__redis_info_fill(reco_features_info *out, const reco_features_store *s
     uint32_t partition;
     out->struct_size = sizeof *out;
     out->partitions = store->partitions;
-    out->epoch = state->epoch;
+    out->epoch = reco__redis_epoch(store, state);
     out->item_count = state->item_count;
     out->user_count = state->user_count;
     out->closings_due =
@@ -307,6 +364,9 @@ static reco_status read_state(reco__redis_state *state, reco_features_store *sto
     reco_status status = reco__redis_take(&link, store, call, err);
     if (status == RECO_OK) {
         status = reco__redis_state_read(state, link, store, what, err);
+        if (status == RECO_OK && reco__redis_doubtful(store, link)) {
+            status = reco__redis_follow(store, link, state, err);
+        }
         reco__redis_give(store, link);
     }
     return status;
@@ -326,7 +386,7 @@ reco_status reco__redis_positions(reco_position *positions, uint64_t *epoch, rec
     reco_status status = read_state(&state, store, 0, call, err);
     if (status == RECO_OK) {
         memcpy(positions, state.positions, store->partitions * sizeof *positions);
-        *epoch = state.epoch;
+        *epoch = reco__redis_epoch(store, &state);
     }
     return status;
 }

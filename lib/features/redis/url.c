@@ -1,6 +1,7 @@
 /* url.c - redis://[user[:password]@]host[:port][/db][?options] and redis:///path/of/a/socket[?options].
  *
- * Options: prefix (of all keys, default "reco:"), db, timeout_ms. User, password, path and values are percent-decoded. Errors name the part that is
+ * Options: prefix (of all keys, default "reco:"), db, timeout_ms (5000), stale_ms (1000: how old a head may be that is answered from memory, by
+ * stores with background threads; 0: none is), cache_mb (64: memory for those heads). User, password, path and values are percent-decoded. Errors name the part that is
  * wrong and never show what it was: the password is in there. */
 #include "features/redis/redis.h"
 
@@ -65,7 +66,15 @@ static reco_status option(reco__redis_url *out, const char *text, size_t size, r
         out->timeout_ms = (uint32_t)n;
         return RECO_OK;
     }
-    return bad("an option (prefix, db and timeout_ms are known)", err);
+    if (name == 8 && memcmp(text, "stale_ms", 8) == 0 && number(&n, value, value_size, 3600000)) {
+        out->stale_ms = (uint32_t)n;
+        return RECO_OK;
+    }
+    if (name == 8 && memcmp(text, "cache_mb", 8) == 0 && number(&n, value, value_size, 1 << 20) && n > 0) {
+        out->cache_mb = (uint32_t)n;
+        return RECO_OK;
+    }
+    return bad("an option (prefix, db, timeout_ms, stale_ms and cache_mb are known)", err);
 }
 
 static reco_status options(reco__redis_url *out, const char *text, reco_error *err) {
@@ -129,6 +138,8 @@ reco_status reco__redis_url_parse(reco__redis_url *out, const char *url, reco_er
     memset(out, 0, sizeof *out);
     memcpy(out->prefix, "reco:", 6);
     out->timeout_ms = 5000;
+    out->stale_ms = 1000;
+    out->cache_mb = 64;
     if (strncmp(url, "redis://", 8) != 0) {
         return bad("the beginning (redis://)", err);
     }
