@@ -1,9 +1,10 @@
 /* items.c - item numbers.
  *
  * Names are a list: the place of a name is its number. Every process keeps all names in memory (names.c) and reads on what others have added. A name
- * is added under WATCH of the list, so that nobody gives the same number twice. Another names_epoch means that all numbers were given up. A server that
- * took over may lack the last names, and others may be in their places by now: for another run (connection.c) all names are compared, and when one
- * differs the table is made anew and the epoch that is told changes, so that numbers lent out before are refused. */
+ * is added under WATCH of the list, so that nobody gives the same number twice. Another names_epoch means that all numbers were given up.
+ *
+ * A server that took over may lack the last names, and others may be in their places by now: for another run (connection.c) all names are compared,
+ * and when one differs the table is made anew and the epoch that is told changes, so that numbers lent out before are refused. */
 #include "features/redis/redis.h"
 
 enum { READ_ON = 4096 };

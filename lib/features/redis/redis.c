@@ -12,8 +12,8 @@
  *   lock                         who loads a snapshot                                                    restore.c
  *
  * Learning is APPEND and SET in one MULTI ... EXEC under WATCH (apply.c). Everything else is done beside it by two small functions inside Redis that
- * compare with what was seen (script.c). Heads may be answered from memory (cache.c). Lock order: closing_lock, names_lock, then pool_lock, seen_lock,
- * long_lock or those of the cache, which are leaves. Not here: several primaries, Sentinel, TLS. */
+ * compare with what was seen (script.c). Heads may be answered from memory (cache.c). Lock order: closing_lock, names_lock, then pool_lock,
+ * seen_lock, long_lock or those of the cache, which are leaves. Not here: several primaries, Sentinel, TLS. */
 #include "features/redis/redis.h"
 
 #include <stdio.h>

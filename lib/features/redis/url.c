@@ -1,7 +1,9 @@
 /* url.c - redis://[user[:password]@]host[:port][/db][?options] and redis:///path/of/a/socket[?options].
  *
  * Options: prefix (of all keys, default "reco:"), db, timeout_ms (5000), stale_ms (1000: how old a head may be that is answered from memory, by
- * stores with background threads; 0: none is), cache_mb (64: memory for those heads). User, password, path and values are percent-decoded. Errors name the part that is
+ * stores with background threads; 0: none is), cache_mb (64: memory for those heads).
+ *
+ * User, password, path and values are percent-decoded. Errors name the part that is
  * wrong and never show what it was: the password is in there. */
 #include "features/redis/redis.h"
 
