@@ -439,7 +439,10 @@ START_TEST(a_difference_is_seen)
     ck_assert_str_eq(one.text, same.text);
     ck_assert_str_eq(one.hash, hidden.hash);
     ck_assert_str_ne(one.text, hidden.text);
-    story.events[story.count - 1].item_id = story.events[0].item_id;
+    reco_str item = story.events[0].item_id;
+    story.events[0].item_id = story.events[story.count - 1].item_id;
+    story.events[story.count - 1].item_id = item;
+    ck_assert_str_ne(story.events[0].item_id.data, item.data);
     outcome other = mix_run(&at, false);
     ck_assert_str_ne(one.hash, other.hash);
     free(one.text);
