@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# Starts a private Kafka on 127.0.0.1, in the foreground until it is told to end (Ctrl-C, SIGTERM):
+# A private Kafka on 127.0.0.1 for `stream:`, without containers. It keeps its data in DIR.
 #
-#   up-kafka.sh [--brokers N] [--only I] [--sasl USER:PASSWORD] DIR [PORT] [HEAP]     (defaults: one broker, 9092, 512m of heap each)
-#   up-kafka.sh --jars                      fetches the jars and prints where they are
+#   up-kafka.sh [OPTIONS] DIR [PORT] [HEAP]          in the foreground, until Ctrl-C (default: one broker, port 9092, 512m of heap each)
+#   up-kafka.sh start [OPTIONS] DIR [PORT] [HEAP]    in the background; prints its address once all brokers serve
+#   up-kafka.sh stop DIR                             ends it; the data stay
+#   up-kafka.sh status DIR                           its address; exit code 3 when it does not run
+#   up-kafka.sh --jars                               fetches the jars and prints where they are
 #
 # --brokers N   a cluster of N brokers, each a KRaft controller too. Topics get min(N, 3) replicas and, with three or more, min.insync.replicas=2.
 #               Broker I serves on PORT + I - 1 and keeps data, log and process id in DIR/I (with one broker: in DIR): `kill -9 $(cat DIR/2/pid)`.
@@ -12,16 +15,15 @@
 #
 # PORT may name each broker's port: 9092,9095,9099. The controllers' are the N after the last, the SASL listeners' the N after those;
 # RECO_KAFKA_CONTROL_PORT and RECO_KAFKA_SASL_PORT name them instead, in the same way. A broker serves once its broker.log says "Kafka Server started".
-# DIR keeps the data. The jars (56 MB) are fetched once by Maven into the user's cache folder. Needs a JDK 17 and mvn.
+# Everybody on this machine can reach it. The jars (56 MB) are fetched once by Maven into the user's cache folder. Needs a JDK 17 and mvn (Debian
+# packages default-jdk-headless and maven).
 set -euo pipefail
+prefix=up-kafka.sh ending=TERM
+# shellcheck source=infra/scripts/up-common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/up-common.sh"
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 jars=${XDG_CACHE_HOME:-$HOME/.cache}/libreco/kafka-3.9.1
-
-die() {
-    echo "up-kafka.sh: $1" >&2
-    exit 1
-}
 
 fetch() {
     if [ -e "$jars/complete" ]; then
@@ -40,12 +42,24 @@ fetch() {
     [ -e "$jars/complete" ]
 }
 
-brokers=1 only='' sasl=''
+action=run
+case "${1:-}" in
+start | stop | status)
+    action=$1
+    shift
+    ;;
+esac
+given=("$@") brokers=1 only='' sasl=''
+[ "${1:-}" != -h ] || set -- --help
 while [[ ${1:-} == --* ]]; do
     case $1 in
     --jars)
         fetch
         echo "$jars"
+        exit 0
+        ;;
+    --help)
+        usage
         exit 0
         ;;
     --brokers) brokers=${2:?--brokers N} ;;
@@ -58,7 +72,21 @@ done
 [[ $brokers =~ ^[1-9]$ ]] || die "--brokers is 1 to 9"
 [[ -z $only || ($only =~ ^[1-9]$ && $only -le $brokers) ]] || die "--only is 1 to $brokers"
 [[ -z $sasl || $sasl =~ ^[A-Za-z0-9_.-]+:[A-Za-z0-9_.-]+$ ]] || die "--sasl is USER:PASSWORD of A-Z a-z 0-9 _ . -"
-dir=${1:?usage: up-kafka.sh [--brokers N] [--only I] [--sasl USER:PASSWORD] DIR [PORT] [HEAP]}
+if [ $# -lt 1 ] || [ $# -gt 3 ] || [[ $1 == -* ]]; then
+    usage >&2
+    exit 2
+fi
+dir=$(realpath -m "$1")
+case "$action" in
+stop)
+    stop_background "$dir"
+    exit
+    ;;
+status)
+    show_status "$dir"
+    exit
+    ;;
+esac
 heap=${3:-512m}
 
 # N ports: as given, or the ones after the first.
@@ -147,6 +175,18 @@ run() {
 }
 
 mkdir -p "$dir"
+if [ "$action" = start ]; then
+    running_pid "$dir" >/dev/null || for i in $(seq "$brokers"); do
+        is_free "${serve[i - 1]}" || die "port ${serve[i - 1]} is taken"
+        is_free "${control[i - 1]}" || die "port ${control[i - 1]}, of the controller, is taken"
+        rm -f "$(place "$i")/broker.log"
+    done
+    answers() {
+        for i in $(seq "$brokers"); do grep -qs 'Kafka Server started' "$(place "$i")/broker.log" || return 1; done
+    }
+    start_background "$dir" "kafka://$(printf '127.0.0.1:%s\n' "${serve[@]}" | paste -sd ,)/reco" 180 bash "${BASH_SOURCE[0]}" "${given[@]}"
+    exit
+fi
 if [ "$brokers" -eq 1 ] || [ -n "$only" ]; then
     run "${only:-1}"
 fi

@@ -1,51 +1,79 @@
 #!/usr/bin/env bash
-# A private PostgreSQL for trying things out, without containers: up-postgres.sh [start|stop|status] [FOLDER] [PORT]
-# Default: start, in ./postgres-data, on port 55432 of 127.0.0.1. It prints the address for `records:`. Superuser is "reco", without a password: only
-# this machine can reach it, but everybody on it can. As root the server runs as user "postgres"; that user must be able to enter FOLDER's parents.
+# A private PostgreSQL on 127.0.0.1 for `records:`, without containers, with a database "reco". It keeps its data in FOLDER.
+#
+#   up-postgres.sh FOLDER [PORT]          in the foreground, until Ctrl-C (default port: 55432)
+#   up-postgres.sh start FOLDER [PORT]    in the background; prints its address once it answers
+#   up-postgres.sh stop FOLDER            ends it; the data stay
+#   up-postgres.sh status FOLDER          its address; exit code 3 when it does not run
+#
+# Superuser is "reco", without a password: only this machine can reach it, but everybody on it can. Run as root, the server runs as user "postgres",
+# who must be able to enter the folders above FOLDER. Needs the Debian package postgresql-15; $RECO_POSTGRES_BIN names the folder of other programs.
 set -euo pipefail
+prefix=up-postgres.sh ending=INT
+# shellcheck source=infra/scripts/up-common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/up-common.sh"
 
-action=${1:-start} folder=$(realpath -m "${2:-postgres-data}") port=${3:-55432}
+action=run
+case "${1:-}" in
+start | stop | status)
+    action=$1
+    shift
+    ;;
+-h | --help)
+    usage
+    exit 0
+    ;;
+esac
+if [ $# -lt 1 ] || [ $# -gt 2 ] || [[ $1 == -* || ! ${2:-1} =~ ^[0-9]+$ ]]; then
+    usage >&2
+    exit 2
+fi
+folder=$(realpath -m "$1") port=${2:-55432}
+case "$action" in
+stop)
+    stop_background "$folder"
+    exit
+    ;;
+status)
+    show_status "$folder"
+    exit
+    ;;
+esac
 
 programs=${RECO_POSTGRES_BIN:-}
 for place in /usr/lib/postgresql/{17,16,15}/bin; do
     [ -n "$programs" ] || [ ! -x "$place/postgres" ] || programs=$place
 done
 [ -n "$programs" ] || programs=$(dirname "$(command -v initdb || true)")
-if [ ! -x "$programs/initdb" ]; then
-    echo "up-postgres.sh: PostgreSQL is missing: install the Debian package postgresql-15" >&2
-    exit 1
+[ -x "$programs/initdb" ] || die "PostgreSQL is missing: install the Debian package postgresql-15"
+
+# As root: by another user. In the foreground the kernel ends the server with whoever started it, as it would have without the change of user.
+owner=()
+if [ "$(id -u)" -eq 0 ]; then
+    owner=(setpriv --reuid postgres --regid postgres --init-groups)
+    mkdir -p "$folder"
+    chown postgres: "$folder"
+    "${owner[@]}" test -w "$folder" || die "user postgres cannot enter $folder: choose a folder below one that everybody may enter, such as /var/tmp"
+fi
+mkdir -p "$folder"
+cd "$folder"
+if [ ! -e data/PG_VERSION ]; then
+    rm -rf data.new
+    { "${owner[@]}" "$programs/initdb" -D data.new -A trust -U reco -E UTF8 --locale=C.UTF-8 &&
+        "${owner[@]}" "$programs/postgres" --single -D data.new postgres <<<'CREATE DATABASE reco'; } >initdb.log 2>&1 || {
+        tail -n 20 initdb.log >&2
+        die "the database cannot be made"
+    }
+    mv data.new data
 fi
 
-as_owner() {
-    if [ "$(id -u)" -eq 0 ]; then (cd / && runuser -u postgres -- "$@"); else "$@"; fi
-}
-control() { as_owner "$programs/pg_ctl" -D "$folder/data" "$@"; }
-
-case "$action" in
-start)
-    if [ ! -e "$folder/data/PG_VERSION" ]; then
-        mkdir -p "$folder"
-        [ "$(id -u)" -ne 0 ] || chown postgres: "$folder"
-        as_owner "$programs/initdb" -D "$folder/data" -A trust -U reco -E UTF8 --locale=C.UTF-8 >"$folder/initdb.log" 2>&1 || {
-            cat "$folder/initdb.log" >&2
-            exit 1
-        }
-    fi
-    if ! control status >/dev/null; then
-        control start -w -s -l "$folder/log" -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories='$folder'" || {
-            tail -n 20 "$folder/log" >&2
-            exit 1
-        }
-    fi
-    port=$(sed -n 4p "$folder/data/postmaster.pid")
-    as_owner "$programs/psql" -X -q -h 127.0.0.1 -p "$port" -U reco -d postgres -At -c "SELECT 1 FROM pg_database WHERE datname = 'reco'" | grep -q 1 ||
-        as_owner "$programs/createdb" -h 127.0.0.1 -p "$port" -U reco reco
-    echo "postgresql://reco@127.0.0.1:$port/reco"
-    ;;
-stop) control stop -w -s -m fast ;;
-status) control status ;;
-*)
-    echo "usage: up-postgres.sh [start|stop|status] [FOLDER] [PORT]" >&2
-    exit 2
-    ;;
-esac
+url=postgresql://reco@127.0.0.1:$port/reco
+server=("$programs/postgres" -D "$folder/data" -p "$port" -c listen_addresses=127.0.0.1 -c unix_socket_directories=)
+if [ "$action" = run ]; then
+    echo "records: $url"
+    if [ ${#owner[@]} -gt 0 ]; then owner+=(--pdeathsig INT); fi
+    exec "${owner[@]}" "${server[@]}"
+fi
+running_pid "$folder" >/dev/null || is_free "$port" || die "port $port is taken"
+answers() { "$programs/pg_isready" -q -h 127.0.0.1 -p "$port" -U reco -d reco; }
+start_background "$folder" "$url" 120 "${owner[@]}" "${server[@]}"

@@ -1,16 +1,52 @@
 #!/usr/bin/env bash
-# Starts a private Redis on 127.0.0.1 for libreco: up-redis.sh FOLDER [PORT] (default 6379). It runs in the foreground and keeps its data in FOLDER
-# (append-only file, fsync every second); Ctrl-C ends it.
+# A private Redis on 127.0.0.1 for `features:`, without containers. It keeps its data in FOLDER (append-only file, fsync every second).
+#
+#   up-redis.sh FOLDER [PORT]          in the foreground, until Ctrl-C (default port: 6379)
+#   up-redis.sh start FOLDER [PORT]    in the background; prints its address once it answers
+#   up-redis.sh stop FOLDER            ends it; the data stay
+#   up-redis.sh status FOLDER          its address; exit code 3 when it does not run
+#
+# Everybody on this machine can reach it: it has no password. Needs the Debian package redis-server.
 set -euo pipefail
+prefix=up-redis.sh ending=TERM
+# shellcheck source=infra/scripts/up-common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/up-common.sh"
 
-if [ $# -lt 1 ] || [ $# -gt 2 ]; then
-    echo "usage: up-redis.sh FOLDER [PORT]" >&2
+action=run
+case "${1:-}" in
+start | stop | status)
+    action=$1
+    shift
+    ;;
+-h | --help)
+    usage
+    exit 0
+    ;;
+esac
+if [ $# -lt 1 ] || [ $# -gt 2 ] || [[ $1 == -* || ! ${2:-1} =~ ^[0-9]+$ ]]; then
+    usage >&2
     exit 2
 fi
-if ! command -v redis-server >/dev/null; then
-    echo "up-redis.sh: redis-server is missing: install the Debian package redis-server" >&2
-    exit 1
+folder=$(realpath -m "$1") port=${2:-6379}
+case "$action" in
+stop)
+    stop_background "$folder"
+    exit
+    ;;
+status)
+    show_status "$folder"
+    exit
+    ;;
+esac
+
+command -v redis-server >/dev/null || die "redis-server is missing: install the Debian package redis-server"
+mkdir -p "$folder"
+url=redis://127.0.0.1:$port
+server=(redis-server --port "$port" --bind 127.0.0.1 --dir "$folder" --appendonly yes --appendfsync everysec --save '' --maxmemory-policy noeviction)
+if [ "$action" = run ]; then
+    echo "features: $url"
+    exec "${server[@]}"
 fi
-mkdir -p "$1"
-echo "features: redis://127.0.0.1:${2:-6379}"
-exec redis-server --port "${2:-6379}" --bind 127.0.0.1 --dir "$1" --appendonly yes --appendfsync everysec --save '' --maxmemory-policy noeviction
+running_pid "$folder" >/dev/null || is_free "$port" || die "port $port is taken"
+answers() { [ "$(redis-cli -p "$port" ping 2>/dev/null)" = PONG ]; }
+start_background "$folder" "$url" 60 "${server[@]}"

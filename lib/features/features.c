@@ -87,7 +87,8 @@ reco_status reco__features_open(reco__features **out, const reco_features_option
         backend = reco__features_registered(own.url, scheme); /* CONFLICT: another thread was faster */
     }
     if (!backend) {
-        return reco__fail(err, RECO_UNSUPPORTED, "features", "no backend for %.*s: is registered", (int)(scheme < 32 ? scheme : 32), own.url);
+        return reco__fail(err, RECO_UNSUPPORTED, "features", "there is no features backend '%.*s', and no module with one beside libreco",
+                          (int)(scheme < 32 ? scheme : 32), own.url);
     }
     reco__features *features = reco__zalloc(sizeof *features);
     if (!features) {

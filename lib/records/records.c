@@ -125,7 +125,8 @@ reco_status reco__records_open(reco__records **out, const reco_records_options *
         backend = known(options.url, scheme); /* CONFLICT: another thread was faster */
     }
     if (!backend)
-        return reco__fail(err, RECO_UNSUPPORTED, "records", "there is no records backend '%.*s'", (int)(scheme < 40 ? scheme : 40), options.url);
+        return reco__fail(err, RECO_UNSUPPORTED, "records", "there is no records backend '%.*s', and no module with one beside libreco",
+                          (int)(scheme < 40 ? scheme : 40), options.url);
     reco__records *records = reco__zalloc(sizeof *records);
     if (!records)
         return reco__no_memory(err);

@@ -1,4 +1,4 @@
-# Every mix of backends, through libreco.so and the modules beside it: not by reco_test, which links the library statically.
+# Every mix of backends, through libreco.so and the modules beside it (not by reco_test, which links the library statically), and the services on them.
 if(TARGET reco-kafka AND TARGET reco-redis AND TARGET reco-postgres)
     add_executable(test_mix test_mix.c ../support/support.c ../support/kafka_server.c ../support/postgres_server.c ../support/redis_server.c)
     target_include_directories(test_mix PRIVATE ${PROJECT_SOURCE_DIR}/tests)
@@ -8,4 +8,8 @@ if(TARGET reco-kafka AND TARGET reco-redis AND TARGET reco-postgres)
     add_dependencies(test_mix reco-kafka reco-redis reco-postgres)
     add_test(NAME test_mix COMMAND test_mix)
     reco_test_properties(test_mix integration 300)
+    find_package(Python3 COMPONENTS Interpreter QUIET)
+    if(Python3_Interpreter_FOUND AND TARGET reco-cli)
+        reco_test_command(test_distributed COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_SOURCE_DIR}/distributed.py LABELS integration TIMEOUT 600)
+    endif()
 endif()

@@ -1,0 +1,66 @@
+# Sourced by up-kafka.sh, up-redis.sh and up-postgres.sh: servers in the background, one for each folder. FOLDER/up.pid names its process and
+# FOLDER/up.url its address. The script defines `prefix` (for messages), `answers` (does it serve?) and `ending` (the signal that ends it in order).
+
+die() {
+    echo "$prefix: $1" >&2
+    exit 1
+}
+
+# The comment at the top of the script.
+usage() { sed -n '2,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$0"; }
+
+# When a process began, in ticks since boot: a number that is used again has another. Nothing when it has ended.
+began() { sed -n '/) Z /!s/.*) //p' 2>/dev/null "/proc/$1/stat" | cut -d ' ' -f 20; }
+
+# The process in FOLDER/up.pid, when it is still the one that was started.
+running_pid() {
+    local pid since
+    read -r pid since 2>/dev/null <"$1/up.pid" || return 1
+    [[ $pid =~ ^[0-9]+$ && $since =~ ^[0-9]+$ && $(began "$pid") == "$since" ]] && echo "$pid"
+}
+
+is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# start_background FOLDER URL SECONDS COMMAND...: prints URL once it answers; the same folder again: its address.
+start_background() {
+    local folder=$1 url=$2 end=$((SECONDS + $3)) pid
+    shift 3
+    if running_pid "$folder" >/dev/null; then
+        cat "$folder/up.url"
+        return
+    fi
+    echo "$url" >"$folder/up.url"
+    setsid "$@" </dev/null >"$folder/up.log" 2>&1 &
+    pid=$!
+    echo "$pid $(began "$pid")" >"$folder/up.pid"
+    until answers; do
+        if ! kill -0 "$pid" 2>/dev/null || [ "$SECONDS" -ge "$end" ]; then
+            stop_background "$folder"
+            tail -n 20 "$folder/up.log" >&2
+            die "it does not start"
+        fi
+        sleep 0.1
+    done
+    echo "$url"
+}
+
+stop_background() {
+    local folder=$1 pid end=$((SECONDS + 40))
+    if pid=$(running_pid "$folder"); then
+        kill "-$ending" "$pid" 2>/dev/null || true
+        while running_pid "$folder" >/dev/null; do
+            if [ "$SECONDS" -ge "$end" ]; then kill -KILL "$pid" 2>/dev/null || true; fi
+            sleep 0.05
+        done
+    fi
+    rm -f "$folder/up.pid" "$folder/up.url"
+}
+
+show_status() {
+    if running_pid "$1" >/dev/null; then
+        cat "$1/up.url"
+    else
+        echo "it is not running"
+        exit 3
+    fi
+}

@@ -1,0 +1,240 @@
+"""The services as processes of their own on Kafka, Redis and PostgreSQL: what one takes in the others learn and answer with, what is said of an item is
+seen by all within a second, and who is killed is replaced."""
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+import http_support
+from http_support import BIN, Service, environment, event, get, post, run
+from servers import ROOT, SCRIPTS, Servers, free_ports
+
+PATIENCE = 120  # a dozen processes, on machines that run other tests beside
+servers = None
+
+
+def setUpModule():
+    global servers
+    servers = Servers()
+
+
+def tearDownModule():
+    servers.end()
+
+
+def wait_for(condition, what):
+    return http_support.wait_for(condition, what, PATIENCE)
+
+
+class Node(Service):
+    """A service with the addresses of the three in place of a directory."""
+
+    def __init__(self, program, settings, *arguments, env=None):
+        self.settings = settings
+        super().__init__(program, "", *arguments, env=env)
+
+    def command(self):
+        return ["--config", os.path.join(ROOT, "infra", "config", "distributed.yaml"), "--listen", "127.0.0.1:0", *self.settings]
+
+
+class Cluster(unittest.TestCase):
+    """Namespaces keep the tests apart."""
+
+    number = 0
+
+    def setUp(self):
+        Cluster.number += 1
+        self.values = {"namespace": f"test{Cluster.number}", "partitions": "4", "stream": servers.stream("test"), "features": servers.features("test"),
+                       "records": servers.records()}
+        self.settings = [word for name, value in self.values.items() for word in ("--set", f"{name}={value}")]
+
+    def node(self, program, *arguments, env=None):
+        node = Node(program, self.settings, *arguments, env=env)
+        self.addCleanup(node.end)
+        return node
+
+    def reco(self, *arguments, stdin=None, check=0):
+        """The command line on the same installation."""
+        return run("reco", *self.settings, "--set", "data=", *arguments, stdin=stdin, check=check)
+
+    def tell(self, ingest, *events):
+        answer = post(ingest.port, "/events", list(events))
+        self.assertEqual(answer.status, 202, answer.body)
+        self.assertEqual(answer.json()["accepted"], len(events), answer.body)
+        return answer.json()["position"]
+
+    def answer(self, api, user, **more):
+        query = "&".join(f"{name}={value}" for name, value in more.items())
+        answer = get(api.port, f"/recommendations?user_id={user}&{query}")
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer.json()
+
+    def expect_effect(self, ingest, apis, number):
+        """The last click changes the next answer, in every process that answers."""
+        user, seen, other = f"user-{number}", f"seen-{number}", f"other-{number}"
+        self.tell(ingest, event(f"a-{number}", seen), event(f"a-{number}", other), event(f"b-{number}", seen), event(f"b-{number}", other))
+        position = self.tell(ingest, event(user, seen))
+        for api in apis:
+            def reasons():
+                answer = self.answer(api, user, min_position=position, wait_ms=2000)
+                return not answer["behind"] and [item["item_id"] for item in answer["items"]
+                                                 if any(reason.get("because") == seen for reason in item["reasons"])]
+            found = wait_for(reasons, f"{other} in the answer of {api.port}: {self.answer(api, user)}")
+            self.assertEqual(found, [other])
+
+    def metric(self, node, name):
+        answer = get(node.port, "/metrics")
+        self.assertEqual(answer.status, 200)
+        values = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", answer.body.decode(), re.M)
+        self.assertTrue(values, name)
+        return sum(float(value) for value in values)
+
+
+class Together(Cluster):
+    """Two of each, one API with its settings from the environment, through a day of theirs: one test, because starting takes longest."""
+
+    def setUp(self):
+        super().setUp()
+        self.ingests = [self.node("reco-ingest") for _ in range(2)]
+        self.processors = [self.node("reco-processor") for _ in range(2)]
+        by_environment = Node("reco-api", [], env=environment(**{"RECO_" + name.upper(): value for name, value in self.values.items()}))
+        self.addCleanup(by_environment.end)
+        self.apis = [self.node("reco-api"), by_environment]
+
+    def test_a_day(self):
+        for i in range(4):
+            self.expect_effect(self.ingests[i % 2], self.apis, i)
+        self.check_state()
+        self.check_metrics(20)
+        self.check_items()
+        self.check_replacement()
+        self.assertIn("equal", self.reco("verify").stdout)
+        self.check_endings()
+
+    def check_state(self):
+        for node in self.ingests + self.processors + self.apis:
+            self.assertEqual(get(node.port, "/health").json(), {"status": "ok"})
+            self.assertEqual(get(node.port, "/ready").json(), {"status": "ready"})
+
+            def settled():
+                ready = get(node.port, "/ready?verbose=true").json()
+                return ready["lag"] == 0 and ready["lag_ms"] == 0
+            wait_for(settled, "nothing left to learn")
+
+    def check_metrics(self, events):
+        wait_for(lambda: all(self.metric(node, "reco_processor_partitions") == 2 for node in self.processors), "an even share")
+        self.assertEqual(sum(self.metric(node, "reco_processor_events_total") for node in self.processors), events)
+        self.assertEqual(sum(self.metric(node, "reco_processor_failures_total") for node in self.processors), 0)
+        for node in self.ingests + self.processors + self.apis:
+            self.assertEqual(self.metric(node, "reco_build_info"), 1)
+            self.assertGreater(self.metric(node, "process_resident_memory_bytes"), 0)
+
+    def check_items(self):
+        """What is said of an item is seen by every process within a second; machines that are busy with other tests get three."""
+        item = {"item_id": "other-0", "title": "Renamed", "categories": ["things"]}
+        for hidden in (False, True, False):
+            item["hidden"] = hidden
+            self.reco("items", "-", stdin=json.dumps(item))
+            began = time.monotonic()
+            for api in self.apis:
+                def seen():
+                    items = [one["item_id"] for one in self.answer(api, "user-0")["items"]]
+                    return ("other-0" in items) != hidden and get(api.port, "/items/other-0").json()["title"] == "Renamed"
+                wait_for(seen, f"hidden={hidden} seen by {api.port}")
+            took = time.monotonic() - began
+            print(f"hidden={hidden} is seen by all within {took:.3f} s")
+            self.assertLess(took, 3)
+        self.assertEqual(servers.sql(f"SELECT title, hidden FROM reco.items WHERE space = '{self.values['namespace']}' AND item_id = 'other-0'"),
+                         "Renamed|f\n")
+
+    def check_replacement(self):
+        self.processors.pop(0).stop(signal.SIGKILL)
+        for i in range(10, 14):  # of several partitions
+            self.expect_effect(self.ingests[i % 2], self.apis, i)
+        wait_for(lambda: self.metric(self.processors[0], "reco_processor_partitions") == 4, "all partitions with the one that is left")
+        self.processors.append(self.node("reco-processor"))
+        wait_for(lambda: all(self.metric(node, "reco_processor_partitions") == 2 for node in self.processors), "a share for the new one")
+        self.expect_effect(self.ingests[0], self.apis, 20)
+
+    def check_endings(self):
+        nodes = self.ingests + self.processors + self.apis
+        for node in nodes:
+            node.process.send_signal(signal.SIGTERM)
+        for node in nodes:
+            self.assertEqual(node.process.wait(PATIENCE), 0, node.log_text())
+            self.assertNotIn("error", [json.loads(line)["level"] for line in node.log_text().splitlines()], node.log_text())
+
+
+class Scripts(unittest.TestCase):
+    """up-*.sh as people use them: in the background, by folder."""
+
+    def script(self, name, *arguments, check=0):
+        done = subprocess.run(["bash", os.path.join(SCRIPTS, name), *arguments], capture_output=True, text=True, timeout=PATIENCE, env=environment(),
+                              check=False)
+        self.assertEqual(done.returncode, check, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def test_background(self):
+        for name, url in (("up-redis.sh", "redis://127.0.0.1:{}\n"), ("up-postgres.sh", "postgresql://reco@127.0.0.1:{}/reco\n")):
+            with self.subTest(script=name), tempfile.TemporaryDirectory() as parent:
+                os.chmod(parent, 0o755)
+                folder, port = os.path.join(parent, "data"), free_ports(1)[0]
+                self.script(name, "status", folder, check=3)
+                try:
+                    self.assertEqual(self.script(name, "start", folder, str(port)), url.format(port))
+                    self.assertEqual(self.script(name, "start", folder), url.format(port), "again: where it is")
+                    self.assertEqual(self.script(name, "status", folder), url.format(port))
+                    self.assertIn("is taken", self.script(name, "start", folder + "-2", str(port), check=1))
+                finally:
+                    self.script(name, "stop", folder)
+                self.script(name, "status", folder, check=3)
+                self.script(name, "stop", folder)
+
+    def test_help(self):
+        for name in ("up-kafka.sh", "up-redis.sh", "up-postgres.sh"):
+            self.assertRegex(self.script(name, "--help"), rf"(?m)^ +{name} start ")
+            self.assertIn(name, self.script(name, check=2))
+        self.assertIn("is taken", self.script("up-kafka.sh", "start", os.path.join(servers.kafka.folder, "2"), str(servers.kafka.port), check=1))
+        self.script("up-kafka.sh", "status", servers.kafka.folder, check=3)
+
+
+class Starting(Cluster):
+    def test_refusals(self):
+        done = run("reco-api", *self.settings, "--set", "data=", env=environment(RECO_STREEM="x"))
+        self.assertEqual((done.returncode, "RECO_STREEM" in done.stderr), (2, True), done.stderr)
+        for name, value, words in (("stream", "nothing://here", "stream backend 'nothing'"), ("features", "redis://", "host"),
+                                   ("records", "postgresql://127.0.0.1:1/reco", ""), ("features", "redis://127.0.0.1:1", ""),
+                                   ("stream", "kafka://127.0.0.1:1/x?socket.connection.setup.timeout.ms=1000&no.such=1", "no.such")):
+            done = run("reco-api", *self.settings, "--set", "data=", "--set", f"{name}={value}")
+            self.assertIn(done.returncode, (1, 2), done.stderr)
+            self.assertIn(words, done.stderr)
+            self.assertTrue(done.stderr.splitlines()[-1].startswith("reco: "), done.stderr)
+
+    def test_other_rules_are_refused(self):
+        self.node("reco-ingest")
+        for name, value in (("partitions", "8"), ("coview.length", "3d")):
+            done = run("reco-processor", *self.settings, "--set", "data=", "--set", f"{name}={value}")
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn(name, done.stderr)
+
+    def test_installed(self):
+        """Modules are found beside the installed library."""
+        ingest = self.node("reco-ingest")
+        position = self.tell(ingest, event("u", "a"))
+        prefix = os.path.join(ingest.folder, "usr")
+        subprocess.run(["cmake", "--install", os.path.dirname(BIN), "--prefix", prefix], check=True, capture_output=True, timeout=PATIENCE)
+        libraries = [folder for folder, _, names in os.walk(prefix) if "libreco.so.0" in names]
+        self.assertEqual(len(libraries), 1)
+        self.assertLessEqual({f"libreco-{name}.so" for name in ("kafka", "redis", "postgres")}, set(os.listdir(libraries[0])))
+        command = [os.path.join(prefix, "bin", "reco"), *self.settings, "--set", "data=", "recommend", "u", "--min-position", position, "--json"]
+        done = subprocess.run(command, env=environment(LD_LIBRARY_PATH=libraries[0]), capture_output=True, text=True, timeout=PATIENCE, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(json.loads(done.stdout)["behind"])
+
+
+if __name__ == "__main__":
+    unittest.main()
