@@ -60,7 +60,15 @@ typedef struct reco_answer_item {
 
 #define RECO_ANSWER_FALLBACK 1u /* nothing personal was known: popular items */
 #define RECO_ANSWER_BEHIND 2u   /* min_position was not reached in time */
-#define RECO_ANSWER_DEGRADED 4u /* a source failed or the deadline cut sources off */
+#define RECO_ANSWER_DEGRADED 4u /* less than it should be: see reco_answer.degraded */
+
+/* Why an answer is degraded; in JSON "degraded_reasons" has the words. It is correct for what could be known. */
+#define RECO_DEGRADED_FEATURES 1u   /* features_unavailable: what was learned could not be read, or not all of it: popular items instead */
+#define RECO_DEGRADED_RECORDS 2u    /* records_stale: records do not answer; items are as they were last known, new ones are left out */
+#define RECO_DEGRADED_POPULAR 4u    /* popular_stale: popularity could not be brought up to date for more than ten seconds */
+#define RECO_DEGRADED_RELEARNING 8u /* relearning: features lost what they had and learn it again: popular items, as they were before */
+#define RECO_DEGRADED_DEADLINE 16u  /* deadline: it cut sources off */
+#define RECO_DEGRADED_STAGE 32u     /* stage_failed: a stage of the application's failed and was left out */
 
 /* An answer. CONFINED. Everything in it is valid until it is handed to another question or freed. */
 typedef struct reco_answer {
@@ -73,6 +81,8 @@ typedef struct reco_answer {
     reco_str position;             /* what of the stream is reflected for this user */
     int64_t as_of;                 /* the moment the answer is for, ms */
     uint32_t candidates, filtered; /* how many were considered, how many dropped by filters */
+    uint32_t degraded;             /* RECO_DEGRADED_... */
+    uint32_t reserved;
 } reco_answer;
 
 #ifdef __cplusplus

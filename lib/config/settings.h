@@ -60,6 +60,7 @@ typedef struct reco__settings {
                        */
     uint32_t limit_default, limit_max; /* 20, 500 */
     int64_t wait_max;                  /* 2 s: most that wait_ms may ask */
+    int64_t answer_deadline;           /* 1 s: of an answer as JSON */
     /* services */
     char ingest_listen[128], processor_listen[128], api_listen[128]; /* 127.0.0.1:8080, :8082, :8081 */
     uint32_t http_threads;                                           /* 64 */

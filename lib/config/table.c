@@ -87,6 +87,8 @@ const setting reco__config_table[] = {
     COUNT(0, "recommend.limit_default", limit_default, 1, 10000, "20", "length of an answer when none is asked"),
     COUNT(0, "recommend.limit_max", limit_max, 1, 10000, "500", "longest answer that may be asked"),
     DURATION(0, "recommend.wait_max", wait_max, 0, 60 * SECOND, "2s", "longest wait for a position that may be asked"),
+    DURATION(0, "recommend.deadline", answer_deadline, 10, 60 * SECOND, "1s",
+             "time an answer over HTTP may take, waiting for a position aside; what is not there by then is left out, and the answer says so"),
 
     TEXT("services.ingest_listen", ingest_listen, "127.0.0.1:8080", "address and port of ingest"),
     TEXT("services.processor_listen", processor_listen, "127.0.0.1:8082", "address and port of the processor"),

@@ -15,7 +15,9 @@ static reco_status answer_locate(reco_engine *engine, reco_answer *answer, reco_
     return reco__answer_set_position(answer, reco__str_of(token), err);
 }
 
-/* Waits for min_position in the user's own partition; *behind when it was not reached in time. */
+#define LOOK_MS 50 /* for a look at the positions, when no time is given to wait */
+
+/* Waits for min_position in the user's own partition; *behind when it was not reached in time, or nobody could say. */
 static reco_status query_wait(int *behind, reco_engine *engine, const reco_query *query, uint32_t partition, const reco_call *call, reco_error *err) {
     int64_t next[RECO_PARTITIONS_MAX];
     *behind = 0;
@@ -27,13 +29,20 @@ static reco_status query_wait(int *behind, reco_engine *engine, const reco_query
     if (status != RECO_OK)
         return status;
     reco_error waiting = RECO_ERROR_INIT;
-    status = reco__position_wait(engine, next, partition, query->wait_ms, call, &waiting);
-    *behind = status == RECO_TIMEOUT;
-    if (status == RECO_OK || status == RECO_TIMEOUT)
-        return RECO_OK;
-    if (err)
-        *err = waiting;
-    return status;
+    reco_call own = {.struct_size = sizeof own, .deadline_ns = reco__monotonic_ns() + (query->wait_ms + LOOK_MS) * INT64_C(1000000)};
+    if (call) {
+        own.cancel = call->cancel;
+        own.traceparent = call->traceparent;
+        own.deadline_ns = call->deadline_ns && call->deadline_ns < own.deadline_ns ? call->deadline_ns : own.deadline_ns;
+    }
+    status = reco__position_wait(engine, next, partition, query->wait_ms, &own, &waiting);
+    if (status == RECO_CANCELLED || status == RECO_NO_MEMORY || status == RECO_CORRUPT) {
+        if (err)
+            *err = waiting;
+        return status;
+    }
+    *behind = status != RECO_OK;
+    return RECO_OK;
 }
 
 reco_status reco_recommend(reco_answer **answer, reco_engine *engine, const reco_query *query, const reco_call *call, reco_error *err) {

@@ -156,6 +156,21 @@ static reco_status reply_problem(reco_reply *reply, const reco_error *error, rec
     return status == RECO_OK ? RECO_OK : reco__fail(err, status, "reply", "%s", error->text);
 }
 
+/* The call with what the settings allow an answer, after `wait_ms` of waiting that was asked for. Without threads of its own an engine loads what it
+ * answers from with the first question, which takes the time it takes. */
+static const reco_call *within_deadline(reco_call *own, const reco_engine *engine, const reco_call *call, uint32_t wait_ms) {
+    if (!engine->background)
+        return call;
+    *own = (reco_call){.struct_size = sizeof *own};
+    own->deadline_ns = reco__monotonic_ns() + (engine->settings.answer_deadline + wait_ms) * 1000000;
+    if (call) {
+        own->cancel = call->cancel;
+        own->traceparent = call->traceparent;
+        own->deadline_ns = call->deadline_ns && call->deadline_ns < own->deadline_ns ? call->deadline_ns : own->deadline_ns;
+    }
+    return own;
+}
+
 enum { P_USER, P_LIMIT, P_SCENARIO, P_POSITION, P_WAIT, P_AS_OF, P_SEED, P_REASONS, P_COUNT };
 
 static reco_status recommend_query(reco_query *query, reco_engine *engine, reco__arena *arena, const char *text, reco_error *err) {
@@ -193,6 +208,7 @@ reco_status reco_recommend_json(reco_reply *reply, reco_engine *engine, const ch
     reco__arena arena = {0};
     reco_answer *answer = NULL;
     reco_query query = {0};
+    reco_call own;
     reco_status status = reply_begin(reply, err);
     if (status != RECO_OK)
         return status;
@@ -200,7 +216,7 @@ reco_status reco_recommend_json(reco_reply *reply, reco_engine *engine, const ch
     if (status == RECO_OK)
         status = recommend_query(&query, engine, &arena, query_string, &error);
     if (status == RECO_OK)
-        status = reco_recommend(&answer, engine, &query, call, &error);
+        status = reco_recommend(&answer, engine, &query, within_deadline(&own, engine, call, query.wait_ms), &error);
     if (status == RECO_OK)
         status = reply_answer(reply, answer, &error);
     reco_answer_free(answer);
@@ -233,6 +249,7 @@ reco_status reco_popular_json(reco_reply *reply, reco_engine *engine, const char
     reco__arena arena = {0};
     reco_answer *answer = NULL;
     reco_popular_query query = {0};
+    reco_call own;
     reco_status status = reply_begin(reply, err);
     if (status != RECO_OK)
         return status;
@@ -240,7 +257,7 @@ reco_status reco_popular_json(reco_reply *reply, reco_engine *engine, const char
     if (status == RECO_OK)
         status = popular_query(&query, engine, &arena, query_string, &error);
     if (status == RECO_OK)
-        status = reco_popular(&answer, engine, &query, call, &error);
+        status = reco_popular(&answer, engine, &query, within_deadline(&own, engine, call, 0), &error);
     if (status == RECO_OK)
         status = reply_answer(reply, answer, &error);
     reco_answer_free(answer);

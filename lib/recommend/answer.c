@@ -10,9 +10,24 @@ reco__answer *reco__answer_begin(reco_answer *shown, bool *made) {
         reco__buf_reset(&answer->json);
         reco__buf_reset(&answer->id);
         answer->shown = (reco_answer){.struct_size = sizeof(answer->shown)};
-        answer->popular = answer->as_of = false;
+        answer->popular = answer->as_of = answer->located = false;
     }
     return answer;
+}
+
+const char *reco__degraded_name(uint32_t bit) {
+    static const struct {
+        uint32_t bit;
+        const char *name;
+    } names[] = {{RECO_DEGRADED_FEATURES, "features_unavailable"}, {RECO_DEGRADED_RECORDS, "records_stale"}, {RECO_DEGRADED_POPULAR, "popular_stale"},
+                 {RECO_DEGRADED_RELEARNING, "relearning"},         {RECO_DEGRADED_DEADLINE, "deadline"},     {RECO_DEGRADED_STAGE, "stage_failed"}};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        if (names[i].bit == bit) {
+            return names[i].name;
+        }
+    }
+    return "";
 }
 
 void reco__answer_free(reco_answer *shown) {
@@ -41,7 +56,7 @@ bool reco__answer_copy(reco_str *out, reco__answer *answer, reco_str text) {
 bool reco__answer_where(uint32_t *partition, reco_position *position, const reco_answer *shown) {
     const reco__answer *answer = (const reco__answer *)(const void *)shown;
 
-    if (answer->popular) {
+    if (!answer->located) {
         return false;
     }
     *partition = answer->partition;

@@ -12,6 +12,7 @@ typedef struct reco__answer {
     reco__arena arena;
     reco__buf json, id;
     bool popular, as_of;
+    bool located; /* partition and position are what it reflects */
     uint32_t partition;
     reco_position position;
 } reco__answer;

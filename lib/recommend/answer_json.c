@@ -43,6 +43,20 @@ static void add_item(reco__buf *out, const reco_answer_item *item) {
     reco__buf_text(out, "]}");
 }
 
+/* Only in answers that are degraded. */
+static void add_degraded(reco__buf *out, uint32_t degraded) {
+    const char *before = "";
+
+    reco__buf_text(out, "\"degraded_reasons\":[");
+    for (uint32_t bit = 1; bit != 0 && bit <= degraded; bit <<= 1) {
+        if (degraded & bit) {
+            add_string(out, before, reco__str_of(reco__degraded_name(bit)));
+            before = ",";
+        }
+    }
+    reco__buf_byte(out, ']');
+}
+
 static void add_head(reco__buf *out, const reco__answer *answer) {
     const reco_answer *shown = &answer->shown;
     char moment[32];
@@ -54,7 +68,16 @@ static void add_head(reco__buf *out, const reco__answer *answer) {
         add_flag(out, ",\"fallback\":", shown->flags & RECO_ANSWER_FALLBACK);
         add_flag(out, ",\"behind\":", shown->flags & RECO_ANSWER_BEHIND);
         add_flag(out, ",\"degraded\":", shown->flags & RECO_ANSWER_DEGRADED);
+        if (shown->degraded) {
+            reco__buf_byte(out, ',');
+            add_degraded(out, shown->degraded);
+        }
         add_string(out, ",\"position\":", shown->position);
+        reco__buf_byte(out, ',');
+    }
+    if (answer->popular && shown->degraded) {
+        reco__buf_text(out, "\"degraded\":true,");
+        add_degraded(out, shown->degraded);
         reco__buf_byte(out, ',');
     }
     if (answer->popular || answer->as_of) {

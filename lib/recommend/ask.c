@@ -109,11 +109,15 @@ static reco_status run_source(reco__stage *stage, reco_candidates *c, const reco
 
     if (status == RECO_TIMEOUT && stage->run != reco__source_popular) {
         count(&stage->skipped, 1);
-        c->degraded = true;
+        c->degraded |= RECO_DEGRADED_DEADLINE;
         return RECO_OK;
     }
+    int64_t began = stage->run == reco__source_coview ? reco__monotonic_ns() : 0;
     if (status != RECO_CANCELLED) {
         status = run_stage(stage, c, call, &error);
+    }
+    if (began != 0 && c->features_breaker) {
+        reco__breaker_note(c->features_breaker, status, began);
     }
     if (status == RECO_OK) {
         count(&stage->counted, c->count - before);
@@ -124,7 +128,7 @@ static reco_status run_source(reco__stage *stage, reco_candidates *c, const reco
     }
     reco__candidates_unmark(c, before);
     c->given_count = given;
-    c->degraded = true;
+    c->degraded |= stage->run ? RECO_DEGRADED_FEATURES : RECO_DEGRADED_STAGE;
     count(&stage->failures, 1);
     log_failure(stage, status, &error);
     return RECO_OK;
@@ -194,7 +198,7 @@ static reco_status run_order(reco__stage *stage, reco_candidates *c, const reco_
         return end_question(err, status, &error);
     }
     take_back(c, stage, given, winners, filtered);
-    c->degraded = true;
+    c->degraded |= RECO_DEGRADED_STAGE;
     log_failure(stage, status, &error);
     return RECO_OK;
 }
@@ -243,6 +247,7 @@ static reco_status name_answer(reco__answer *answer, reco__recommend *recommend,
 
 static reco_status fill_answer(reco__answer *answer, reco_candidates *c, int behind, reco_error *err) {
     answer->shown.flags = (c->fallback ? RECO_ANSWER_FALLBACK : 0) | (behind ? RECO_ANSWER_BEHIND : 0) | (c->degraded ? RECO_ANSWER_DEGRADED : 0);
+    answer->shown.degraded = c->degraded;
     answer->shown.model = reco__str_of(c->plan->model);
     answer->shown.as_of = c->moment;
     answer->shown.candidates = (uint32_t)c->count;
@@ -250,6 +255,7 @@ static reco_status fill_answer(reco__answer *answer, reco_candidates *c, int beh
     answer->as_of = c->as_of;
     answer->partition = c->partition;
     answer->position = c->position;
+    answer->located = true;
     if (!reco__answer_copy(&answer->shown.scenario, answer, c->scenario)) {
         return reco__no_memory(err);
     }
@@ -291,6 +297,7 @@ static reco_status read_query(reco_candidates *c, const reco_query *query, int64
     c->as_of = query->as_of != 0;
     c->moment = c->as_of ? query->as_of : now_ms;
     c->reasons = !(query->flags & RECO_QUERY_NO_REASONS);
+    c->degraded = 0;
     return status == RECO_OK ? reco__limit_check(&c->limit, c->settings, query->limit, err) : status;
 }
 
@@ -306,13 +313,31 @@ static reco_status choose_popularity(bool *own, reco_candidates *c, reco__recomm
                       reco_board_generation(rules, RECO_BOARD_DAYS, c->moment) == c->popular->end[1])) {
         return RECO_OK;
     }
-    reco__popularity_release(c->popular);
-    c->popular = NULL;
-    reco_status status = reco__state_moment(&c->popularity, recommend, state, c->moment, call, err);
+    reco_error error = RECO_ERROR_INIT;
+    reco__popularity *moment = NULL;
+    reco_status status = reco__state_moment(&moment, recommend, state, c->moment, call, &error);
     if (status == RECO_OK) {
+        reco__popularity_release(c->popular);
         *own = true;
-        c->popular = reco__popularity_hold(c->popularity);
+        c->popularity = moment;
+        c->popular = reco__popularity_hold(moment);
+    } else if (c->popular && reco__store_trouble(status) && status != RECO_STALE) { /* what is popular now will do */
+        c->degraded |= RECO_DEGRADED_FEATURES;
+        return RECO_OK;
+    } else if (err) {
+        *err = error;
     }
+    return status;
+}
+
+/* The user's cell, unless features are left alone for making questions wait. */
+static reco_status ask_user(reco_candidates *c, reco__recommend *recommend, const reco_call *call, reco_error *err) {
+    if (!reco__breaker_allows(&recommend->features_breaker)) {
+        return reco__fail(err, RECO_UNAVAILABLE, "features", "features did not answer in time a moment ago");
+    }
+    int64_t began = reco__monotonic_ns();
+    reco_status status = load_user(c, call, err);
+    reco__breaker_note(&recommend->features_breaker, status, began);
     return status;
 }
 
@@ -320,7 +345,7 @@ static reco_status choose_popularity(bool *own, reco_candidates *c, reco__recomm
 static reco_status answer_from(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, reco__state *state, int behind,
                                const reco_call *call, reco_error *err) {
     bool own = false;
-    reco_status status = load_user(c, call, err);
+    reco_status status = ask_user(c, recommend, call, err);
 
     if (status == RECO_OK && c->epoch != state->epoch) {
         status = reco__fail(err, RECO_STALE, NULL, "what was learned was replaced meanwhile");
@@ -346,19 +371,21 @@ static reco_status answer_from(reco__answer *answer, reco__recommend *recommend,
     if (own) {
         reco__state_moment_done(state, c->popularity);
     }
+    uint32_t degraded = c->degraded;
     reco__candidates_reset(c);
+    c->degraded = status == RECO_OK ? 0 : degraded; /* what answers instead says it too */
     return status;
 }
 
 static reco_status try_answer(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, int behind, const reco_call *call,
                               reco_error *err) {
     reco__state *state;
-    reco_status status = reco__state_hold(&state, recommend, call, err);
+    reco_status status = reco__state_hold(&state, &c->degraded, recommend, call, err);
 
     if (status != RECO_OK) {
         return status;
     }
-    status = reco__state_follow(recommend, state, call, err);
+    status = reco__state_follow(&c->degraded, recommend, state, call, err);
     if (status == RECO_OK) {
         status = answer_from(answer, recommend, c, state, behind, call, err);
     }
@@ -366,9 +393,101 @@ static reco_status try_answer(reco__answer *answer, reco__recommend *recommend, 
     return status;
 }
 
+/* --- without features --------------------------------------------------------------------------------------------------------------------------- */
+
+/* Filters of the application go by item numbers, and what is kept has none that hold. */
+static bool has_own_filters(const reco__plan *plan) {
+    for (uint32_t i = 0; i < plan->count; i++) {
+        if (plan->stages[i].kind == RECO_STAGE_FILTER && !plan->stages[i].run) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static reco_status fill_kept(reco__answer *answer, const reco_candidates *c, const reco__kept *kept, const reco__state *state, reco_error *err) {
+    size_t most = kept->count < c->limit ? kept->count : c->limit, made = 0;
+    reco_answer_item *items = reco__arena_zalloc(&answer->arena, most * sizeof(*items));
+    reco_reason *reasons = reco__arena_zalloc(&answer->arena, most * sizeof(*reasons));
+
+    if (!items || !reasons) {
+        return reco__no_memory(err);
+    }
+    for (size_t i = 0; i < kept->count && made < most; i++) {
+        const reco__kept_item *item = &kept->items[i];
+        if (c->settings->filter_availability && !reco__kept_available(kept, item, state, c->moment)) {
+            answer->shown.filtered++;
+            continue;
+        }
+        if (!reco__answer_copy(&items[made].item_id, answer, item->name)) {
+            return reco__no_memory(err);
+        }
+        items[made].score = item->score;
+        items[made].rank = (uint32_t)made + 1;
+        reasons[made] = (reco_reason){.kind = RECO_REASON_POPULAR, .source = reco__str_of("popular"), .score = item->score};
+        items[made].reasons = &reasons[made];
+        items[made].reason_count = c->reasons;
+        made++;
+    }
+    answer->shown.items = items;
+    answer->shown.count = made;
+    answer->shown.candidates = (uint32_t)kept->count;
+    return RECO_OK;
+}
+
+/* What is popular, as it was kept, for a question that features cannot answer with `status`, which is answered when nothing is kept. */
+static reco_status answer_kept(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, int behind, reco_status status,
+                               reco_error *err) {
+    bool relearning;
+    reco__kept *kept = has_own_filters(c->plan) ? NULL : reco__kept_hold(&relearning, recommend);
+
+    if (!kept) {
+        return status;
+    }
+    c->degraded |= relearning ? RECO_DEGRADED_RELEARNING : RECO_DEGRADED_FEATURES;
+    c->degraded |= status == RECO_TIMEOUT ? RECO_DEGRADED_DEADLINE : 0;
+    answer->shown.flags = RECO_ANSWER_FALLBACK | RECO_ANSWER_DEGRADED | (behind ? RECO_ANSWER_BEHIND : 0);
+    answer->shown.degraded = c->degraded;
+    answer->shown.model = reco__str_of(c->plan->model);
+    answer->shown.as_of = c->moment;
+    answer->shown.filtered = 0;
+    answer->as_of = c->as_of;
+    reco__state *state = reco__state_peek(recommend);
+    status = reco__answer_copy(&answer->shown.scenario, answer, c->scenario) ? fill_kept(answer, c, kept, state, err) : reco__no_memory(err);
+    reco__state_release(state);
+    reco__kept_release(kept);
+    return status;
+}
+
+reco_status reco__not_answered(reco_status status, reco_error *error, reco_error *err) {
+    if (status == RECO_STALE) { /* the stores' word among themselves; who asks may try again later */
+        status = RECO_UNAVAILABLE;
+        error->status = RECO_UNAVAILABLE;
+    }
+    if (status != RECO_OK && err) {
+        *err = *error;
+    }
+    return status;
+}
+
+const reco_call *reco__call_part(reco_call *own, const reco_call *call, uint32_t percent) {
+    int64_t left = reco__call_left_ns(call);
+
+    if (left == INT64_MAX) {
+        return call;
+    }
+    *own = (reco_call){.struct_size = sizeof(*own),
+                       .deadline_ns = call->deadline_ns - left / 100 * (100 - percent),
+                       .cancel = call->cancel,
+                       .traceparent = call->traceparent};
+    return own;
+}
+
 static reco_status answer_query(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, const reco_query *query, int64_t now_ms,
                                 uint32_t partition, int behind, const reco_call *call, reco_error *err) {
     uint64_t nonce = reco__rand_next(&c->rand);
+    reco_call own;
+    reco_error error = RECO_ERROR_INIT;
     reco_status status = read_query(c, query, now_ms, err);
 
     if (status != RECO_OK) {
@@ -377,14 +496,24 @@ static reco_status answer_query(reco__answer *answer, reco__recommend *recommend
     c->partition = partition;
     c->seed = query->seed != 0 ? query->seed : nonce;
     status = name_answer(answer, recommend, c, nonce, now_ms, err);
-    for (int i = 0; status == RECO_OK && i < TRIES; i++) {
-        status = try_answer(answer, recommend, c, behind, call, err);
-        if (status != RECO_STALE || i + 1 == TRIES) {
+    if (status != RECO_OK) {
+        return status;
+    }
+    const reco_call *spared = reco__call_part(&own, call, RECO__STORES_PERCENT);
+    for (int i = 0; i < TRIES; i++) {
+        status = try_answer(answer, recommend, c, behind, spared, &error);
+        if (status != RECO_STALE || i + 1 == TRIES || reco__is_relearning(recommend)) {
             break;
         }
-        status = reco__recommend_refresh(recommend, true, call, err);
+        status = reco__recommend_refresh(recommend, true, spared, &error);
+        if (status != RECO_OK) {
+            break;
+        }
     }
-    return status;
+    if (reco__store_trouble(status)) {
+        status = answer_kept(answer, recommend, c, behind, status, &error);
+    }
+    return reco__not_answered(status, &error, err);
 }
 
 static void count_answer(reco__recommend *recommend, const reco_answer *answer) {
@@ -392,7 +521,14 @@ static void count_answer(reco__recommend *recommend, const reco_answer *answer) 
     count(&recommend->candidates, answer->candidates);
     count(&recommend->empty, answer->count == 0);
     count(&recommend->fallbacks, (answer->flags & RECO_ANSWER_FALLBACK) != 0);
-    count(&recommend->degraded, (answer->flags & RECO_ANSWER_DEGRADED) != 0);
+    reco__count_degraded(recommend, answer->degraded);
+}
+
+void reco__count_degraded(reco__recommend *recommend, uint32_t degraded) {
+    count(&recommend->degraded, degraded != 0);
+    for (uint32_t i = 0; i < RECO__DEGRADED_KINDS; i++) {
+        count(&recommend->degraded_by[i], degraded >> i & 1);
+    }
 }
 
 reco_status reco__recommend_ask(reco_answer **answer, reco__recommend *recommend, const reco_query *query, int64_t now_ms, uint32_t partition,

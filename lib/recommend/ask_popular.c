@@ -5,6 +5,8 @@
  * included, rounded up. */
 #include "recommend/internal.h"
 
+#include <stdlib.h>
+
 /* What is asked, worked out. */
 typedef struct span {
     uint32_t board;
@@ -72,10 +74,12 @@ static reco_status pick(picking *p, uint32_t item) {
     if (reco__top_full(&p->top) && sum < p->top.entries[0].score) {
         return RECO_OK;
     }
-    if (p->c->settings->filter_availability && !reco__catalogue_known(p->c->catalogue, item)) {
-        status = reco__catalogue_learn(p->c->catalogue, item, p->call, p->err);
+    bool fine = true;
+    if (p->c->settings->filter_availability) {
+        fine = reco__catalogue_available(p->c->catalogue, item, p->moment);
+        status = reco__catalogue_known(p->c->catalogue, item) ? RECO_OK : reco__ask_about(&fine, p->c, item, p->call, p->err);
     }
-    if (status == RECO_OK && p->c->settings->filter_availability && !reco__catalogue_available(p->c->catalogue, item, p->moment)) {
+    if (status == RECO_OK && !fine) {
         p->c->filtered++;
     } else if (status == RECO_OK) {
         reco__top_offer(&p->top, sum, item, 0);
@@ -135,19 +139,42 @@ static reco_status fill_items(reco__answer *answer, const reco__top *top, const 
     return RECO_OK;
 }
 
-static reco_status answer_span(reco__answer *answer, reco_candidates *c, const reco__state *state, const reco__popular_list *list, const span *s,
+/* Sums of a span that is not kept; when features do not answer, the kept window of the same board will do. */
+static reco_status get_span(reco_candidates *c, span *s, const reco_call *call, reco_error *err) {
+    int64_t began = reco__monotonic_ns();
+    reco_error error = RECO_ERROR_INIT;
+    reco_status status = RECO_UNAVAILABLE;
+
+    if (reco__breaker_allows(c->features_breaker)) {
+        status = sum_span(c, s, call, &error);
+        reco__breaker_note(c->features_breaker, status, began);
+    }
+    if (reco__store_trouble(status) && status != RECO_STALE) {
+        c->degraded |= RECO_DEGRADED_FEATURES | (status == RECO_TIMEOUT ? RECO_DEGRADED_DEADLINE : 0);
+        s->kept = true;
+        return RECO_OK;
+    }
+    if (status != RECO_OK && err) {
+        *err = error;
+    }
+    return status;
+}
+
+static reco_status answer_span(reco__answer *answer, reco_candidates *c, const reco__state *state, const reco__popular_list *list, span *s,
                                const reco_popular_query *query, const reco_call *call, reco_error *err) {
-    picking p = {.c = c, .popularity = s->kept ? state->popularity : NULL, .window = s->window, .moment = c->moment, .call = call, .err = err};
+    picking p = {.c = c, .window = s->window, .moment = c->moment, .call = call, .err = err};
     reco_status status = reco__candidates_reserve_winners(c, c->limit, err);
+    bool sum = !s->kept;
 
     p.top = (reco__top){.entries = c->ranked, .limit = c->limit, .features = c->features};
-    if (status == RECO_OK && !s->kept) {
-        status = sum_span(c, s, call, err);
+    if (status == RECO_OK && sum) {
+        status = get_span(c, s, call, err);
     }
+    p.popularity = s->kept ? state->popularity : NULL;
     if (status == RECO_OK) {
         status = query->category.size > 0 ? pick_category(&p, query->category) : pick_all(&p, s->kept ? list->item_count : c->sum_room);
     }
-    if (!s->kept && c->sum_room > 0) {
+    if (sum && c->sum_room > 0) {
         memset(c->sums, 0, c->sum_room * sizeof(*c->sums));
     }
     if (status == RECO_OK) {
@@ -185,32 +212,118 @@ static reco_status check_query(reco_candidates *c, const reco_popular_query *que
     if (query->category.size > 256) {
         return reco__fail(err, RECO_INVALID, "category", "up to 256 bytes");
     }
+    c->degraded = 0;
     c->reasons = !(query->flags & RECO_QUERY_NO_REASONS);
     return reco__limit_check(&c->limit, c->settings, query->limit, err);
 }
 
-static reco_status answer_query(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, const reco_popular_query *query, int64_t now_ms,
-                                const reco_call *call, reco_error *err) {
+static reco_status answer_state(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, const reco_popular_query *query,
+                                int64_t now_ms, const reco_call *call, reco_error *err) {
     reco__state *state;
-    reco_status status = check_query(c, query, err);
+    reco_status status = reco__state_hold(&state, &c->degraded, recommend, call, err);
 
-    if (status == RECO_OK) {
-        status = reco__state_hold(&state, recommend, call, err);
-    }
     if (status != RECO_OK) {
         return status;
     }
-    answer->popular = true;
-    status = reco__state_follow(recommend, state, call, err);
+    status = reco__state_follow(&c->degraded, recommend, state, call, err);
     if (status == RECO_OK) {
         status = answer_from(answer, recommend, c, state, query, now_ms, call, err);
     }
     reco__state_release(state);
-    if (status == RECO_STALE) { /* the change log left us behind: load anew, and ask again */
-        status = reco__recommend_refresh(recommend, true, call, err);
-        return status == RECO_OK ? RECO_BUSY : status;
-    }
     return status;
+}
+
+/* --- without features --------------------------------------------------------------------------------------------------------------------------- */
+
+static int by_sum(const void *a, const void *b, void *context) {
+    const reco__kept_item *left = *(const reco__kept_item *const *)a, *right = *(const reco__kept_item *const *)b;
+    unsigned window = *(const unsigned *)context;
+
+    if (left->sums[window] != right->sums[window]) {
+        return left->sums[window] > right->sums[window] ? -1 : 1;
+    }
+    return reco__str_compare(left->name, right->name);
+}
+
+static reco_status fill_kept(reco__answer *answer, const reco_candidates *c, const reco__kept *kept, const reco__state *state, unsigned window,
+                             reco_error *err) {
+    size_t count = 0, most = kept->count < c->limit ? kept->count : c->limit;
+    const reco__kept_item **sorted = reco__arena_alloc(&answer->arena, (kept->count + 1) * sizeof(*sorted));
+    reco_answer_item *items = reco__arena_zalloc(&answer->arena, most * sizeof(*items));
+    reco_reason *reasons = reco__arena_zalloc(&answer->arena, most * sizeof(*reasons));
+
+    if (!sorted || !items || !reasons) {
+        return reco__no_memory(err);
+    }
+    for (size_t i = 0; i < kept->count; i++) {
+        const reco__kept_item *item = &kept->items[i];
+        if (item->sums[window] > 0 && (!c->settings->filter_availability || reco__kept_available(kept, item, state, c->moment))) {
+            sorted[count++] = item;
+        }
+    }
+    qsort_r(sorted, count, sizeof(*sorted), by_sum, &window);
+    most = count < most ? count : most;
+    for (size_t i = 0; i < most; i++) {
+        if (!reco__answer_copy(&items[i].item_id, answer, sorted[i]->name)) {
+            return reco__no_memory(err);
+        }
+        items[i].score = score_of(sorted[i]->sums[window]);
+        items[i].rank = (uint32_t)i + 1;
+        reasons[i] = (reco_reason){.kind = RECO_REASON_POPULAR, .source = reco__str_of("popular"), .score = items[i].score};
+        items[i].reasons = &reasons[i];
+        items[i].reason_count = c->reasons;
+    }
+    answer->shown.items = items;
+    answer->shown.count = most;
+    answer->shown.candidates = (uint32_t)count;
+    return RECO_OK;
+}
+
+/* What was kept, for a question that features cannot answer with `status`, which is answered when nothing is kept that says anything about it. */
+static reco_status answer_kept(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, const reco_popular_query *query, int64_t now_ms,
+                               reco_status status, reco_error *err) {
+    const reco_board_rules *rules = &recommend->options.rules->boards;
+    bool relearning;
+    reco__kept *kept = query->category.size > 0 ? NULL : reco__kept_hold(&relearning, recommend);
+
+    if (!kept) {
+        return status;
+    }
+    int64_t hours = rules->length[RECO_BOARD_HOURS] * (int64_t)rules->kept[RECO_BOARD_HOURS];
+    c->degraded |= relearning ? RECO_DEGRADED_RELEARNING : RECO_DEGRADED_FEATURES;
+    c->moment = query->as_of > 0 ? query->as_of : now_ms;
+    answer->shown.as_of = kept->moment;
+    reco__state *state = reco__state_peek(recommend);
+    status = fill_kept(answer, c, kept, state, query->window > hours ? 1 : 0, err);
+    reco__state_release(state);
+    reco__kept_release(kept);
+    return status;
+}
+
+static reco_status answer_query(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, const reco_popular_query *query, int64_t now_ms,
+                                const reco_call *call, reco_error *err) {
+    reco_error error = RECO_ERROR_INIT;
+    reco_call own;
+    reco_status status = check_query(c, query, err);
+
+    if (status != RECO_OK) {
+        return status;
+    }
+    answer->popular = true;
+    call = reco__call_part(&own, call, RECO__STORES_PERCENT);
+    status = answer_state(answer, recommend, c, query, now_ms, call, &error);
+    if (status == RECO_STALE && !reco__is_relearning(recommend)) { /* the change log left us behind: load anew, and ask again */
+        status = reco__recommend_refresh(recommend, true, call, &error);
+        if (status == RECO_OK) {
+            status = answer_state(answer, recommend, c, query, now_ms, call, &error);
+        }
+    }
+    if (reco__store_trouble(status)) {
+        status = answer_kept(answer, recommend, c, query, now_ms, status, &error);
+    }
+    answer->shown.degraded = c->degraded;
+    answer->shown.flags = c->degraded ? RECO_ANSWER_DEGRADED : 0;
+    return reco__not_answered(status, &error, err);
 }
 
 reco_status reco__recommend_popular(reco_answer **answer, reco__recommend *recommend, const reco_popular_query *query, int64_t now_ms,
@@ -224,13 +337,11 @@ reco_status reco__recommend_popular(reco_answer **answer, reco__recommend *recom
     }
     reco__answer *begun = reco__answer_begin(*answer, &made);
     status = begun ? answer_query(begun, recommend, c, query, now_ms, call, err) : reco__no_memory(err);
-    if (status == RECO_BUSY && begun) {
-        status = answer_query(begun, recommend, c, query, now_ms, call, err);
-    }
     reco__candidates_reset(c);
     reco__pool_give(recommend, c);
     if (status == RECO_OK) {
         atomic_fetch_add_explicit(&recommend->popular_answers, 1, memory_order_relaxed);
+        reco__count_degraded(recommend, begun->shown.degraded);
         *answer = &begun->shown;
     } else if (made && begun) {
         reco__answer_free(&begun->shown);

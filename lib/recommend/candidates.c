@@ -41,7 +41,8 @@ void reco__candidates_reset(reco_candidates *c) {
     c->collected = false;
     c->count = c->trace_count = c->given_count = c->winner_count = 0;
     c->list_count = c->recent_count = c->filtered = 0;
-    c->fallback = c->degraded = c->session_runs = c->revisited = false;
+    c->degraded = 0;
+    c->fallback = c->session_runs = c->revisited = false;
     c->running = 0;
     c->best_coview = c->coview_scale = c->popular_scale = 0;
     reco__cell_clear(&c->cell);

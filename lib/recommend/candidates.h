@@ -10,6 +10,7 @@
 #define RECO__CANDIDATES_H
 
 #include "learn/learn.h"
+#include "recommend/breaker.h"
 #include "recommend/catalogue.h"
 #include "recommend/plan.h"
 #include "recommend/popularity.h"
@@ -81,6 +82,7 @@ struct reco_candidates {
     const reco__learn_rules *rules;
     reco__plan *plan;
     reco__features *features;
+    reco__breaker *features_breaker, *records_breaker;
     reco__rand rand;
 
     /* the question */
@@ -131,7 +133,8 @@ struct reco_candidates {
     double best_coview;   /* largest value x damp among those not dropped */
     double coview_scale;  /* micro-units per value x damp */
     double popular_scale; /* micro-units of the most popular */
-    bool fallback, degraded;
+    bool fallback;
+    uint32_t degraded; /* RECO_DEGRADED_... */
     uint32_t filtered;
 
     /* own stages */
@@ -208,6 +211,10 @@ void reco__hybrid_parts(reco__winner *parts, const reco_candidates *c, uint32_t 
 
 /* ask.c: which of the user's touches count as sources. */
 reco_status reco__recents_choose(reco_candidates *c, reco_error *err);
+
+/* arrangers/top.c: asks records about an item nobody has asked about yet; *fine: it may be recommended. While records do not answer it may not, and
+ * the answer is degraded. */
+reco_status reco__ask_about(bool *fine, reco_candidates *c, uint32_t item, const reco_call *call, reco_error *err);
 
 /* Reasons of the winners into the answer's arena. */
 struct reco__answer;

@@ -3,9 +3,13 @@
 #define RECO__RECOMMEND_INTERNAL_H
 
 #include "recommend/answer.h"
+#include "recommend/breaker.h"
 #include "recommend/candidates.h"
+#include "recommend/kept.h"
 #include "recommend/recommend.h"
 
+#define RECO__PARTITIONS_MOST 64u
+#define RECO__DEGRADED_KINDS 6u /* bits of RECO_DEGRADED_... */
 #define RECO__MOMENTS_MAX 4u /* popularity of other moments that is kept for the next question */
 
 /* Everything that goes by item numbers of one epoch of features. SHARED, counted. */
@@ -27,24 +31,55 @@ struct reco__recommend {
     pthread_cond_t refreshed;
     reco__state *state; /* NULL: nothing loaded yet */
     bool refreshing;
-    int64_t refreshed_ns; /* when it was done last */
+    int64_t refreshed_ns; /* when it was tried last */
+    int64_t current_ns;   /* when it went well last */
+    reco_error trouble;   /* why it did not go well the last time; status OK: it did */
+    bool relearning;      /* features have lost what they had, and have not learned as much again */
+    bool records_behind;  /* records could not be followed */
+    reco__kept *kept;     /* NULL: none yet */
+
+    /* of who has the turn to refresh */
+    reco_position learned[RECO__PARTITIONS_MOST]; /* how far features had learned what answers were made from */
+    uint64_t kept_signature;                      /* of the list that `kept` was made from */
+
+    reco__breaker features_breaker, records_breaker;
 
     pthread_mutex_t pool_lock;
     reco_candidates *pool;
     uint32_t pool_count, pool_most;
 
     atomic_uint_fast64_t answers, empty, fallbacks, degraded, failed, popular_answers, candidates;
+    atomic_uint_fast64_t degraded_by[RECO__DEGRADED_KINDS];
 };
 
-/* The state to answer from; loads it when there is none, and, when nobody does it in the background, looks after its age. To be given back. */
-reco_status reco__state_hold(reco__state **out, reco__recommend *recommend, const reco_call *call, reco_error *err);
+/* The state to answer from, to be given back. Loads it when there is none, looks after its age; where a thread does that, it is only waited for, and
+ * what keeps the thread from it is answered. STALE: features learn anew what they had, there is nothing to answer from but what was kept. *degraded
+ * gets bits of RECO_DEGRADED_... for what is not as it should be. */
+reco_status reco__state_hold(reco__state **out, uint32_t *degraded, reco__recommend *recommend, const reco_call *call, reco_error *err);
+/* The state whatever it is good for; NULL: none. To be given back. */
+reco__state *reco__state_peek(reco__recommend *recommend);
+bool reco__is_relearning(reco__recommend *recommend);
+/* Whether something kept may be recommended at a moment: by the catalogue, as long as the numbers hold, else by what was known when it was kept. */
+bool reco__kept_available(const reco__kept *kept, const reco__kept_item *item, const reco__state *state, int64_t moment);
+/* What was kept for when features cannot be asked; NULL: nothing. To be released. *relearning: they have lost what they had. */
+reco__kept *reco__kept_hold(bool *relearning, reco__recommend *recommend);
 void reco__state_release(reco__state *state);
 /* Popularity of another moment: taken out, brought to it, and put back. */
 reco_status reco__state_moment(reco__popularity **out, reco__recommend *recommend, reco__state *state, int64_t moment, const reco_call *call,
                                reco_error *err);
 void reco__state_moment_done(reco__state *state, reco__popularity *popularity);
-/* Follows the change log, unless it is far away. STALE: it no longer reaches back, and the state is to be loaded anew. */
-reco_status reco__state_follow(reco__recommend *recommend, reco__state *state, const reco_call *call, reco_error *err);
+/* Follows the change log, unless it is far away. STALE: it no longer reaches back, and the state is to be loaded anew. When records do not answer,
+ * what is known is gone on with, and *degraded says so. */
+reco_status reco__state_follow(uint32_t *degraded, reco__recommend *recommend, reco__state *state, const reco_call *call, reco_error *err);
+
+/* ask.c: what a question ends with, in words for who asked. */
+reco_status reco__not_answered(reco_status status, reco_error *error, reco_error *err);
+/* ask.c: the call with only a part of the time it has left; `own` is what it is made in. */
+const reco_call *reco__call_part(reco_call *own, const reco_call *call, uint32_t percent);
+#define RECO__STORES_PERCENT 90u  /* of a question's time: the rest is for what needs no store */
+#define RECO__RECORDS_PERCENT 25u /* for following records: the answer can do without */
+/* ask.c: counts a degraded answer by its reasons. */
+void reco__count_degraded(reco__recommend *recommend, uint32_t degraded);
 
 /* Columns for one question, from the pool. */
 reco_status reco__pool_take(reco_candidates **out, reco__recommend *recommend, reco_error *err);

@@ -5,6 +5,11 @@
  * numbers) or when the change log no longer reaches back. Whoever answers holds the state he began with; the last one to let go of an old one frees
  * it. One thread refreshes at a time; others go on with what is there.
  *
+ * Stores fail. Records that do not answer leave the catalogue as it is known. Features that do not answer leave what is popular, by name (kept.c),
+ * and so do features that have lost what they had (another epoch, behind the positions that answers were made from) until they have learned it
+ * again. A store that makes questions wait is left alone for a while (breaker.h). With a background thread questions never load: they wait for it
+ * within their deadline, or go without.
+ *
  * Lock order: `lock` and `pool_lock` are never held together, and no door is called under either. */
 #include "recommend/internal.h"
 
@@ -13,7 +18,7 @@
 #include <unistd.h>
 
 #define SECOND_NS INT64_C(1000000000)
-#define NEGLECTED_NS (5 * SECOND_NS) /* with a background thread: when answers look after the state themselves nonetheless */
+#define OLD_NS (10 * SECOND_NS) /* sums that were not refreshed for so long are called stale */
 
 /* --- states ------------------------------------------------------------------------------------------------------------------------------------- */
 
@@ -70,71 +75,52 @@ static reco_status make_state(reco__state **out, reco__recommend *recommend, uin
     return RECO_OK;
 }
 
-static reco__state *hold_current(reco__recommend *recommend, int64_t *age_ns) {
+/* The state as it stands, if it is good for anything. *age_ns: since the last look at the stores; 0: there was none yet. */
+static reco__state *hold_current(reco__recommend *recommend, bool *relearning, int64_t *age_ns) {
+    pthread_mutex_lock(&recommend->lock);
+    reco__state *state = recommend->relearning ? NULL : recommend->state;
+    if (state) {
+        atomic_fetch_add_explicit(&state->holders, 1, memory_order_relaxed);
+    }
+    *relearning = recommend->relearning;
+    *age_ns = recommend->refreshed_ns > 0 ? reco__monotonic_ns() - recommend->refreshed_ns : 0;
+    pthread_mutex_unlock(&recommend->lock);
+    return state;
+}
+
+reco__kept *reco__kept_hold(bool *relearning, reco__recommend *recommend) {
+    pthread_mutex_lock(&recommend->lock);
+    reco__kept *kept = recommend->kept;
+    if (kept) {
+        atomic_fetch_add_explicit(&kept->holders, 1, memory_order_relaxed);
+    }
+    *relearning = recommend->relearning;
+    pthread_mutex_unlock(&recommend->lock);
+    return kept;
+}
+
+reco__state *reco__state_peek(reco__recommend *recommend) {
     pthread_mutex_lock(&recommend->lock);
     reco__state *state = recommend->state;
     if (state) {
         atomic_fetch_add_explicit(&state->holders, 1, memory_order_relaxed);
     }
-    *age_ns = reco__monotonic_ns() - recommend->refreshed_ns;
     pthread_mutex_unlock(&recommend->lock);
     return state;
 }
 
-reco_status reco__state_hold(reco__state **out, reco__recommend *recommend, const reco_call *call, reco_error *err) {
-    int64_t age, allowed = recommend->options.settings->background ? NEGLECTED_NS : SECOND_NS;
-    reco__state *state = hold_current(recommend, &age);
-    reco_error error = RECO_ERROR_INIT;
-
-    if (state && age > allowed) { /* a failure is not this question's: what is there will do */
-        if (reco__recommend_refresh(recommend, false, call, &error) != RECO_OK) {
-            reco__log(RECO_LOG_WARN, "recommend", "refresh failed: %s", error.text);
-        }
-        reco__state_release(state);
-        state = hold_current(recommend, &age);
-    }
-    if (!state) {
-        reco_status status = reco__recommend_refresh(recommend, true, call, err);
-        if (status != RECO_OK) {
-            return status;
-        }
-        state = hold_current(recommend, &age);
-    }
-    *out = state;
-    return RECO_OK;
+bool reco__is_relearning(reco__recommend *recommend) {
+    pthread_mutex_lock(&recommend->lock);
+    bool relearning = recommend->relearning;
+    pthread_mutex_unlock(&recommend->lock);
+    return relearning;
 }
 
-/* --- refreshing --------------------------------------------------------------------------------------------------------------------------------- */
-
-static reco_status update_state(reco__recommend *recommend, reco__state *state, const reco_features_info *info, const reco_call *call,
-                                reco_error *err) {
-    reco_status status = reco__catalogue_follow(state->catalogue, call, err);
-
-    if (status == RECO_NOT_FOUND) {
-        return RECO_STALE;
+bool reco__kept_available(const reco__kept *kept, const reco__kept_item *item, const reco__state *state, int64_t moment) {
+    if (state && state->epoch == kept->epoch) {
+        return reco__catalogue_available(state->catalogue, item->number, moment);
     }
-    if (status == RECO_OK) {
-        status = reco__catalogue_catch_up(state->catalogue, info->item_count, call, err);
-    }
-    return status == RECO_OK ? refresh_popularity(recommend, state->popularity, state, 0, call, err) : status;
-}
-
-/* Brings `state` (NULL: none) up to date, or makes another; *made: the other. */
-static reco_status renew(reco__state **made, reco__recommend *recommend, reco__state *state, const reco_call *call, reco_error *err) {
-    reco_features_info info = {.struct_size = sizeof(info)};
-    reco_status status = RECO_STALE;
-
-    *made = NULL;
-    for (int i = 0; i < 3 && status == RECO_STALE; i++) { /* what was learned may be replaced between two looks */
-        status = reco__features_info(&info, recommend->options.features, call, err);
-        if (status == RECO_OK && state && state->epoch == info.epoch) {
-            status = update_state(recommend, state, &info, call, err);
-            state = status == RECO_STALE ? NULL : state;
-        } else if (status == RECO_OK) {
-            status = make_state(made, recommend, info.epoch, call, err);
-        }
-    }
-    return status;
+    return moment >= item->from && (item->until == 0 || moment < item->until);
 }
 
 /* Waits until nobody refreshes, or for 10 ms. */
@@ -146,6 +132,215 @@ static void wait_refreshed(reco__recommend *recommend) {
     until.tv_sec += until.tv_nsec / SECOND_NS;
     until.tv_nsec %= SECOND_NS;
     pthread_cond_timedwait(&recommend->refreshed, &recommend->lock, &until);
+}
+
+/* Until the thread that refreshes has loaded something, or has said why it cannot. */
+static reco_status wait_loaded(reco__recommend *recommend, const reco_call *call, reco_error *err) {
+    reco_status status = RECO_OK;
+
+    pthread_mutex_lock(&recommend->lock);
+    while (!recommend->state && !recommend->relearning && recommend->trouble.status == RECO_OK && status == RECO_OK) {
+        wait_refreshed(recommend);
+        status = reco__call_check(call, err);
+    }
+    if (status == RECO_OK && recommend->relearning) {
+        status = reco__fail(err, RECO_STALE, "features", "what was learned is being learned anew");
+    } else if (status == RECO_OK && !recommend->state) {
+        status = (reco_status)recommend->trouble.status;
+        if (err) {
+            *err = recommend->trouble;
+        }
+    }
+    pthread_mutex_unlock(&recommend->lock);
+    return status;
+}
+
+/* Brings the state up to date, when nobody does it in the background. A failure is not the question's: what is there will do. */
+static void look_after(reco__recommend *recommend, const reco_call *call) {
+    reco_error error = RECO_ERROR_INIT;
+
+    if (reco__breaker_allows(&recommend->features_breaker) && reco__recommend_refresh(recommend, false, call, &error) != RECO_OK) {
+        reco__log(RECO_LOG_WARN, "recommend", "refresh failed: %s", error.text);
+    }
+}
+
+/* What is not as it should be about the state. */
+static uint32_t shortcomings(reco__recommend *recommend) {
+    pthread_mutex_lock(&recommend->lock);
+    uint32_t found = recommend->records_behind ? RECO_DEGRADED_RECORDS : 0;
+    if (recommend->current_ns != 0 && reco__monotonic_ns() - recommend->current_ns > OLD_NS && recommend->trouble.status != RECO_OK) {
+        found |= RECO_DEGRADED_POPULAR;
+    }
+    pthread_mutex_unlock(&recommend->lock);
+    return found;
+}
+
+/* Loads, or waits for who does. */
+static reco_status load_state(reco__recommend *recommend, const reco_call *call, reco_error *err) {
+    if (recommend->options.settings->background) {
+        return wait_loaded(recommend, call, err);
+    }
+    if (!reco__breaker_allows(&recommend->features_breaker)) {
+        return reco__fail(err, RECO_UNAVAILABLE, "features", "features did not answer in time a moment ago");
+    }
+    return reco__recommend_refresh(recommend, true, call, err);
+}
+
+reco_status reco__state_hold(reco__state **out, uint32_t *degraded, reco__recommend *recommend, const reco_call *call, reco_error *err) {
+    int64_t age;
+    bool relearning;
+    reco__state *state = hold_current(recommend, &relearning, &age);
+
+    if ((state || relearning) && age > SECOND_NS && !recommend->options.settings->background) {
+        look_after(recommend, call);
+        reco__state_release(state);
+        state = hold_current(recommend, &relearning, &age);
+    }
+    if (!state && !relearning) {
+        reco_status status = load_state(recommend, call, err);
+        if (status != RECO_OK) {
+            return status;
+        }
+        state = hold_current(recommend, &relearning, &age);
+    }
+    *degraded |= shortcomings(recommend);
+    *out = state;
+    return state ? RECO_OK : reco__fail(err, RECO_STALE, "features", "what was learned is being learned anew");
+}
+
+/* --- refreshing --------------------------------------------------------------------------------------------------------------------------------- */
+
+/* Records. What they do not say now they say later: what is known of them is gone on with. */
+static reco_status follow_records(bool *behind, reco__recommend *recommend, reco__state *state, uint32_t item_count, const reco_call *call,
+                                  reco_error *err) {
+    int64_t began = reco__monotonic_ns();
+    reco_error error = RECO_ERROR_INIT;
+    reco_status status = reco__catalogue_follow(state->catalogue, call, &error);
+
+    if (status == RECO_NOT_FOUND) {
+        return reco__fail(err, RECO_STALE, NULL, "the change log of records does not reach back to what is loaded");
+    }
+    if (status == RECO_OK) {
+        status = reco__catalogue_catch_up(state->catalogue, item_count, call, &error);
+    }
+    reco__breaker_note(&recommend->records_breaker, status, began);
+    *behind = reco__store_trouble(status);
+    if (status == RECO_OK || *behind) {
+        return RECO_OK;
+    }
+    if (err) {
+        *err = error;
+    }
+    return status;
+}
+
+static reco_status update_state(reco__recommend *recommend, reco__state *state, const reco_features_info *info, const reco_call *call,
+                                reco_error *err) {
+    bool behind = false;
+    reco_status status = follow_records(&behind, recommend, state, info->item_count, call, err);
+
+    if (status == RECO_OK) {
+        pthread_mutex_lock(&recommend->lock);
+        recommend->records_behind = behind;
+        pthread_mutex_unlock(&recommend->lock);
+        status = refresh_popularity(recommend, state->popularity, state, 0, call, err);
+    }
+    return status;
+}
+
+/* Whether features of another epoch have yet to learn what answers were made from before. Their state is that of a loss, not of something else. */
+static reco_status relearns(bool *out, reco_position *positions, reco__recommend *recommend, const reco_call *call, reco_error *err) {
+    uint64_t epoch;
+    reco_status status = reco__features_positions(positions, &epoch, recommend->options.features, call, err);
+
+    *out = false;
+    for (uint32_t p = 0; p < recommend->options.partitions && status == RECO_OK; p++) {
+        *out = *out || positions[p].offset < recommend->learned[p].offset;
+    }
+    return status;
+}
+
+static void set_relearning(reco__recommend *recommend, bool relearning) {
+    pthread_mutex_lock(&recommend->lock);
+    bool changed = recommend->relearning != relearning;
+    recommend->relearning = relearning;
+    pthread_mutex_unlock(&recommend->lock);
+    if (changed) {
+        reco__log(RECO_LOG_WARN, "recommend",
+                  relearning ? "features have lost what they had learned: answers are what is popular, as it was kept, until it is learned again"
+                             : "features have learned again what they had lost");
+    }
+}
+
+/* Keeps what is popular by name, and how far features had learned, for the time when they cannot be asked. */
+static reco_status keep(reco__recommend *recommend, reco__state *state, const reco_position *positions, reco_error *err) {
+    uint64_t signature = reco__hash64(&state->epoch, sizeof(state->epoch), state->popularity->list_signature);
+    reco__kept *made = NULL, *old;
+
+    memcpy(recommend->learned, positions, recommend->options.partitions * sizeof(*positions));
+    if (signature == recommend->kept_signature) {
+        return RECO_OK;
+    }
+    reco_status status = reco__kept_make(&made, state->popularity->list, state->popularity, state->catalogue, recommend->options.features,
+                                         state->epoch, err);
+    if (status != RECO_OK) {
+        return status;
+    }
+    recommend->kept_signature = signature;
+    pthread_mutex_lock(&recommend->lock);
+    old = recommend->kept;
+    recommend->kept = made;
+    pthread_mutex_unlock(&recommend->lock);
+    reco__kept_release(old);
+    return RECO_OK;
+}
+
+/* One look at features. *made: another state than `state`. STALE: it was replaced meanwhile. */
+static reco_status renew_once(reco__state **made, reco__recommend *recommend, reco__state *state, const reco_call *call, reco_error *err) {
+    reco_features_info info = {.struct_size = sizeof(info)};
+    reco_position positions[RECO__PARTITIONS_MOST];
+    bool lost;
+    int64_t began = reco__monotonic_ns();
+    reco_status status = reco__features_info(&info, recommend->options.features, call, err);
+
+    if (status == RECO_OK) {
+        status = relearns(&lost, positions, recommend, call, err);
+    }
+    reco__breaker_note(&recommend->features_breaker, status, began);
+    if (status != RECO_OK) {
+        return status;
+    }
+    if (state && state->epoch == info.epoch) {
+        status = update_state(recommend, state, &info, call, err);
+    } else if (lost) {
+        set_relearning(recommend, true);
+        return RECO_OK;
+    } else {
+        status = make_state(made, recommend, info.epoch, call, err);
+    }
+    if (status == RECO_OK) {
+        status = keep(recommend, *made ? *made : state, positions, err);
+    }
+    if (status == RECO_OK) {
+        set_relearning(recommend, false);
+    }
+    return status;
+}
+
+/* Brings `state` (NULL: none) up to date, or makes another; *made: the other. */
+static reco_status renew(reco__state **made, reco__recommend *recommend, reco__state *state, const reco_call *call, reco_error *err) {
+    reco_status status = RECO_STALE;
+
+    *made = NULL;
+    for (int i = 0; i < 3 && status == RECO_STALE; i++) { /* what was learned may be replaced between two looks */
+        status = renew_once(made, recommend, state, call, err);
+        if (status != RECO_OK) {
+            reco__state_release(*made);
+            *made = NULL;
+        }
+        state = status == RECO_STALE ? NULL : state;
+    }
+    return status;
 }
 
 /* Takes the turn to refresh. *mine: it is ours to do. */
@@ -175,26 +370,52 @@ reco_status reco__recommend_refresh(reco__recommend *recommend, bool force, cons
     if (status != RECO_OK || !mine) {
         return status;
     }
-    status = renew(&made, recommend, recommend->state, call, err); /* only who has the turn changes the pointer */
+    reco_error error = RECO_ERROR_INIT;
+    status = renew(&made, recommend, recommend->state, call, &error); /* only who has the turn changes the pointer */
+    error.status = (int32_t)status;
+    if (status != RECO_OK && err) {
+        *err = error;
+    }
     pthread_mutex_lock(&recommend->lock);
     if (status == RECO_OK && made) {
         old = recommend->state;
         recommend->state = made;
+        recommend->records_behind = false;
     }
+    recommend->trouble = error;
     recommend->refreshing = false;
     recommend->refreshed_ns = reco__monotonic_ns();
+    recommend->current_ns = status == RECO_OK ? recommend->refreshed_ns : recommend->current_ns;
     pthread_cond_broadcast(&recommend->refreshed);
     pthread_mutex_unlock(&recommend->lock);
     reco__state_release(old);
     return status;
 }
 
-reco_status reco__state_follow(reco__recommend *recommend, reco__state *state, const reco_call *call, reco_error *err) {
+reco_status reco__state_follow(uint32_t *degraded, reco__recommend *recommend, reco__state *state, const reco_call *call, reco_error *err) {
     if (recommend->options.records_far) {
         return RECO_OK;
     }
-    reco_status status = reco__catalogue_follow(state->catalogue, call, err);
-    return status == RECO_NOT_FOUND ? reco__fail(err, RECO_STALE, NULL, "the change log of records does not reach back to what is loaded") : status;
+    if (!reco__breaker_allows(&recommend->records_breaker)) {
+        *degraded |= RECO_DEGRADED_RECORDS;
+        return RECO_OK;
+    }
+    int64_t began = reco__monotonic_ns();
+    reco_error error = RECO_ERROR_INIT;
+    reco_call own;
+    reco_status status = reco__catalogue_follow(state->catalogue, reco__call_part(&own, call, RECO__RECORDS_PERCENT), &error);
+    reco__breaker_note(&recommend->records_breaker, status, began);
+    if (status == RECO_NOT_FOUND) {
+        return reco__fail(err, RECO_STALE, NULL, "the change log of records does not reach back to what is loaded");
+    }
+    if (reco__store_trouble(status)) {
+        *degraded |= RECO_DEGRADED_RECORDS;
+        return RECO_OK;
+    }
+    if (status != RECO_OK && err) {
+        *err = error;
+    }
+    return status;
 }
 
 /* --- other moments ------------------------------------------------------------------------------------------------------------------------------ */
@@ -258,6 +479,8 @@ static reco_status make_candidates(reco_candidates **out, reco__recommend *recom
     }
     c->settings = recommend->options.settings;
     c->rules = recommend->options.rules;
+    c->features_breaker = &recommend->features_breaker;
+    c->records_breaker = &recommend->records_breaker;
     c->features = recommend->options.features;
     c->plan = recommend->plan;
     reco__rand_seed(&c->rand, seed);
@@ -341,6 +564,7 @@ void reco__recommend_close(reco__recommend *recommend) {
         recommend->pool = next;
     }
     reco__state_release(recommend->state);
+    reco__kept_release(recommend->kept);
     reco__plan_close(recommend->plan);
     pthread_cond_destroy(&recommend->refreshed);
     pthread_mutex_destroy(&recommend->lock);
@@ -368,6 +592,11 @@ void reco__recommend_metrics(const reco__recommend *recommend, reco__metric_sink
     sink(context, "reco_empty_answers_total", NULL, NULL, read_counter(&recommend->empty));
     sink(context, "reco_fallback_total", NULL, NULL, read_counter(&recommend->fallbacks));
     sink(context, "reco_degraded_answers_total", NULL, NULL, read_counter(&recommend->degraded));
+    for (uint32_t i = 0; i < RECO__DEGRADED_KINDS; i++) {
+        sink(context, "reco_degraded_total", "reason", reco__degraded_name(UINT32_C(1) << i), read_counter(&recommend->degraded_by[i]));
+    }
+    sink(context, "reco_store_left_alone_total", "store", "features", read_counter(&recommend->features_breaker.kept));
+    sink(context, "reco_store_left_alone_total", "store", "records", read_counter(&recommend->records_breaker.kept));
     sink(context, "reco_popular_answers_total", NULL, NULL, read_counter(&recommend->popular_answers));
 }
 
@@ -381,11 +610,17 @@ uint64_t reco__recommend_bytes(const reco__recommend *recommend) {
     reco__recommend *shared = (reco__recommend *)(uintptr_t)recommend; /* its locks are not part of what is const */
     uint64_t bytes = sizeof(*recommend) + sizeof(*recommend->plan);
     int64_t age;
-    reco__state *state = hold_current(shared, &age);
+    bool relearning;
+    reco__state *state = hold_current(shared, &relearning, &age);
 
     if (state) {
         bytes += atomic_load(&state->catalogue->bytes) + reco__popularity_bytes(state->popularity);
         reco__state_release(state);
+    }
+    reco__kept *kept = reco__kept_hold(&relearning, shared);
+    if (kept) {
+        bytes += reco__kept_bytes(kept);
+        reco__kept_release(kept);
     }
     pthread_mutex_lock(&shared->pool_lock);
     for (const reco_candidates *c = recommend->pool; c; c = c->next) {

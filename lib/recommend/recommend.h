@@ -53,6 +53,8 @@ void reco__answer_free(reco_answer *answer);
 bool reco__answer_where(uint32_t *partition, reco_position *position, const reco_answer *answer);
 /* Copies the token into the answer. */
 reco_status reco__answer_set_position(reco_answer *answer, reco_str token, reco_error *err);
+/* The word for one bit of RECO_DEGRADED_..., as answers and metrics say it. Static. */
+const char *reco__degraded_name(uint32_t bit);
 /* As in reco_answer_json. */
 reco_status reco__answer_json(const char **text, size_t *size, reco_answer *answer, reco_error *err);
 

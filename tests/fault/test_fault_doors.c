@@ -3,7 +3,7 @@
  * ... and once or for ever. Nothing acknowledged is lost, a failure that fired is not answered by OK, and once it is over the same call succeeds and
  * a replay equals what was learned.
  *
- * One thing answers OK though an operation failed, by design: a question one source of which fails leaves it out and says DEGRADED.
+ * One thing answers OK though an operation failed, by design: a question that goes without what failed says DEGRADED.
  * stream.trim is not here: nothing trims yet. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,6 +117,7 @@ static reco_status popular(reco_engine *engine, reco_error *err) {
     reco_answer *answer = NULL;
     reco_popular_query query = {.struct_size = sizeof query, .window = 7200000};
     reco_status status = reco_popular(&answer, engine, &query, NULL, err);
+    degraded = status == RECO_OK && (answer->flags & RECO_ANSWER_DEGRADED);
     reco_answer_free(answer);
     return status;
 }

@@ -2,7 +2,7 @@
  *
  * A candidate is scored only when its value says that it can still be among the best (see rankers/hybrid.c); `least` is the smallest mark that can.
  */
-#include "recommend/candidates.h"
+#include "recommend/internal.h"
 
 static uint32_t least_mark(const reco_candidates *c, int64_t worst) {
     double needed = (double)worst - c->popular_scale - 2;
@@ -93,7 +93,28 @@ static void reorder(reco_candidates *c, reco__top *top) {
     }
 }
 
-/* Asks records about winners nobody has asked about yet; *again: one of them must not be recommended. */
+reco_status reco__ask_about(bool *fine, reco_candidates *c, uint32_t item, const reco_call *call, reco_error *err) {
+    int64_t began = reco__monotonic_ns();
+    reco_error error = RECO_ERROR_INIT;
+    reco_status status = RECO_UNAVAILABLE;
+
+    if (reco__breaker_allows(c->records_breaker)) {
+        reco_call own;
+        status = reco__catalogue_learn(c->catalogue, item, reco__call_part(&own, call, RECO__RECORDS_PERCENT), &error);
+        reco__breaker_note(c->records_breaker, status, began);
+    }
+    *fine = status == RECO_OK && reco__catalogue_available(c->catalogue, item, c->moment);
+    if (reco__store_trouble(status)) {
+        c->degraded |= RECO_DEGRADED_RECORDS;
+        return RECO_OK;
+    }
+    if (status != RECO_OK && err) {
+        *err = error;
+    }
+    return status;
+}
+
+/* Asks about winners; *again: one of them must not be recommended. */
 static reco_status ask_about_new(bool *again, reco_candidates *c, const reco__top *top, const reco_call *call, reco_error *err) {
     reco_status status = RECO_OK;
 
@@ -103,8 +124,9 @@ static reco_status ask_about_new(bool *again, reco_candidates *c, const reco__to
         if (reco__catalogue_known(c->catalogue, item)) {
             continue;
         }
-        status = reco__catalogue_learn(c->catalogue, item, call, err);
-        if (status == RECO_OK && !reco__catalogue_available(c->catalogue, item, c->moment)) {
+        bool fine;
+        status = reco__ask_about(&fine, c, item, call, err);
+        if (status == RECO_OK && !fine) {
             c->values[top->entries[i].place] |= RECO__MARK_DROPPED;
             c->filtered++;
             *again = true;
