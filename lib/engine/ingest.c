@@ -74,20 +74,32 @@ static bool context_room(reco__ingest_context *context, size_t count) {
 
 /* --- limits ------------------------------------------------------------------------------------------------------------------------------- */
 
-/* Whether the tables of items and users are so full that unknown ones are to be refused; asked of features at most ten times a second. */
+#define ROOM_AGE_NS 100000000
+
+/* Whether the tables of items and users are so full that unknown ones are to be refused; asked of features by one caller, at most ten times a second.
+ * Features that cannot be reached or are slow do not keep an event from the stream: what was known last goes on to hold, and learning, which waits
+ * when a table is full, is the backstop. */
 static reco_status room_check(reco_engine *engine, const reco_call *call, reco_error *err) {
     int64_t now = reco__monotonic_ns(), checked = atomic_load(&engine->room_checked_ns);
-    if (checked && now - checked < 100000000)
+    if ((checked && now - checked < ROOM_AGE_NS) || !atomic_compare_exchange_strong(&engine->room_checked_ns, &checked, now))
         return RECO_OK;
     reco_features_info info = {.struct_size = sizeof info};
-    reco_status status = reco__features_info(&info, engine->features, call, err);
-    if (status != RECO_OK)
+    reco_call brief = {.struct_size = sizeof brief, .deadline_ns = now + ROOM_AGE_NS, .cancel = call ? call->cancel : NULL};
+    reco_error why = RECO_ERROR_INIT;
+    reco_status status = reco__features_info(&info, engine->features, &brief, &why);
+    bool unreachable = status == RECO_UNAVAILABLE || status == RECO_TIMEOUT || status == RECO_BUSY;
+    atomic_store(&engine->room_checked_ns, status == RECO_OK || unreachable ? reco__monotonic_ns() : 0);
+    if (unreachable)
+        return reco__call_check(call, err);
+    if (status != RECO_OK) {
+        if (err)
+            *err = why;
         return status;
+    }
     uint64_t items = engine->settings.max_items, users = engine->settings.max_users;
     uint64_t item_reserve = items / 100 < 10000 ? items / 100 : 10000, user_reserve = users / 100 < 10000 ? users / 100 : 10000;
     atomic_store(&engine->items_scarce, info.item_count >= items - item_reserve);
     atomic_store(&engine->users_scarce, info.user_count >= users - user_reserve);
-    atomic_store(&engine->room_checked_ns, now);
     return RECO_OK;
 }
 
