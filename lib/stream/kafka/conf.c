@@ -186,6 +186,8 @@ static const char *const defaults[][2] = {{"client.id", "libreco"},
                                           {"fetch.wait.max.ms", "10"},
                                           {"fetch.error.backoff.ms", "20"},
                                           {"socket.nagle.disable", "true"},
+                                          {"socket.keepalive.enable", "true"},
+                                          {"socket.timeout.ms", "6000"}, /* a fetch waits that long for a broker that is gone without a word */
                                           {"reconnect.backoff.max.ms", "1000"},
                                           {"topic.metadata.refresh.fast.interval.ms", "50"},
                                           {"session.timeout.ms", "6000"},
