@@ -12,6 +12,7 @@
 #               A broker that dies is not started again; when all are gone the script ends.
 # --only I      starts broker I of the cluster alone: the others have commands of their own. Use it to bring back one that was killed.
 # --sasl U:P    each broker serves clients that say U and P with SASL/PLAIN (security.protocol=SASL_PLAINTEXT) on a listener more.
+# --through A=B the broker (one only) listens on port A too, and clients that come there are told that it is at port B: a proxy in front of it.
 #
 # PORT may name each broker's port: 9092,9095,9099. The controllers' are the N after the last, the SASL listeners' the N after those;
 # RECO_KAFKA_CONTROL_PORT and RECO_KAFKA_SASL_PORT name them instead, in the same way. A broker serves once its broker.log says "Kafka Server started".
@@ -49,7 +50,7 @@ start | stop | status)
     shift
     ;;
 esac
-given=("$@") brokers=1 only='' sasl=''
+given=("$@") brokers=1 only='' sasl='' through=()
 [ "${1:-}" != -h ] || set -- --help
 while [[ ${1:-} == --* ]]; do
     case $1 in
@@ -65,6 +66,7 @@ while [[ ${1:-} == --* ]]; do
     --brokers) brokers=${2:?--brokers N} ;;
     --only) only=${2:?--only I} ;;
     --sasl) sasl=${2:?--sasl USER:PASSWORD} ;;
+    --through) through+=("${2:?--through PORT=PROXY}") ;;
     *) die "unknown option $1" ;;
     esac
     shift 2
@@ -72,6 +74,10 @@ done
 [[ $brokers =~ ^[1-9]$ ]] || die "--brokers is 1 to 9"
 [[ -z $only || ($only =~ ^[1-9]$ && $only -le $brokers) ]] || die "--only is 1 to $brokers"
 [[ -z $sasl || $sasl =~ ^[A-Za-z0-9_.-]+:[A-Za-z0-9_.-]+$ ]] || die "--sasl is USER:PASSWORD of A-Z a-z 0-9 _ . -"
+[[ ${#through[@]} -eq 0 || $brokers -eq 1 ]] || die "--through is for one broker"
+for pair in "${through[@]}"; do
+    [[ $pair =~ ^[0-9]+=[0-9]+$ ]] || die "--through is PORT=PROXY"
+done
 if [ $# -lt 1 ] || [ $# -gt 3 ] || [[ $1 == -* ]]; then
     usage >&2
     exit 2
@@ -111,7 +117,7 @@ place() {
 }
 
 configure() {
-    local i=$1 at voters='' extra='' extra_listener='' n
+    local i=$1 at voters='' extra='' extra_listener='' inside='' outside='' protocols='' n
     at=$(place "$i")
     for n in $(seq "$brokers"); do
         voters+=${voters:+,}$n@127.0.0.1:${control[n - 1]}
@@ -121,17 +127,22 @@ configure() {
         extra="sasl.enabled.mechanisms=PLAIN
 listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_${sasl%%:*}=\"${sasl#*:}\";"
     fi
+    for n in "${!through[@]}"; do
+        inside+=,THROUGH$n://127.0.0.1:${through[n]%%=*}
+        outside+=,THROUGH$n://127.0.0.1:${through[n]#*=}
+        protocols+=,THROUGH$n:PLAINTEXT
+    done
     mkdir -p "$at"
     (
         umask 077
         cat >"$at/server.properties" <<END
 process.roles=broker,controller
 node.id=$i
-listeners=PLAINTEXT://127.0.0.1:${serve[i - 1]},CONTROLLER://127.0.0.1:${control[i - 1]}$extra_listener
-advertised.listeners=PLAINTEXT://127.0.0.1:${serve[i - 1]}$extra_listener
+listeners=PLAINTEXT://127.0.0.1:${serve[i - 1]},CONTROLLER://127.0.0.1:${control[i - 1]}$extra_listener$inside
+advertised.listeners=PLAINTEXT://127.0.0.1:${serve[i - 1]}$extra_listener$outside
 controller.listener.names=CONTROLLER
 controller.quorum.voters=$voters
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT$protocols
 log.dirs=$at/data
 default.replication.factor=$((brokers < 3 ? brokers : 3))
 min.insync.replicas=$((brokers < 3 ? 1 : 2))
