@@ -1,0 +1,119 @@
+"""kill -9 of everything, again and again, while events and questions go on.
+
+    normal run      one broker, one ingest, two processors, one API, Redis, PostgreSQL; each is killed a few times
+    RECO_FULL=1     three brokers (three replicas, two in sync), two ingest, three processors, two APIs, Redis, PostgreSQL, for 10 minutes
+
+In the end every acknowledged event is in the topic, each event id counts once, and what is learned is what a clean embedded replay of the topic
+learns; the archive has each record once. Ports, users and times are of chance: RECO_SEED repeats the order of the kills."""
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+
+from servers import Clock, Kafka, Postgres, Program, Redis, Watch, have_servers, wait_for
+from load import Load
+from verdict import judge
+
+FULL = os.environ.get("RECO_FULL") == "1"
+SECONDS = float(os.environ.get("RECO_CHAOS_SECONDS", "600" if FULL else "30"))
+
+
+class World:
+    def __init__(self, folder, say):
+        self.folder, self.say = folder, say
+        self.kafka, self.redis, self.postgres = Kafka(folder, 3 if FULL else 1), Redis(folder), Postgres(folder)
+        self.settings = [f"stream=kafka://{self.kafka.address()}/chaos" + ("?replication=3" if FULL else ""),
+                         f"features=redis://127.0.0.1:{self.redis.port}", "records=" + self.postgres.url()]
+        counts = {"ingest": 2, "processor": 3, "api": 2} if FULL else {"ingest": 1, "processor": 2, "api": 1}
+        self.programs = {kind: [Program("reco-" + kind, f"{kind}-{i + 1}", folder, self.settings) for i in range(count)]
+                         for kind, count in counts.items()}
+
+    def all_programs(self):
+        return [program for programs in self.programs.values() for program in programs]
+
+    def start(self):
+        self.kafka.start()
+        self.redis.start()
+        self.postgres.initialise()
+        self.postgres.start()
+        self.postgres.wait()
+        self.postgres.create()
+        self.redis.wait()
+        self.kafka.wait()
+        self.say("servers serve")
+        for program in self.all_programs():
+            program.start()
+        self.watch = Watch(self.all_programs())
+        self.watch.wait()
+        self.load = Load(self.programs["ingest"], self.programs["api"])
+        self.load.start()
+        wait_for(self.load.probe, "the first answer")
+        self.say("programs serve")
+
+    def end(self):
+        if hasattr(self, "watch"):
+            self.watch.stop()
+        for process in (*self.all_programs(), self.redis, self.postgres, self.kafka):
+            process.end()
+
+
+def strike(world, kind, chance):
+    """Kills one of a kind; a server comes back after a moment, a program by itself."""
+    if kind in world.programs:
+        chance.choice(world.programs[kind]).kill()
+        return
+    victim = {"broker": lambda: chance.choice(world.kafka.brokers), "redis": lambda: world.redis, "postgres": lambda: world.postgres}[kind]()
+    victim.kill()
+    time.sleep(chance.uniform(0, 2))
+    victim.start()
+    if kind == "broker":
+        wait_for(lambda: world.kafka.in_sync(), "the broker to be in sync again", 120)
+    else:
+        victim.wait()
+
+
+def kill(world, chance):
+    """Each kind in turn, in an order of chance, until the time is over."""
+    end, counts = time.monotonic() + SECONDS, {}
+    kinds = [*world.programs, "broker", "redis", "postgres"]
+    while time.monotonic() < end or len(counts) < len(kinds):
+        for kind in chance.sample(kinds, len(kinds)):
+            time.sleep(chance.uniform(0.2, 1.5))
+            strike(world, kind, chance)
+            counts[kind] = counts.get(kind, 0) + 1
+    world.say("killed", counts)
+    for programs in world.programs.values():
+        for program in programs:
+            wait_for(lambda program=program: program.port, program.name + " to listen", 60)
+    wait_for(world.load.probe, "recovery", 60)
+    world.say("all is well again")
+    for program in world.all_programs():
+        signals = [code for code in program.exits if code < 0]
+        if signals:
+            raise AssertionError(f"{program.name} died of signals {signals}\n{program.log_text()}")
+
+
+def main():
+    have_servers()
+    folder = tempfile.mkdtemp(prefix="reco-chaos-")
+    os.chmod(folder, 0o755)  # the user that runs PostgreSQL passes through
+    clock, seed = Clock(), int(os.environ.get("RECO_SEED", random.randrange(1000000)))
+    clock.say("seed", seed)
+    world = World(folder, clock.say)
+    try:
+        world.start()
+        kill(world, random.Random(seed))
+        judge(clock.say, world.load, world.settings, folder, world.kafka, world.programs.values())
+    except BaseException:
+        for process in (*world.all_programs(), world.redis, world.postgres, *world.kafka.brokers):
+            print(f"--- {process.name}", process.log_text(3000), sep="\n")
+        raise
+    finally:
+        world.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
