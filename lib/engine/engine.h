@@ -18,7 +18,7 @@
 /* Counters of the process, for stats and metrics. */
 typedef struct reco__counters {
     atomic_uint_fast64_t accepted, rejected, too_late, too_early, attributed, unattributed;
-    atomic_uint_fast64_t records, events, batches, duplicates, clamped, closing_steps, stale;
+    atomic_uint_fast64_t records, events, batches, duplicates, clamped, closing_steps, stale, dead_letters;
 } reco__counters;
 
 typedef struct reco__ingest_context reco__ingest_context;

@@ -1,14 +1,17 @@
 /* engine/learner.c - see learner.h. */
 #include "engine/learner.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define BATCH_BYTES (64u << 20)
+#define LETTERS 64u /* written at once */
 #define ROWS_MAX 50000u /* distinct co-view rows of one apply; above it the batch is halved */
 
 typedef struct learner_line {
     uint64_t at; /* where the record begins in `bytes` */
     uint32_t size;
+    bool letter; /* passed over */
 } learner_line;
 
 typedef struct learner_entry {
@@ -43,6 +46,10 @@ struct reco__learner {
     reco__cell cell;
     reco__adds *adds;
     bool failed; /* memory ran out while reading */
+    bool write_letters;
+    reco_stream_letter letters[LETTERS];
+    char reasons[LETTERS][100];
+    int64_t letters_to[RECO_PARTITIONS_MAX]; /* those before it were written by this learner, which may have to repeat a batch */
 };
 
 reco_status reco__learner_create(reco__learner **out, reco__stream *stream, reco__features *features, const reco__learn_rules *rules,
@@ -61,6 +68,8 @@ reco_status reco__learner_create(reco__learner **out, reco__stream *stream, reco
     *out = learner;
     return RECO_OK;
 }
+
+void reco__learner_write_letters(reco__learner *learner) { learner->write_letters = true; }
 
 void reco__learner_free(reco__learner *learner) {
     if (!learner)
@@ -87,12 +96,16 @@ void reco__learner_free(reco__learner *learner) {
 typedef struct learner_reading {
     reco__learner *learner;
     int64_t upto, next;
+    bool gap; /* an offset was left out */
 } learner_reading;
 
 static int learner_take(void *context, int64_t offset, const void *data, size_t size) {
     learner_reading *reading = context;
     reco__learner *learner = reading->learner;
     if (offset >= reading->upto)
+        return 1;
+    reading->gap = offset != reading->next;
+    if (reading->gap)
         return 1;
     if (learner->line_count == learner->line_room) {
         size_t room = learner->line_room ? learner->line_room * 2 : 1024;
@@ -106,6 +119,7 @@ static int learner_take(void *context, int64_t offset, const void *data, size_t 
     }
     learner->lines[learner->line_count].at = learner->bytes.size;
     learner->lines[learner->line_count].size = (uint32_t)size;
+    learner->lines[learner->line_count].letter = false;
     reco__buf_add(&learner->bytes, data, size);
     if (learner->bytes.failed)
         return 1;
@@ -114,9 +128,85 @@ static int learner_take(void *context, int64_t offset, const void *data, size_t 
     return 0;
 }
 
+/* --- records that cannot be read -------------------------------------------------------------------------------------------------------------
+ *
+ * The first byte of a record is the envelope's version. The next few are taken for a later release's, whatever else the record holds. */
+
+#define VERSIONS_TO_COME 3u
+
+static bool learner_may_pass(const reco__learner *learner, reco_status status, const uint8_t *data) {
+    bool later = status == RECO_NEWER && data[0] >= RECO__ENVELOPE_VERSION && data[0] <= RECO__ENVELOPE_VERSION + VERSIONS_TO_COME;
+    return reco__stream_takes_letters(learner->stream) && (status == RECO_CORRUPT || status == RECO_NEWER) && !later;
+}
+
+static reco_status learner_send_letters(reco__learner *learner, uint32_t partition, size_t *count, const reco_call *call, reco_error *err) {
+    if (*count == 0)
+        return RECO_OK;
+    const reco_stream_letter *first = &learner->letters[0], *last = &learner->letters[*count - 1];
+    reco_status status = reco__stream_dead_letters(learner->stream, partition, first, *count, call, err);
+    if (status == RECO_OK) {
+        reco__log(RECO_LOG_WARN, "learn", "partition %u: %zu records at %lld to %lld are passed over and put with the dead letters; the first: %s", partition,
+                  *count, (long long)first->offset, (long long)last->offset, first->reason);
+        learner->letters_to[partition] = last->offset + 1;
+        *count = 0;
+    }
+    return status;
+}
+
+static reco_status learner_letter(reco__learner *learner, uint32_t partition, int64_t offset, size_t line, const char *reason, size_t *count,
+                                  const reco_call *call, reco_error *err) {
+    if (!learner->write_letters || offset < learner->letters_to[partition])
+        return RECO_OK;
+    snprintf(learner->reasons[*count], sizeof learner->reasons[0], "%.99s", reason);
+    learner->letters[*count] =
+        (reco_stream_letter){offset, learner->bytes.data + learner->lines[line].at, learner->lines[line].size, learner->reasons[*count]};
+    ++*count;
+    return *count == LETTERS ? learner_send_letters(learner, partition, count, call, err) : RECO_OK;
+}
+
+/* A user's cell is written by the user's partition alone; where others write, a record of another is theirs. */
+static reco_status learner_decode(reco__learner *learner, reco__record *record, const uint8_t *data, size_t size, uint32_t partition,
+                                  reco_error *err) {
+    reco_status status = reco__envelope_decode(record, data, size, err);
+    if (status == RECO_OK && record->type == RECO__RECORD_ERASE)
+        return reco__fail(err, RECO_UNSUPPORTED, "type", "an erase record needs a newer libreco");
+    if (status == RECO_OK && record->type == RECO__RECORD_EVENT && reco__stream_takes_letters(learner->stream)) {
+        uint32_t own = reco__stream_partition(learner->stream, record->event.user_id.data, record->event.user_id.size);
+        if (own != partition)
+            return reco__fail(err, RECO_CORRUPT, "user_id", "an event of a user of partition %u, or of another namespace", own);
+    }
+    return status;
+}
+
+/* What is passed over stays as a record of no type and time 0, which moves nothing. */
+static reco_status learner_decode_all(reco__learner *learner, uint32_t partition, int64_t from, const reco_call *call, reco_error *err) {
+    size_t letters = 0;
+    for (size_t i = 0; i < learner->line_count; i++) {
+        reco_error why = RECO_ERROR_INIT;
+        reco__record *record = &learner->entries[i].record;
+        size_t size = learner->lines[i].size;
+        const uint8_t *data = size ? (const uint8_t *)learner->bytes.data + learner->lines[i].at : NULL;
+        bool nothing = size == 0 && reco__stream_takes_letters(learner->stream);
+        reco_status status = nothing ? RECO_CORRUPT : learner_decode(learner, record, data, size, partition, &why);
+        if (status == RECO_OK)
+            continue;
+        if (!nothing && !learner_may_pass(learner, status, data)) {
+            if (err)
+                *err = why;
+            return status;
+        }
+        memset(record, 0, sizeof *record);
+        learner->lines[i].letter = !nothing;
+        status = nothing ? RECO_OK : learner_letter(learner, partition, from + (int64_t)i, i, why.text, &letters, call, err);
+        if (status != RECO_OK)
+            return status;
+    }
+    return learner_send_letters(learner, partition, &letters, call, err);
+}
+
 static reco_status learner_read(reco__learner *learner, uint32_t partition, int64_t from, uint32_t max_records, int64_t upto, const reco_call *call,
                                 reco_error *err) {
-    learner_reading reading = {learner, upto, from};
+    learner_reading reading = {learner, upto, from, false};
     reco__buf_reset(&learner->bytes);
     learner->line_count = 0;
     learner->failed = false;
@@ -125,18 +215,13 @@ static reco_status learner_read(reco__learner *learner, uint32_t partition, int6
         return status;
     if (learner->failed || learner->bytes.failed)
         return reco__no_memory(err);
+    if (reading.gap)
+        return reco__fail(err, RECO_CORRUPT, "stream", "record %lld of partition %u is missing", (long long)reading.next, partition);
     learner_entry *entries = reco__realloc_array(learner->entries, learner->line_room ? learner->line_room : 1, sizeof *entries);
     if (!entries)
         return reco__no_memory(err);
     learner->entries = entries;
-    for (size_t i = 0; i < learner->line_count; i++) {
-        status = reco__envelope_decode(&entries[i].record, learner->bytes.data + learner->lines[i].at, learner->lines[i].size, err);
-        if (status == RECO_OK && entries[i].record.type == RECO__RECORD_ERASE)
-            status = reco__fail(err, RECO_UNSUPPORTED, "type", "an erase record needs a newer libreco");
-        if (status != RECO_OK)
-            return status;
-    }
-    return RECO_OK;
+    return learner_decode_all(learner, partition, from, call, err);
 }
 
 /* --- grouping ----------------------------------------------------------------------------------------------------------------------------- */
@@ -294,6 +379,8 @@ static reco_status learner_apply(reco__learned *done, size_t *rows, reco__learne
     reco_position position;
     reco_batch batch = {.struct_size = sizeof batch, .partition = partition};
     *done = (reco__learned){.from = start->offset, .to = start->offset + (int64_t)count, .clock = start->clock, .records = count};
+    for (size_t i = 0; i < count; i++)
+        done->letters += learner->lines[i].letter;
     reco_status status = learner_group(&done->clock, learner, count, err);
     if (status == RECO_OK)
         status = learner_load(&position, &batch.epoch, learner, partition, call, err);

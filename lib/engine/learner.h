@@ -3,7 +3,11 @@
  * A batch is a function of the records from a partition's stored position on: the records are read and decoded; effective times are the running
  * maximum of the partition's clock and received_at; records are taken user by user, each user's in their order, which gives the same cells and adds
  * as record by record because a derivation sees nothing but its own user's cell; one apply makes everything visible at once, or STALE when another
- * processor was faster. */
+ * processor was faster.
+ *
+ * A stream others write to (Kafka) may hold anything. A record that is no envelope, or of a user of another partition, is passed over: it changes
+ * nothing but the position, and its bytes are put with the dead letters first. So is an offset that holds nothing, which leaves no letter. What a later
+ * release wrote is no garbage: it stops learning, as damage in a stream of our own does. */
 #ifndef RECO__ENGINE_LEARNER_H
 #define RECO__ENGINE_LEARNER_H
 
@@ -15,7 +19,7 @@
 typedef struct reco__learner reco__learner; /* CONFINED */
 
 typedef struct reco__learned {
-    uint64_t records, events, duplicates, clamped;
+    uint64_t records, events, duplicates, clamped, letters;
     int64_t from, to; /* offsets */
     int64_t clock;    /* W after it */
 } reco__learned;
@@ -23,6 +27,8 @@ typedef struct reco__learned {
 /* Stream, features and rules are borrowed until free. */
 reco_status reco__learner_create(reco__learner **out, reco__stream *stream, reco__features *features, const reco__learn_rules *rules,
                                  reco_error *err);
+/* Told by processors: records passed over are put with the dead letters and logged; else (verify) they are passed over in silence. */
+void reco__learner_write_letters(reco__learner *learner);
 void reco__learner_free(reco__learner *learner);
 
 /* Learns at most `max_records` of a partition from its stored position on, none at or beyond `upto` (INT64_MAX: no bound). *done all zero but

@@ -45,8 +45,10 @@ reco_status reco_processor_open(reco_processor **out, reco_engine *engine, const
     processor->engine = engine;
     processor->batch_events = given.batch_events ? given.batch_events : BATCH_EVENTS;
     status = reco__learner_create(&processor->learner, engine->stream, engine->features, &engine->rules, err);
-    if (status == RECO_OK)
+    if (status == RECO_OK) {
+        reco__learner_write_letters(processor->learner);
         status = reco__stream_member_open(&processor->member, engine->stream, call, err);
+    }
     if (status != RECO_OK) {
         reco_processor_close(processor);
         return status;
@@ -147,6 +149,7 @@ static void count_batch(reco_processor *processor, const reco__learned *done) {
     atomic_fetch_add(&counters->events, done->events);
     atomic_fetch_add(&counters->duplicates, done->duplicates);
     atomic_fetch_add(&counters->clamped, done->clamped);
+    atomic_fetch_add(&counters->dead_letters, done->letters);
     atomic_fetch_add(&counters->batches, 1);
 }
 

@@ -106,7 +106,7 @@ static void json_counters(reco__buf *out, reco_engine *engine) {
         {"records", atomic_load(&engine->counters.records)},       {"events", atomic_load(&engine->counters.events)},
         {"batches", atomic_load(&engine->counters.batches)},       {"duplicates", atomic_load(&engine->counters.duplicates)},
         {"clamped", atomic_load(&engine->counters.clamped)},       {"closing_steps", atomic_load(&engine->counters.closing_steps)},
-        {"stale", atomic_load(&engine->counters.stale)},
+        {"stale", atomic_load(&engine->counters.stale)},           {"dead_letters", atomic_load(&engine->counters.dead_letters)},
     };
     table_sink sink = {out, true};
     reco__buf_text(out, "\"process\":{");
@@ -212,6 +212,7 @@ static void relay_counters(metric_relay *relay, reco_engine *engine) {
         {"reco_events_clamped_total", "", "Events counted in a newer generation than their own.", atomic_load(&engine->counters.clamped)},
         {"reco_batches_total", "", "Batches applied by this process.", atomic_load(&engine->counters.batches)},
         {"reco_batches_stale_total", "", "Batches that another processor was faster with.", atomic_load(&engine->counters.stale)},
+        {"reco_dead_letters_total", "", "Stream records that cannot be read, put aside by this process.", atomic_load(&engine->counters.dead_letters)},
         {"reco_closing_steps_total", "", "Steps of closing done by this process.", atomic_load(&engine->counters.closing_steps)},
     };
     for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)

@@ -77,8 +77,9 @@ static reco_status add(const reco_stream_backend *backend, reco_error *err) {
 }
 
 reco_status reco_register_stream(const reco_stream_backend *backend, reco_error *err) {
-    if (!backend || backend->struct_size < sizeof *backend) {
-        return reco__fail(err, RECO_INVALID, "struct_size", "the table of a stream backend has at least %zu bytes", sizeof *backend);
+    const size_t least = offsetof(reco_stream_backend, dead_letters); /* what came later is not required */
+    if (!backend || backend->struct_size < least) {
+        return reco__fail(err, RECO_INVALID, "struct_size", "the table of a stream backend has at least %zu bytes", least);
     }
     if (backend->contract != RECO_STREAM_CONTRACT) {
         return reco__fail(err, RECO_INVALID, "contract", "stream contract %u is wanted, the backend has %u", RECO_STREAM_CONTRACT, backend->contract);

@@ -304,6 +304,22 @@ reco_status reco__stream_trim(reco__stream *stream, uint32_t partition, int64_t 
     return leave(stream, stream->backend->trim(stream->store, partition, before, call, err), err);
 }
 
+bool reco__stream_takes_letters(const reco__stream *stream) {
+    return stream->backend->struct_size > offsetof(reco_stream_backend, dead_letters) && stream->backend->dead_letters;
+}
+
+reco_status reco__stream_dead_letters(reco__stream *stream, uint32_t partition, const reco_stream_letter *letters, size_t count,
+                                      const reco_call *call, reco_error *err) {
+    reco_status status = check_partition(stream, partition, err);
+    if (status == RECO_OK && !reco__stream_takes_letters(stream)) {
+        status = reco__fail(err, RECO_UNSUPPORTED, NULL, "stream '%s' has no place for dead letters", stream->backend->scheme);
+    }
+    if (status != RECO_OK || count == 0 || (status = enter("stream.dead_letters", call, err)) != RECO_OK) {
+        return status;
+    }
+    return leave(stream, stream->backend->dead_letters(stream->store, partition, letters, count, call, err), err);
+}
+
 static int into_buf(void *context, int64_t offset, const void *data, size_t size) {
     (void)offset;
     reco__buf_add(context, data, size);

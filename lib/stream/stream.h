@@ -28,6 +28,10 @@ reco_status reco__stream_read(reco__stream *stream, uint32_t partition, int64_t 
 reco_status reco__stream_spans(reco_stream_span *spans, reco__stream *stream, const reco_call *call, reco_error *err);
 reco_status reco__stream_wait_for(reco__stream *stream, const int64_t *ends, int64_t timeout_ns, const reco_call *call, reco_error *err);
 reco_status reco__stream_trim(reco__stream *stream, uint32_t partition, int64_t before, const reco_call *call, reco_error *err);
+/* Whether others may write to the stream, so that a record that cannot be read is theirs and is put aside by the second. */
+bool reco__stream_takes_letters(const reco__stream *stream);
+reco_status reco__stream_dead_letters(reco__stream *stream, uint32_t partition, const reco_stream_letter *letters, size_t count,
+                                      const reco_call *call, reco_error *err);
 reco_status reco__stream_note(reco__stream *stream, const char *key, reco__buf *out, const reco_call *call, reco_error *err);
 reco_status reco__stream_member_open(reco__stream_member **out, reco__stream *stream, const reco_call *call, reco_error *err);
 void reco__stream_member_close(reco__stream_member *member);

@@ -325,7 +325,7 @@ START_TEST(a_table_that_lacks_a_function_is_refused)
     backend.contract = RECO_STREAM_CONTRACT;
     backend.struct_size = 16;
     test_status(RECO_INVALID, reco_register_stream(&backend, &err));
-    backend.struct_size = sizeof backend;
+    backend.struct_size = offsetof(reco_stream_backend, dead_letters); /* of before that function was there */
     test_ok(reco_register_stream(&backend, &err), &err);
     test_status(RECO_CONFLICT, reco_register_stream(&backend, &err));
     reco_stream_options options = options_of(3);
@@ -333,6 +333,9 @@ START_TEST(a_table_that_lacks_a_function_is_refused)
     reco__stream *stream;
     test_ok(reco__stream_open(&stream, &options, NULL, &err), &err);
     ck_assert_uint_eq(reco__stream_partitions(stream), 3);
+    ck_assert(!reco__stream_takes_letters(stream));
+    reco_stream_letter letter = {0, "x", 1, "why"};
+    test_status(RECO_UNSUPPORTED, reco__stream_dead_letters(stream, 0, &letter, 1, NULL, &err));
     reco__stream_close(stream);
 }
 END_TEST

@@ -50,6 +50,14 @@ typedef struct reco_stream_record {
     4u /* CONFLICT, appending nothing, unless the note's first 8 bytes, little-endian, are more than those stored: one journal, one writer */
 #define RECO_APPEND_FORWARD 2u /* CONFLICT, appending nothing, when the first received_at is behind the largest one appended so far (import) */
 
+/* A record that cannot be read as an envelope, and why; borrowed. */
+typedef struct reco_stream_letter {
+    int64_t offset;
+    const void *data;
+    size_t size;
+    const char *reason; /* terminated */
+} reco_stream_letter;
+
 /* A ticket is the caller's memory: 512 bytes for the backend's own use, alive until wait answered anything but TIMEOUT or CANCELLED. The records it
  * was given are borrowed until then as well. */
 typedef struct reco_stream_ticket {
@@ -85,7 +93,8 @@ typedef struct reco_stream_backend {
     reco_status (*wait)(int64_t *offsets, reco_stream_ticket *ticket, reco_stream_store *store, const reco_call *call, reco_error *err);
 
     /* Records of a partition from an offset, at most max_records and about max_bytes (at least one record). An offset below begin is NOT_FOUND; at or
-     * past the end: no call of sink. */
+     * past the end: no call of sink. No offset is left out: one that holds nothing (only where others write too: a marker of the engine's own, a
+     * record compacted away or without a value) is given with size 0. */
     reco_status (*read)(reco_stream_store *store, uint32_t partition, int64_t from, uint32_t max_records, uint64_t max_bytes, reco_stream_sink sink,
                         void *context, const reco_call *call, reco_error *err);
     /* All partitions; `spans` has room for P. */
@@ -113,6 +122,11 @@ typedef struct reco_stream_backend {
     reco_status (*note_get)(reco_stream_store *store, const char *key, reco_stream_sink sink, void *context, const reco_call *call, reco_error *err);
     reco_status (*append_with_note)(reco_stream_ticket *ticket, reco_stream_store *store, const reco_stream_record *records, size_t count,
                                     uint32_t flags, const char *key, const void *value, size_t value_size, const reco_call *call, reco_error *err);
+
+    /* Not required; for streams others may write to. Keeps records of a partition that learning passes over where people find them, durably. The same
+     * record may be told again after a crash. Without this function such a record is damage, and learning stops there. */
+    reco_status (*dead_letters)(reco_stream_store *store, uint32_t partition, const reco_stream_letter *letters, size_t count, const reco_call *call,
+                                reco_error *err);
 } reco_stream_backend;
 
 /* The record of a tick, for backends to add: writes at most RECO_STREAM_TICK_MAX bytes and answers how many; 0 when memory is out. SHARED. */

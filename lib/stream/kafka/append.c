@@ -56,6 +56,8 @@ typedef struct outgoing {
     int64_t received_at;
     int flags;
     const char *traceparent;
+    const char *dead_topic;
+    rd_kafka_headers_t *headers; /* goes with the message, unless that fails */
 } outgoing;
 
 static rd_kafka_resp_err_t produce(reco_stream_store *store, const outgoing *out, message_slot *slot) {
@@ -67,7 +69,11 @@ static rd_kafka_resp_err_t produce(reco_stream_store *store, const outgoing *out
     RD_KAFKA_V_RKT(out->topic), RD_KAFKA_V_PARTITION(out->partition), RD_KAFKA_V_VALUE(data.out, out->size), RD_KAFKA_V_MSGFLAGS(out->flags),        \
         RD_KAFKA_V_TIMESTAMP(out->received_at), RD_KAFKA_V_OPAQUE(slot)
     rd_kafka_resp_err_t code;
-    if (out->key) {
+    if (out->dead_topic) {
+        code = rd_kafka_producev(store->producer, RD_KAFKA_V_TOPIC(out->dead_topic), RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_VALUE(data.out, out->size),
+                                 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key.out, out->key_size), RD_KAFKA_V_OPAQUE(slot),
+                                 RD_KAFKA_V_HEADERS(out->headers), RD_KAFKA_V_END);
+    } else if (out->key) {
         code = rd_kafka_producev(store->producer, COMMON, RD_KAFKA_V_KEY(key.out, out->key_size), RD_KAFKA_V_END);
     } else if (out->traceparent) {
         code = rd_kafka_producev(store->producer, COMMON, RD_KAFKA_V_HEADER("traceparent", out->traceparent, -1), RD_KAFKA_V_END);
@@ -391,6 +397,105 @@ reco_status reco__kafka_meta_put(reco_stream_store *store, const char *key, cons
     return status;
 }
 
+/* --- dead letters --------------------------------------------------------------------------------------------------------------------------- */
+
+#define LETTER_MOST 900000u /* of bytes of a record that are kept: what a broker's own limit lets pass */
+
+static reco_status need_dead_topic(reco_stream_store *store, const reco_call *call, reco_error *err) {
+    if (__atomic_load_n(&store->dead_ready, __ATOMIC_ACQUIRE)) {
+        return RECO_OK;
+    }
+    uint32_t count;
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(store->scanner, store->dead_topic, NULL);
+    if (!topic) {
+        return reco__no_memory(err);
+    }
+    reco_status status = reco__kafka_need_topic(&count, store, topic, 1, KAFKA_DEAD, call, err);
+    rd_kafka_topic_destroy(topic);
+    __atomic_store_n(&store->dead_ready, status == RECO_OK, __ATOMIC_RELEASE);
+    return status;
+}
+
+/* How much of a record is kept. */
+static size_t letter_size(const reco_stream_store *store, const reco_stream_letter *letter) {
+    size_t most = store->message_max > 2000 ? store->message_max - 2000 : 0;
+    most = most < LETTER_MOST ? most : LETTER_MOST;
+    most = most < store->out_bytes_max / 8 ? most : store->out_bytes_max / 8;
+    return letter->size < most ? letter->size : most;
+}
+
+static bool send_letter(reco_stream_store *store, append_job *append, uint32_t partition, const reco_stream_letter *letter) {
+    char numbers[3][24], key[64];
+    snprintf(numbers[0], sizeof numbers[0], "%u", partition);
+    snprintf(numbers[1], sizeof numbers[1], "%lld", (long long)letter->offset);
+    snprintf(numbers[2], sizeof numbers[2], "%zu", letter->size);
+    snprintf(key, sizeof key, "%s:%s", numbers[0], numbers[1]);
+    outgoing out = {.dead_topic = store->dead_topic,
+                    .data = letter->data,
+                    .size = letter_size(store, letter),
+                    .key = key,
+                    .key_size = strlen(key),
+                    .headers = rd_kafka_headers_new(4)};
+    rd_kafka_header_add(out.headers, "partition", -1, numbers[0], -1);
+    rd_kafka_header_add(out.headers, "offset", -1, numbers[1], -1);
+    rd_kafka_header_add(out.headers, "reason", -1, letter->reason, -1);
+    if (out.size < letter->size) {
+        rd_kafka_header_add(out.headers, "size", -1, numbers[2], -1);
+    }
+    if (!send_one(store, append, &out)) {
+        rd_kafka_headers_destroy(out.headers);
+        return false;
+    }
+    return true;
+}
+
+static reco_status send_letters(reco_stream_store *store, uint32_t partition, const reco_stream_letter *letters, size_t count, const reco_call *call,
+                                reco_error *err) {
+    reco_stream_ticket ticket;
+    append_job *append = append_of(&ticket);
+    reco_status status = prepare(append, store, count, NULL, NULL, 0, err);
+    if (status != RECO_OK) {
+        return status;
+    }
+    size_t bytes = count * MESSAGE_COST;
+    for (size_t i = 0; i < count; i++) {
+        bytes += letter_size(store, &letters[i]);
+    }
+    pthread_mutex_lock(&store->mutex);
+    status = admit(store, count, bytes, err);
+    for (size_t i = 0; status == RECO_OK && i < count && send_letter(store, append, partition, &letters[i]); i++) {
+    }
+    if (status == RECO_OK) {
+        go_on(store, append);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    if (status != RECO_OK) {
+        release(store, append);
+        return status;
+    }
+    status = reco__kafka_wait(NULL, &ticket, store, call, err);
+    while (status == RECO_TIMEOUT || status == RECO_CANCELLED) {
+        status = reco__kafka_wait(NULL, &ticket, store, NULL, err); /* the ticket is ours */
+    }
+    return status;
+}
+
+/* In portions that leave room in the queue. */
+reco_status reco__kafka_dead_letters(reco_stream_store *store, uint32_t partition, const reco_stream_letter *letters, size_t count,
+                                     const reco_call *call, reco_error *err) {
+    reco_status status = need_dead_topic(store, call, err);
+    while (status == RECO_OK && count > 0) {
+        size_t some = 0, bytes = 0;
+        while (some < count && some < 1000 && (some == 0 || bytes + letter_size(store, &letters[some]) <= store->out_bytes_max / 4)) {
+            bytes += letter_size(store, &letters[some++]);
+        }
+        status = send_letters(store, partition, letters, some, call, err);
+        letters += some;
+        count -= some;
+    }
+    return status;
+}
+
 /* --- delivery reports ----------------------------------------------------------------------------------------------------------------------- */
 
 static void take_report(reco_stream_store *store, const rd_kafka_message_t *message) {
@@ -527,6 +632,7 @@ static size_t limit_of(const rd_kafka_conf_t *conf, const char *name) {
 reco_status reco__kafka_producer_open(reco_stream_store *store, reco_error *err) {
     store->out_count_max = limit_of(store->url.conf, "queue.buffering.max.messages");
     store->out_count_max = store->out_count_max ? store->out_count_max : SIZE_MAX; /* 0: no limit */
+    store->message_max = limit_of(store->url.conf, "message.max.bytes");
     store->out_bytes_max = limit_of(store->url.conf, "queue.buffering.max.kbytes") << 10;
     reco_status status = make_producer(store, err);
     if (status != RECO_OK) {

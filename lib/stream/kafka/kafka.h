@@ -5,6 +5,9 @@
  * should two have made it at once "note/<key>"            a note "span/<partition>"      i64 last, i64 largest received_at of what was trimmed,
  * written before it is dropped
  *
+ * PREFIX.SPACE.dead, one partition, made when it is needed, has what was found in the data topic and is no envelope: key "<partition>:<offset>",
+ * headers `partition`, `offset`, `reason`, and `size` when the value is cut.
+ *
  * A store has up to three clients of librdkafka: a producer; a scanner, which reads the meta topic and the ends of partitions, asks for offsets and
  * sends administrative requests; and a reader for `read`, made with the first one. */
 #ifndef RECO__STREAM_KAFKA_H
@@ -47,8 +50,9 @@ typedef struct kafka_part {
 typedef struct kafka_cursor {
     pthread_mutex_t mutex;
     bool started;
-    int64_t next;
-    rd_kafka_message_t *held; /* received, but not wanted yet: the one at `next` */
+    int64_t next;             /* offset that is given next */
+    int64_t empty;            /* while nothing is held: there is no record from `next` up to this one */
+    rd_kafka_message_t *held; /* received, but not wanted yet: the first at or after `next` */
 } kafka_cursor;
 
 typedef struct kafka_meta {
@@ -63,7 +67,7 @@ typedef struct kafka_meta {
 
 struct reco_stream_store {
     kafka_url url;
-    char topic[TOPIC_SIZE], meta_topic[TOPIC_SIZE], group[TOPIC_SIZE];
+    char topic[TOPIC_SIZE], meta_topic[TOPIC_SIZE], dead_topic[TOPIC_SIZE], group[TOPIC_SIZE];
     uint32_t partitions;
     int64_t tick_ms;
 
@@ -73,8 +77,9 @@ struct reco_stream_store {
     rd_kafka_t *producer;
     rd_kafka_topic_t *data_out, *meta_out;
     rd_kafka_queue_t *reports;
-    size_t out_count, out_bytes, out_count_max, out_bytes_max;
+    size_t out_count, out_bytes, out_count_max, out_bytes_max, message_max;
     bool failing; /* brokers lost: one append at a time finds out whether they are back */
+    bool dead_ready;
     bool fatal;   /* the producer is to be made again once nothing is on its way */
     bool stopping;
     uint64_t delivered, failed;
@@ -153,7 +158,15 @@ void reco__kafka_meta_dispose(kafka_meta *meta);
 reco_status reco__kafka_note_get(reco_stream_store *store, const char *key, reco_stream_sink sink, void *context, const reco_call *call,
                                  reco_error *err);
 
+/* Records to the dead letters, until durable. */
+reco_status reco__kafka_dead_letters(reco_stream_store *store, uint32_t partition, const reco_stream_letter *letters, size_t count,
+                                     const reco_call *call, reco_error *err);
+
 /* open.c */
+/* Finds a topic or makes it with so many partitions (0: it must be there), and waits until each has a leader. */
+typedef enum kafka_topic_kind { KAFKA_DATA, KAFKA_META, KAFKA_DEAD } kafka_topic_kind;
+reco_status reco__kafka_need_topic(uint32_t *count, reco_stream_store *store, rd_kafka_topic_t *topic, uint32_t partitions, kafka_topic_kind kind,
+                                   const reco_call *call, reco_error *err);
 reco_status reco__kafka_open(reco_stream_store **out, const reco_stream_options *options, const reco_call *call, reco_error *err);
 void reco__kafka_close(reco_stream_store *store);
 

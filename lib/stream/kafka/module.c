@@ -53,7 +53,8 @@ static const reco_stream_backend backend = {.struct_size = sizeof backend,
                                             .member_owned = reco__kafka_member_owned,
                                             .stats = kafka_stats,
                                             .note_get = reco__kafka_note_get,
-                                            .append_with_note = reco__kafka_append_with_note};
+                                            .append_with_note = reco__kafka_append_with_note,
+                                            .dead_letters = reco__kafka_dead_letters};
 
 static reco_status start(const reco_host *host, reco_error *err) { return reco__module_bind(host, err); }
 

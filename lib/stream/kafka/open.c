@@ -32,19 +32,21 @@ static reco_status count_partitions(uint32_t *count, bool *ready, reco_stream_st
     return code ? reco__kafka_fail(err, code, "asking for the topic") : RECO_OK;
 }
 
-static rd_kafka_NewTopic_t *describe_topic(const reco_stream_store *store, const char *name, uint32_t partitions, bool compact, char *why,
+static rd_kafka_NewTopic_t *describe_topic(const reco_stream_store *store, const char *name, uint32_t partitions, kafka_topic_kind kind, char *why,
                                            size_t size) {
     rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(name, (int)partitions, store->url.replication, why, size);
     if (!topic) {
         return NULL;
     }
-    rd_kafka_NewTopic_set_config(topic, "cleanup.policy", compact ? "compact" : "delete");
+    rd_kafka_NewTopic_set_config(topic, "cleanup.policy", kind == KAFKA_META ? "compact" : "delete");
     rd_kafka_NewTopic_set_config(topic, "message.timestamp.type", "CreateTime");
-    if (!compact) {
+    if (kind == KAFKA_DATA) {
         rd_kafka_NewTopic_set_config(topic, "retention.ms", "-1"); /* libreco trims; "create.retention.ms" changes it */
         rd_kafka_NewTopic_set_config(topic, "max.message.bytes", "1200000");
+    } else if (kind == KAFKA_DEAD) {
+        rd_kafka_NewTopic_set_config(topic, "retention.ms", "2592000000"); /* 30 days for people to look */
     }
-    for (size_t i = 0; !compact && i < store->url.create_count; i++) {
+    for (size_t i = 0; kind == KAFKA_DATA && i < store->url.create_count; i++) {
         rd_kafka_NewTopic_set_config(topic, store->url.create[i].name, store->url.create[i].value);
     }
     return topic;
@@ -66,10 +68,10 @@ static reco_status created(rd_kafka_event_t *event, reco_error *err) {
     return code ? reco__kafka_fail(err, code, "making topics") : RECO_OK;
 }
 
-static reco_status create_topic(reco_stream_store *store, const char *name, uint32_t partitions, bool compact, const reco_call *call,
+static reco_status create_topic(reco_stream_store *store, const char *name, uint32_t partitions, kafka_topic_kind kind, const reco_call *call,
                                 reco_error *err) {
     char why[150];
-    rd_kafka_NewTopic_t *topic = describe_topic(store, name, partitions, compact, why, sizeof why);
+    rd_kafka_NewTopic_t *topic = describe_topic(store, name, partitions, kind, why, sizeof why);
     if (!topic) {
         return reco__fail(err, RECO_INVALID, "url", "kafka: %s", why);
     }
@@ -91,7 +93,7 @@ static reco_status create_topic(reco_stream_store *store, const char *name, uint
     return status;
 }
 
-static reco_status need_topic(uint32_t *count, reco_stream_store *store, rd_kafka_topic_t *topic, uint32_t partitions, bool compact,
+reco_status reco__kafka_need_topic(uint32_t *count, reco_stream_store *store, rd_kafka_topic_t *topic, uint32_t partitions, kafka_topic_kind kind,
                               const reco_call *call, reco_error *err) {
     bool ready, asked = false;
     int64_t give_up = reco__monotonic_ns() + PATIENCE_NS;
@@ -104,7 +106,7 @@ static reco_status need_topic(uint32_t *count, reco_stream_store *store, rd_kafk
             if (partitions == 0) {
                 return reco__fail(err, RECO_INVALID, "partitions", "a new stream needs a number of partitions");
             }
-            status = create_topic(store, rd_kafka_topic_name(topic), partitions, compact, call, err);
+            status = create_topic(store, rd_kafka_topic_name(topic), partitions, kind, call, err);
             asked = true;
         } else {
             status = reco__call_check(call, err);
@@ -171,11 +173,12 @@ static reco_status identify(reco_stream_store *store, const reco_call *call, rec
 
 static reco_status name_topics(reco_stream_store *store, const char *space, reco_error *err) {
     size_t size = strlen(space);
-    if (size >= 5 && strcmp(space + size - 5, ".meta") == 0) {
-        return reco__fail(err, RECO_INVALID, "space", "kafka: a namespace does not end in .meta, which is another's second topic");
+    if (size >= 5 && (strcmp(space + size - 5, ".meta") == 0 || strcmp(space + size - 5, ".dead") == 0)) {
+        return reco__fail(err, RECO_INVALID, "space", "kafka: a namespace does not end in .meta or .dead, which are another's topics");
     }
     snprintf(store->topic, sizeof store->topic, "%s.%s", store->url.prefix, space);
     snprintf(store->meta_topic, sizeof store->meta_topic, "%.200s.meta", store->topic);
+    snprintf(store->dead_topic, sizeof store->dead_topic, "%.200s.dead", store->topic);
     snprintf(store->group, sizeof store->group, "%.200s.processors", store->topic);
     return RECO_OK;
 }
@@ -201,7 +204,7 @@ static reco_status open_store(reco_stream_store *store, const reco_stream_option
         status = make_scanner(store, err);
     }
     if (status == RECO_OK) {
-        status = need_topic(&store->partitions, store, store->data_scan, options->partitions, false, call, err);
+        status = reco__kafka_need_topic(&store->partitions, store, store->data_scan, options->partitions, KAFKA_DATA, call, err);
     }
     if (status == RECO_OK && options->partitions && options->partitions != store->partitions) {
         status = reco__fail(err, RECO_REFUSED, "partitions", "stream '%s' has %u partitions for its life, not %u", store->topic, store->partitions,
@@ -212,7 +215,7 @@ static reco_status open_store(reco_stream_store *store, const reco_stream_option
                             RECO_PARTITIONS_MAX);
     }
     if (status == RECO_OK) {
-        status = need_topic(&meta_partitions, store, store->meta_scan, 1, true, call, err);
+        status = reco__kafka_need_topic(&meta_partitions, store, store->meta_scan, 1, KAFKA_META, call, err);
     }
     if (status == RECO_OK && meta_partitions != 1) {
         status = reco__fail(err, RECO_REFUSED, NULL, "kafka: topic '%s' has %u partitions, it must have one", store->meta_topic, meta_partitions);

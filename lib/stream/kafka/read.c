@@ -60,15 +60,15 @@ static reco_status place(reco_stream_store *store, uint32_t partition, int64_t f
         return reco__kafka_fail(err, rd_kafka_last_error(), "reading");
     }
     cursor->started = true;
-    cursor->next = from;
+    cursor->next = cursor->empty = from;
     return RECO_OK;
 }
 
-/* The next record of the cursor, NULL at `end`; it stays the cursor's. */
+/* Holds the first record at or after the cursor's place; without one when there is none before `end`. It stays the cursor's. */
 static reco_status next_record(reco_stream_store *store, uint32_t partition, int64_t end, const reco_call *call, reco_error *err) {
     kafka_cursor *cursor = &store->cursors[partition];
     int64_t give_up = reco__monotonic_ns() + PATIENCE_NS;
-    while (!cursor->held && cursor->next < end) {
+    while (!cursor->held && cursor->empty < end) {
         reco_status status = reco__call_check(call, err);
         if (status != RECO_OK) {
             return status;
@@ -84,11 +84,10 @@ static reco_status next_record(reco_stream_store *store, uint32_t partition, int
         rd_kafka_resp_err_t code = message->err;
         if (!code && message->offset >= cursor->next) {
             cursor->held = message;
-            cursor->next = message->offset;
             continue;
         }
-        if (code == RD_KAFKA_RESP_ERR__PARTITION_EOF && message->offset >= end) {
-            cursor->next = message->offset;
+        if (code == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+            cursor->empty = message->offset;
         }
         rd_kafka_message_destroy(message);
         if (code && code != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
@@ -102,16 +101,22 @@ static reco_status pass(reco_stream_store *store, uint32_t partition, int64_t en
                         void *context, const reco_call *call, reco_error *err) {
     kafka_cursor *cursor = &store->cursors[partition];
     uint64_t passed = 0;
-    for (uint32_t count = 0; count < max_records; count++) {
+    for (uint32_t count = 0; count < max_records && cursor->next < end; count++) {
         reco_status status = next_record(store, partition, end, call, err);
         rd_kafka_message_t *message = cursor->held;
-        if (status != RECO_OK || !message || (count > 0 && passed + message->len > max_bytes)) {
+        if (status != RECO_OK || (message && message->offset == cursor->next && count > 0 && passed + message->len > max_bytes)) {
             return count > 0 && (status == RECO_TIMEOUT || status == RECO_CANCELLED) ? RECO_OK : status;
+        }
+        int64_t offset = cursor->next++;
+        if (!message || message->offset > offset) { /* a marker of Kafka's own, or compacted away */
+            if (sink(context, offset, "", 0)) {
+                break;
+            }
+            continue;
         }
         passed += message->len;
         cursor->held = NULL;
-        cursor->next = message->offset + 1;
-        int stop = sink(context, message->offset, message->payload, message->len);
+        int stop = sink(context, offset, message->payload ? message->payload : "", message->len);
         rd_kafka_message_destroy(message);
         if (stop) {
             break;

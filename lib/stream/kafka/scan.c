@@ -138,8 +138,11 @@ reco_status reco__kafka_scan(reco_stream_store *store, rd_kafka_topic_t *topic, 
 
 /* --- catching up ---------------------------------------------------------------------------------------------------------------------------- */
 
+#define AHEAD_MS 86400000
+
 typedef struct newest {
     int64_t last[RECO_PARTITIONS_MAX], max[RECO_PARTITIONS_MAX], at[RECO_PARTITIONS_MAX];
+    int64_t horizon; /* what others wrote may carry any time; one beyond this does not count */
 } newest;
 
 static reco_status take_time(void *context, const rd_kafka_message_t *message, reco_error *err) {
@@ -150,6 +153,9 @@ static reco_status take_time(void *context, const rd_kafka_message_t *message, r
     if (type != RD_KAFKA_TIMESTAMP_CREATE_TIME) {
         return reco__fail(err, RECO_REFUSED, NULL, "kafka: the topic must have message.timestamp.type=CreateTime");
     }
+    if (time > n->horizon) { /* not one of ours: no clock of libreco is that far ahead */
+        time = 0;
+    }
     if (message->offset >= n->at[p]) {
         n->last[p] = time;
         n->at[p] = message->offset;
@@ -159,7 +165,7 @@ static reco_status take_time(void *context, const rd_kafka_message_t *message, r
 }
 
 /* Records later than the largest time known, found by the time index, of partitions too far behind to be read. */
-static reco_status ask_index(newest *n, reco_stream_store *store, const kafka_range *far, const reco_call *call, reco_error *err) {
+static reco_status ask_index(newest *n, reco_stream_store *store, kafka_range *far, const reco_call *call, reco_error *err) {
     for (;;) {
         int64_t found[RECO_PARTITIONS_MAX];
         kafka_range ranges[RECO_PARTITIONS_MAX];
@@ -170,8 +176,10 @@ static reco_status ask_index(newest *n, reco_stream_store *store, const kafka_ra
         reco_status status = ask_offsets(found, store, store->topic, store->partitions, call, err);
         for (uint32_t p = 0; status == RECO_OK && p < store->partitions; p++) {
             bool more = far[p].from < far[p].to && found[p] >= 0 && found[p] < far[p].to;
-            int64_t to = found[p] + SCAN_MOST < far[p].to ? found[p] + SCAN_MOST : far[p].to;
-            ranges[p] = more ? (kafka_range){found[p], to} : (kafka_range){0, 0};
+            int64_t from = found[p] > far[p].from ? found[p] : far[p].from; /* a time that does not count is found again and again: read on */
+            int64_t to = from + SCAN_MOST < far[p].to ? from + SCAN_MOST : far[p].to;
+            ranges[p] = more ? (kafka_range){from, to} : (kafka_range){0, 0};
+            far[p].from = more ? to : far[p].from;
             any = any || more;
         }
         if (status != RECO_OK || !any) {
@@ -210,6 +218,7 @@ static void merge(kafka_part *part, int64_t to, int64_t last, int64_t max) {
 static reco_status read_newest(newest *n, reco_stream_store *store, kafka_range *near, const reco_call *call, reco_error *err) {
     kafka_range far[RECO_PARTITIONS_MAX];
     bool any = false, any_far = false;
+    n->horizon = reco__now_ms() + AHEAD_MS;
     pthread_mutex_lock(&store->mutex);
     for (uint32_t p = 0; p < store->partitions; p++) {
         kafka_part *part = &store->parts[p];
