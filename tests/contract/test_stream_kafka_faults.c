@@ -87,6 +87,10 @@ START_TEST(refused_requests_are_made_again)
     }
     rd_kafka_mock_push_request_errors(cluster, FETCH, 2, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE);
     read_numbers(250);
+    reco_stream_span spans[P];
+    rd_kafka_mock_push_request_errors(cluster, LIST_OFFSETS, 2, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    test_ok(kafka->spans(spans, store, NULL, &err), &err);
+    ck_assert_int_eq(spans[0].end, 250);
 }
 END_TEST
 

@@ -11,9 +11,17 @@
 
 /* --- offsets -------------------------------------------------------------------------------------------------------------------------------- */
 
-/* `offsets` hold the times to ask for and receive what is found, -1 for none. */
-static reco_status ask_offsets(int64_t *offsets, reco_stream_store *store, const char *topic, uint32_t count, const reco_call *call,
-                               reco_error *err) {
+#define MOVED_NS 5000000000ll /* a new leader is waited for, at most */
+
+/* The leader has moved, or the topic is so new that not all brokers know it. */
+static bool has_moved(rd_kafka_resp_err_t code) {
+    return code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
+           code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE ||
+           code == RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH || code == RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH ||
+           code == RD_KAFKA_RESP_ERR__TRANSPORT;
+}
+
+static rd_kafka_resp_err_t ask_once(int64_t *offsets, reco_stream_store *store, const char *topic, uint32_t count, const reco_call *call) {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
     for (uint32_t p = 0; p < count; p++) {
         rd_kafka_topic_partition_list_add(list, topic, (int32_t)p)->offset = offsets[p];
@@ -21,10 +29,33 @@ static reco_status ask_offsets(int64_t *offsets, reco_stream_store *store, const
     rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(store->scanner, list, reco__kafka_left_ms(call));
     for (int i = 0; !code && i < list->cnt; i++) {
         code = list->elems[i].err;
+    }
+    for (int i = 0; !code && i < list->cnt; i++) {
         offsets[list->elems[i].partition] = list->elems[i].offset;
     }
     rd_kafka_topic_partition_list_destroy(list);
-    return code ? reco__kafka_fail(err, code, "asking for offsets") : RECO_OK;
+    return code;
+}
+
+/* `offsets` hold the times to ask for and receive what is found, -1 for none. */
+static reco_status ask_offsets(int64_t *offsets, reco_stream_store *store, const char *topic, uint32_t count, const reco_call *call,
+                               reco_error *err) {
+    int64_t give_up = reco__monotonic_ns() + MOVED_NS;
+    for (;;) {
+        rd_kafka_resp_err_t code = ask_once(offsets, store, topic, count, call);
+        if (!code) {
+            return RECO_OK;
+        }
+        if (!has_moved(code) || reco__monotonic_ns() > give_up || reco__call_left_ns(call) < 50000000) {
+            return reco__kafka_fail(err, code, "asking for offsets");
+        }
+        nanosleep(&(struct timespec){0, 20000000}, NULL);
+        const struct rd_kafka_metadata *metadata = NULL; /* asking makes the client learn who leads now */
+        if (rd_kafka_metadata(store->scanner, 0, topic == store->topic ? store->data_scan : store->meta_scan, &metadata,
+                              reco__kafka_left_ms(call) < 1000 ? reco__kafka_left_ms(call) : 1000) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            rd_kafka_metadata_destroy(metadata);
+        }
+    }
 }
 
 static reco_status ask_all(int64_t *offsets, reco_stream_store *store, int64_t time, const reco_call *call, reco_error *err) {
