@@ -145,8 +145,8 @@ static reco_status learner_send_letters(reco__learner *learner, uint32_t partiti
     const reco_stream_letter *first = &learner->letters[0], *last = &learner->letters[*count - 1];
     reco_status status = reco__stream_dead_letters(learner->stream, partition, first, *count, call, err);
     if (status == RECO_OK) {
-        reco__log(RECO_LOG_WARN, "learn", "partition %u: %zu records at %lld to %lld are passed over and put with the dead letters; the first: %s", partition,
-                  *count, (long long)first->offset, (long long)last->offset, first->reason);
+        reco__log(RECO_LOG_WARN, "learn", "partition %u: %zu records at %lld to %lld are passed over and put with the dead letters; the first: %s",
+                  partition, *count, (long long)first->offset, (long long)last->offset, first->reason);
         learner->letters_to[partition] = last->offset + 1;
         *count = 0;
     }

@@ -6,8 +6,8 @@
  * processor was faster.
  *
  * A stream others write to (Kafka) may hold anything. A record that is no envelope, or of a user of another partition, is passed over: it changes
- * nothing but the position, and its bytes are put with the dead letters first. So is an offset that holds nothing, which leaves no letter. What a later
- * release wrote is no garbage: it stops learning, as damage in a stream of our own does. */
+ * nothing but the position, and its bytes are put with the dead letters first. So is an offset that holds nothing, which leaves no letter. What a
+ * later release wrote is no garbage: it stops learning, as damage in a stream of our own does. */
 #ifndef RECO__ENGINE_LEARNER_H
 #define RECO__ENGINE_LEARNER_H
 

@@ -212,7 +212,8 @@ static void relay_counters(metric_relay *relay, reco_engine *engine) {
         {"reco_events_clamped_total", "", "Events counted in a newer generation than their own.", atomic_load(&engine->counters.clamped)},
         {"reco_batches_total", "", "Batches applied by this process.", atomic_load(&engine->counters.batches)},
         {"reco_batches_stale_total", "", "Batches that another processor was faster with.", atomic_load(&engine->counters.stale)},
-        {"reco_dead_letters_total", "", "Stream records that cannot be read, put aside by this process.", atomic_load(&engine->counters.dead_letters)},
+        {"reco_dead_letters_total", "", "Stream records that cannot be read, put aside by this process.",
+         atomic_load(&engine->counters.dead_letters)},
         {"reco_closing_steps_total", "", "Steps of closing done by this process.", atomic_load(&engine->counters.closing_steps)},
     };
     for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)

@@ -61,7 +61,8 @@ static void tell(reco_engine *engine, int64_t at, const reco_call *call) {
     reco_ingest_options options = {.struct_size = sizeof options, .received_at = at};
     memset(events, 0, sizeof events);
     for (int i = 0; i < 10; i++) {
-        int user = snprintf(users[i], sizeof users[i], "user-%d", i % 7), item = snprintf(items[i], sizeof items[i], "item-%d", (int)(at / 1000 + i * i) % 13);
+        int user = snprintf(users[i], sizeof users[i], "user-%d", i % 7);
+        int item = snprintf(items[i], sizeof items[i], "item-%d", (int)(at / 1000 + i * i) % 13);
         events[i].user_id = (reco_str){users[i], (size_t)user};
         events[i].item_id = (reco_str){items[i], (size_t)item};
         events[i].event_type = (reco_str){"view", 4};
