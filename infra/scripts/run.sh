@@ -2,22 +2,26 @@
 # Shows libreco at work on a bare Debian 12: installs what it needs, builds, imports MovieLens 100K, serves it, posts one event and shows
 # what that changed.
 #
-#   bash infra/scripts/run.sh          stays up until Ctrl-C
-#   bash infra/scripts/run.sh --once   ends when all was shown
+#   bash infra/scripts/run.sh                 stays up until Ctrl-C
+#   bash infra/scripts/run.sh --once          ends when all was shown
+#   bash infra/scripts/run.sh --distributed   the same on Kafka, Redis and PostgreSQL, with the services as processes of their own; also with --once
 #
-# Everything it makes is in build/release and build/demo ($RECO_DEMO_DIR instead, where set). Downloads are kept, data are made anew each time.
+# Everything it makes is in build/release and build/demo ($RECO_DEMO_DIR instead, where set), but for PostgreSQL's data when run as root: they are below
+# /var/tmp, where the user it runs as may go. Downloads are kept, data are made anew each time and removed at the end, and all servers are ended.
 # Exit codes: 0 the recommendations changed and a reason names the film, 1 anything else.
 set -euo pipefail
 
-once=no
-case "${1:-}" in
-'') ;;
---once) once=yes ;;
-*)
-    echo "usage: run.sh [--once]" >&2
-    exit 2
-    ;;
-esac
+once=no distributed=no
+for argument; do
+    case "$argument" in
+    --once) once=yes ;;
+    --distributed) distributed=yes ;;
+    *)
+        echo "usage: run.sh [--once] [--distributed]" >&2
+        exit 2
+        ;;
+    esac
+done
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 scripts=$root/infra/scripts
@@ -34,6 +38,7 @@ fail() {
 
 say "Packages"
 bash "$scripts/deps.sh" build
+[ $distributed = no ] || bash "$scripts/deps.sh" servers
 echo "all there"
 
 say "Build"
@@ -53,19 +58,53 @@ reco=$build/bin/reco
 mkdir -p "$demo"
 demo=$(cd "$demo" && pwd)
 work=$(mktemp -d "$demo/run.XXXXXX")
-server=
+services=() starting=() postgres=$work/postgres
 finish() {
-    if [ -n "$server" ]; then
-        kill -TERM "$server" 2>/dev/null || true
-        wait "$server" 2>/dev/null || true
+    trap '' INT TERM
+    [ ${#starting[@]} -eq 0 ] || wait "${starting[@]}" || true
+    if [ ${#services[@]} -gt 0 ]; then
+        kill -TERM "${services[@]}" 2>/dev/null || true
+        wait "${services[@]}" 2>/dev/null || true
     fi
-    rm -rf "$work"
+    if [ $distributed = yes ]; then
+        bash "$scripts/up-kafka.sh" stop "$work/kafka" &
+        bash "$scripts/up-redis.sh" stop "$work/redis" &
+        bash "$scripts/up-postgres.sh" stop "$postgres" &
+        wait
+    fi
+    rm -rf "$work" "$postgres"
 }
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-reco() { "$reco" --config "$root/infra/config/demo.yaml" --data "$work/data" "$@"; }
+is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+any_port() { python3 -c 'import socket; print(socket.create_server(("127.0.0.1", 0)).getsockname()[1])'; }
+free_or_any() { if is_free "$1"; then echo "$1"; else any_port; fi; }
+
+# start NAME FOLDER PORT: up-NAME.sh in the background, its address into $work/NAME.url.
+start() { bash "$scripts/up-$1.sh" start "$2" "$3" >"$work/$1.url" 2>"$work/$1.log" || { cat "$work/$1.log" >&2; return 1; }; }
+
+settings=(--config "$root/infra/config/demo.yaml" --data "$work/data")
+if [ $distributed = yes ]; then
+    say "Kafka, Redis, PostgreSQL"
+    bash "$scripts/up-kafka.sh" --jars >/dev/null
+    if [ "$(id -u)" -eq 0 ]; then
+        postgres=$(mktemp -d /var/tmp/reco-postgres.XXXXXX)
+        chmod 755 "$postgres"
+    fi
+    RECO_KAFKA_CONTROL_PORT=$(free_or_any 9093) start kafka "$work/kafka" "$(free_or_any 9092)" &
+    starting=($!)
+    start redis "$work/redis" "$(free_or_any 6379)" &
+    starting+=($!)
+    start postgres "$postgres" "$(free_or_any 55432)" &
+    starting+=($!)
+    for pid in "${starting[@]}"; do wait "$pid" || fail "the servers do not start"; done
+    settings=(--config "$root/infra/config/demo.yaml" --set data= --set "stream=$(<"$work/kafka.url")" --set "features=$(<"$work/redis.url")"
+        --set "records=$(<"$work/postgres.url")")
+    printf '%-10s %s\n' stream "$(<"$work/kafka.url")" features "$(<"$work/redis.url")" records "$(<"$work/postgres.url")"
+fi
+reco() { "$reco" "${settings[@]}" "$@"; }
 
 say "Films"
 if bash "$scripts/fetch-movielens.sh" "$demo/ml-100k"; then
@@ -79,38 +118,47 @@ fi
 reco import --format "$format" --shift-time "$history"
 
 say "Services"
-is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+# listen PORT: the address to listen on.
 listen() {
-    if is_free "$2"; then
-        arguments+=("--$1-listen" "127.0.0.1:$2")
+    if is_free "$1"; then
+        echo "127.0.0.1:$1"
     else
-        echo "port $2 is taken: $1 gets a free one"
-        arguments+=("--$1-listen" "127.0.0.1:0")
+        echo "port $1 is taken: another one instead" >&2
+        echo 127.0.0.1:0
     fi
 }
-arguments=(--port-file "$work/ports")
-listen ingest 8080
-listen api 8081
-listen processor 8082
-"$reco" --config "$root/infra/config/demo.yaml" --data "$work/data" serve "${arguments[@]}" >"$work/log" 2>&1 &
-server=$!
-for ((i = 0; i < 600; i++)); do
-    [ -s "$work/ports" ] && break
-    kill -0 "$server" 2>/dev/null || break
-    sleep 0.05
-done
-[ -s "$work/ports" ] || {
-    cat "$work/log" >&2
-    fail "reco serve did not start"
+# serve NAME COMMAND...: a service, which writes its ports to $work/NAME.ports.
+serve() {
+    local name=$1
+    shift
+    "$@" "${settings[@]}" --port-file "$work/$name.ports" >"$work/$name.log" 2>&1 &
+    services+=($!)
+    for ((i = 0; i < 1200; i++)); do
+        [ ! -s "$work/$name.ports" ] || return 0
+        kill -0 "${services[-1]}" 2>/dev/null || break
+        sleep 0.05
+    done
+    cat "$work/$name.log" >&2
+    fail "$name does not start"
 }
-port() { sed -n "s/^$1=//p" "$work/ports"; }
-ingest=http://127.0.0.1:$(port ingest)
-api=http://127.0.0.1:$(port api)
+port() { sed -n "s/^${2:-}//p" "$work/$1.ports"; }
+if [ $distributed = yes ]; then
+    serve ingest "$build/bin/reco-ingest" --listen "$(listen 8080)"
+    serve api "$build/bin/reco-api" --listen "$(listen 8081)"
+    serve processor "$build/bin/reco-processor" --listen "$(listen 8082)"
+    serve second "$build/bin/reco-processor" --listen "$(listen 8083)"
+    ports=("$(port ingest)" "$(port api)" "$(port processor)" "$(port second)")
+else
+    serve all "$reco" serve --ingest-listen "$(listen 8080)" --api-listen "$(listen 8081)" --processor-listen "$(listen 8082)"
+    ports=("$(port all ingest=)" "$(port all api=)" "$(port all processor=)")
+fi
+ingest=http://127.0.0.1:${ports[0]}
+api=http://127.0.0.1:${ports[1]}
 fetch() { curl --silent --show-error --fail --max-time 10 "$@"; }
 fetch --retry 20 --retry-delay 1 "$api/ready" >/dev/null
 echo "events in            POST $ingest/events"
 echo "recommendations out  GET  $api/recommendations?user_id=$user"
-echo "learning             GET  http://127.0.0.1:$(port processor)/metrics"
+for number in "${ports[@]:2}"; do echo "learning             GET  http://127.0.0.1:$number/metrics"; done
 
 table() { python3 "$scripts/run-show.py" "$@"; }
 encoded=$(jq -rn --arg user "$user" '$user | @uri')
@@ -136,9 +184,12 @@ table show "$api" "$work/after.json"
 say "What changed"
 table check "$api" "$work/before.json" "$work/after.json" "$film"
 
+if [ $distributed = yes ]; then
+    say "Learned = replayed"
+    reco verify
+fi
 if [ $once = no ]; then
     say "It stays up until Ctrl-C"
-    wait "$server" || true
-    server=
-    fail "reco serve ended: $(tail -n 3 "$work/log")"
+    wait -n "${services[@]}" || true
+    fail "a service ended: $(tail -q -n 3 "$work"/*.log)"
 fi
