@@ -1,12 +1,16 @@
 /* Features on redis: while others are at work on the same namespace: heads from memory, answers in one trip. */
+#include <pthread.h>
 #include <reco/admin.h>
 #include <reco/plugin/module.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/base.h"
 #include "contract/features_suite.h"
+#include "features/heads.h"
 #include "support/engine.h"
 #include "support/redis_server.h"
 #include "support/support.h"
@@ -247,6 +251,380 @@ START_TEST(memory_is_emptied)
 }
 END_TEST
 
+/* --- a scan beside writers ------------------------------------------------------------------------------------------------------------ */
+
+enum { WRITERS = 3, BATCHES = 60000, ITEMS = 24, ADDS = 6, CELLS = 2 };
+
+/* One batch as it was learned: a group for each board. */
+typedef struct learned {
+    int64_t clock, generation[RECO_BOARD_COUNT];
+    reco_add adds[RECO_BOARD_COUNT][ADDS];
+    uint8_t add_count[RECO_BOARD_COUNT], cell_count;
+    struct {
+        uint32_t user;
+        uint8_t size, data[8];
+        int64_t expires_at;
+    } cells[CELLS];
+} learned;
+
+struct writer {
+    fixture *f;
+    uint32_t partition;
+    pthread_t thread;
+    learned *log; /* batch i takes the partition from i to i + 1 */
+    uint64_t retried;
+    reco_status status;
+    reco_error err;
+};
+
+static struct writer writers[WRITERS];
+static _Atomic bool stop_writing;
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static uint8_t random_adds(reco_add *adds, reco__rand *chance, uint32_t board) {
+    uint8_t count = 0;
+    uint32_t item = board == RECO_BOARD_COVIEW ? (uint32_t)reco__rand_below(chance, ITEMS) : 0, member = (uint32_t)reco__rand_below(chance, 4);
+    while (count < ADDS && member < ITEMS) {
+        int64_t delta = reco__rand_below(chance, 4) ? 1 + (int64_t)reco__rand_below(chance, 3) : -1 - (int64_t)reco__rand_below(chance, 2);
+        adds[count++] = (reco_add){item, member, delta};
+        member += 1 + (uint32_t)reco__rand_below(chance, 6);
+        if (board == RECO_BOARD_COVIEW && item + 1 < ITEMS && reco__rand_below(chance, 3) == 0) {
+            item++;
+            member = (uint32_t)reco__rand_below(chance, 4);
+        }
+    }
+    return count;
+}
+
+static void random_batch(learned *out, const struct writer *writer, reco__rand *chance, int64_t clock) {
+    const reco_board_rules *rules = &writer->f->rules;
+    out->clock = clock;
+    for (uint32_t board = 0; board < RECO_BOARD_COUNT; board++) {
+        int64_t oldest = reco_board_newest_closed(rules, board, clock) + 1, newest = (clock + rules->skew) / rules->length[board];
+        out->generation[board] = oldest + (int64_t)reco__rand_below(chance, (uint64_t)(newest - oldest) + 1);
+        out->add_count[board] = random_adds(out->adds[board], chance, board);
+    }
+    out->cell_count = CELLS;
+    uint32_t most = MODEL_USERS / WRITERS, first = (uint32_t)reco__rand_below(chance, most - 1);
+    for (uint32_t i = 0; i < CELLS; i++) {
+        out->cells[i].user = (first + i) * WRITERS + writer->partition;
+        out->cells[i].size = reco__rand_below(chance, 4) ? 8 : 0;
+        uint64_t bytes = reco__rand_next(chance);
+        memcpy(out->cells[i].data, &bytes, 8);
+        out->cells[i].expires_at = clock + (int64_t)reco__rand_below(chance, 40);
+    }
+}
+
+/* In order of user, as bytes. */
+static size_t cell_puts(reco_cell_put *puts, char names[CELLS][16], const learned *batch) {
+    for (size_t i = 0; i < batch->cell_count; i++) {
+        fixture_user(names[i], batch->cells[i].user);
+        puts[i] = (reco_cell_put){{names[i], strlen(names[i])}, batch->cells[i].data, batch->cells[i].size, batch->cells[i].expires_at};
+    }
+    if (batch->cell_count == 2 && strcmp(names[0], names[1]) > 0) {
+        reco_cell_put first = puts[0];
+        puts[0] = puts[1];
+        puts[1] = first;
+    }
+    return batch->cell_count;
+}
+
+static void *write_on(void *context) {
+    struct writer *writer = context;
+    reco__rand chance;
+    int64_t clock = 1;
+    reco__rand_seed(&chance, 77 + writer->partition);
+    for (int64_t at = 0; at < BATCHES && !atomic_load(&stop_writing); at++) {
+        reco_add_group groups[RECO_BOARD_COUNT];
+        reco_cell_put puts[CELLS];
+        char names[CELLS][16];
+        size_t count = 0;
+        clock += reco__rand_below(&chance, 12) == 0;
+        pthread_mutex_lock(&log_lock);
+        learned *batch = &writer->log[at];
+        random_batch(batch, writer, &chance, clock);
+        pthread_mutex_unlock(&log_lock);
+        for (uint32_t board = 0; board < RECO_BOARD_COUNT; board++) {
+            if (batch->add_count[board]) {
+                groups[count++] = (reco_add_group){board, 0, batch->generation[board], batch->adds[board], batch->add_count[board]};
+            }
+        }
+        reco_batch put = {.struct_size = sizeof put,
+                          .partition = writer->partition,
+                          .epoch = writer->f->epoch,
+                          .from = at,
+                          .to = at + 1,
+                          .clock = clock,
+                          .cells = puts,
+                          .cell_count = cell_puts(puts, names, batch),
+                          .groups = groups,
+                          .group_count = count};
+        writer->status = backend->apply(writer->f->store, &put, NULL, &writer->err);
+        if (writer->status != RECO_OK) {
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
+static void *close_on(void *context) {
+    fixture *f = context;
+    while (!atomic_load(&stop_writing)) {
+        int more;
+        reco_error err = RECO_ERROR_INIT;
+        test_ok(backend->close_step(&more, f->store, 1000000, NULL, &err), &err);
+    }
+    return NULL;
+}
+
+/* What a scan gave. */
+typedef struct seen_row {
+    uint32_t board, item, count;
+    int64_t generation;
+    reco_entry entries[ITEMS];
+} seen_row;
+
+struct seen {
+    reco_features_store *store;
+    reco_position positions[WRITERS];
+    seen_row *rows;
+    size_t row_count, row_room;
+    reco__buf heads; /* u32 item, u32 size, bytes */
+    struct {
+        bool there;
+        int64_t expires_at;
+        size_t size;
+        uint8_t data[8];
+    } cells[MODEL_USERS];
+};
+
+static int see_state(void *context, const reco_features_info *info, const reco_position *positions) {
+    struct seen *seen = context;
+    ck_assert_uint_eq(info->partitions, WRITERS);
+    memcpy(seen->positions, positions, sizeof seen->positions);
+    return 0;
+}
+
+static int see_row(void *context, uint32_t board, int64_t generation, uint32_t item, const void *packed, size_t size) {
+    struct seen *seen = context;
+    if (seen->row_count == seen->row_room) {
+        seen->row_room = seen->row_room ? seen->row_room * 2 : 256;
+        seen->rows = realloc(seen->rows, seen->row_room * sizeof *seen->rows);
+        ck_assert_ptr_nonnull(seen->rows);
+    }
+    seen_row *row = &seen->rows[seen->row_count++];
+    *row = (seen_row){.board = board, .item = item, .generation = generation};
+    size_t count;
+    ck_assert_int_eq(reco_board_unpack(&count, row->entries, ITEMS, packed, size), RECO_OK);
+    row->count = (uint32_t)count;
+    if (seen->row_count % 16 == 0) { /* time passes: others are at work */
+        struct timespec pause = {0, 200000};
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+static int see_cell(void *context, uint32_t partition, reco_str user, const void *data, size_t size, int64_t expires_at) {
+    struct seen *seen = context;
+    char name[16] = {0};
+    memcpy(name, user.data, user.size < 15 ? user.size : 15);
+    unsigned number = (unsigned)atoi(name + 1);
+    ck_assert(number < MODEL_USERS && number % WRITERS == partition && size == 8 && !seen->cells[number].there);
+    seen->cells[number].there = true;
+    seen->cells[number].expires_at = expires_at;
+    memcpy(seen->cells[number].data, data, size);
+    return 0;
+}
+
+static int see_head(void *context, uint32_t item, const void *data, size_t size) {
+    struct seen *seen = context;
+    reco__buf_u32(&seen->heads, item);
+    reco__buf_u32(&seen->heads, (uint32_t)size);
+    reco__buf_add(&seen->heads, data, size);
+    return 0;
+}
+
+/* The clean replay: the same batches up to the positions, learned by the model. */
+static void replay(model *m, fixture *f, const reco_position *positions) {
+    model_init(m, &f->rules, WRITERS, ITEMS);
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        model_name(m, f->model.names[i]);
+    }
+    pthread_mutex_lock(&log_lock);
+    for (uint32_t p = 0; p < WRITERS; p++) {
+        for (int64_t at = 0; at < positions[p].offset; at++) {
+            const learned *batch = &writers[p].log[at];
+            for (uint32_t board = 0; board < RECO_BOARD_COUNT; board++) {
+                for (size_t i = 0; i < batch->add_count[board]; i++) {
+                    const reco_add *add = &batch->adds[board][i];
+                    model_add(m, board, batch->generation[board], add->item, add->member, add->delta);
+                }
+            }
+            for (size_t i = 0; i < batch->cell_count; i++) {
+                model_cell *cell = &m->cells[batch->cells[i].user];
+                cell->there = batch->cells[i].size > 0;
+                cell->expires_at = batch->cells[i].expires_at;
+                memcpy(cell->data, batch->cells[i].data, 8);
+            }
+            m->positions[p] = (reco_position){at + 1, batch->clock};
+        }
+    }
+    pthread_mutex_unlock(&log_lock);
+}
+
+static uint64_t name_hash(void *context, uint32_t member) {
+    reco_str name;
+    uint64_t hash = 0;
+    backend->item_name(&name, &hash, context, member);
+    return hash;
+}
+
+static int name_compare(void *context, uint32_t a, uint32_t b) {
+    reco_str left = {NULL, 0}, right = {NULL, 0};
+    uint64_t hash;
+    backend->item_name(&left, &hash, context, a);
+    backend->item_name(&right, &hash, context, b);
+    return reco__str_compare(left, right);
+}
+
+/* Rows with what is due applied, against the replay; every row the replay has must have been seen. */
+static void compare_rows(const struct seen *seen, const model *m) {
+    const reco_board_names names = {seen->store, name_hash, name_compare};
+    size_t expected = 0, found = 0;
+    reco_entry want[ITEMS], got[ITEMS];
+    for (size_t i = 0; i < m->row_count; i++) {
+        const model_row *row = &m->rows[i];
+        expected += model_row_at(m, want, row->board, row->generation, row->item, model_newest_closed(m, row->board, model_clock(m))) > 0;
+    }
+    for (size_t i = 0; i < seen->row_count; i++) {
+        const seen_row *row = &seen->rows[i];
+        int64_t closed = model_newest_closed(m, row->board, model_clock(m));
+        size_t count = row->count;
+        memcpy(got, row->entries, sizeof got);
+        if (reco_board_expired(m->rules, row->board, row->generation, closed)) {
+            continue;
+        }
+        if (row->board == RECO_BOARD_COVIEW && row->generation <= closed) {
+            count = reco_board_cut(got, count, m->rules->cut, 1, &names);
+        }
+        size_t wanted = model_row_at(m, want, row->board, row->generation, row->item, closed);
+        ck_assert_msg(count == wanted, "board %u, generation %lld, item %u: %zu entries, not %zu", row->board, (long long)row->generation, row->item,
+                      count, wanted);
+        for (size_t e = 0; e < count; e++) {
+            ck_assert_msg(got[e].member == want[e].member && got[e].sum == want[e].sum, "board %u, generation %lld, item %u, member %u: %lld, not %lld",
+                          row->board, (long long)row->generation, row->item, got[e].member, (long long)got[e].sum, (long long)want[e].sum);
+        }
+        found += count > 0;
+    }
+    ck_assert_uint_eq(found, expected);
+}
+
+static void compare_cells(const struct seen *seen, const model *m) {
+    for (uint32_t user = 0; user < MODEL_USERS; user++) {
+        const model_cell *want = &m->cells[user];
+        int64_t clock = m->positions[user % WRITERS].clock;
+        bool wanted = want->there && want->expires_at >= clock, got = seen->cells[user].there && seen->cells[user].expires_at >= clock;
+        ck_assert_msg(wanted == got, "the cell of user %u is %s", user, got ? "there" : "missing");
+        ck_assert_msg(!got || (want->expires_at == seen->cells[user].expires_at && memcmp(want->data, seen->cells[user].data, 8) == 0),
+                      "the cell of user %u is of another moment", user);
+    }
+}
+
+/* Each head against the rows of the same scan. */
+static size_t compare_heads(const struct seen *seen, const model *m) {
+    const reco_board_names names = {seen->store, name_hash, name_compare};
+    reco__reader reader = reco__reader_of(seen->heads.data, seen->heads.size);
+    size_t heads = 0;
+    while (reader.at < reader.end) {
+        reco__features_piece pieces[64];
+        size_t count = 0;
+        reco__buf want = {0};
+        uint32_t item = reco__read_u32(&reader), size = reco__read_u32(&reader);
+        const uint8_t *bytes = reco__read_bytes(&reader, size);
+        reco_head head;
+        reco_error err = RECO_ERROR_INIT;
+        ck_assert_int_eq(reco_head_read(&head, bytes, size), RECO_OK);
+        for (size_t i = 0; i < seen->row_count; i++) {
+            const seen_row *row = &seen->rows[i];
+            if (row->board == RECO_BOARD_COVIEW && row->item == item) {
+                pieces[count++] = (reco__features_piece){row->generation, row->entries, row->count};
+            }
+        }
+        test_ok(reco__features_recompute_head(&want, pieces, count, head.closed_at, m->rules, &names, &err), &err);
+        ck_assert_msg(want.size == size && memcmp(want.data, bytes, size) == 0, "the head of item %u is of another moment", item);
+        reco__buf_dispose(&want);
+        heads++;
+    }
+    return heads;
+}
+
+static void scan_and_compare(reco_features_store *store, fixture *f, struct seen *seen) {
+    const reco_features_visitor visitor = {.context = seen, .state = see_state, .row = see_row, .cell = see_cell, .head = see_head};
+    reco_error err = RECO_ERROR_INIT;
+    model m;
+    seen->store = store;
+    seen->row_count = 0;
+    memset(seen->cells, 0, sizeof seen->cells);
+    reco__buf_reset(&seen->heads);
+    test_ok(backend->scan(store, &visitor, NULL, &err), &err);
+    replay(&m, f, seen->positions);
+    compare_rows(seen, &m);
+    compare_cells(seen, &m);
+    ck_assert_uint_gt(compare_heads(seen, &m), 0);
+    model_free(&m);
+}
+
+START_TEST(a_scan_is_one_moment)
+{
+    static fixture f;
+    static struct seen seen;
+    pthread_t closer;
+    int64_t first[WRITERS];
+    fixture_prepare(&f, WRITERS, ITEMS);
+    f.options.url = server_url;
+    fixture_open(&f);
+    fixture_items(&f, ITEMS);
+    reco_features_store *other = open_reader(&f, "stale_ms=0");
+    atomic_store(&stop_writing, false);
+    for (uint32_t p = 0; p < WRITERS; p++) {
+        writers[p] = (struct writer){.f = &f, .partition = p, .err = RECO_ERROR_INIT};
+        writers[p].log = calloc(BATCHES, sizeof *writers[p].log);
+        ck_assert_ptr_nonnull(writers[p].log);
+        ck_assert_int_eq(pthread_create(&writers[p].thread, NULL, write_on, &writers[p]), 0);
+    }
+    ck_assert_int_eq(pthread_create(&closer, NULL, close_on, &f), 0);
+    int scans = test_full() ? 200 : 25;
+    uint64_t moved = 0;
+    for (int i = 0; i < scans; i++) {
+        uint64_t epoch;
+        reco_position now[WRITERS];
+        scan_and_compare(other, &f, &seen);
+        test_ok(backend->positions(now, &epoch, other, NULL, &f.err), &f.err);
+        for (uint32_t p = 0; p < WRITERS; p++) {
+            first[p] = i == 0 ? seen.positions[p].offset : first[p];
+            moved += (uint64_t)(now[p].offset - seen.positions[p].offset); /* while it was scanned */
+        }
+    }
+    ck_assert_uint_gt(moved, (uint64_t)scans);
+    atomic_store(&stop_writing, true);
+    for (uint32_t p = 0; p < WRITERS; p++) {
+        pthread_join(writers[p].thread, NULL);
+        test_ok(writers[p].status, &writers[p].err);
+        ck_assert_int_gt(seen.positions[p].offset, first[p]);
+    }
+    pthread_join(closer, NULL);
+    test_ok(backend->settle(other, NULL, &f.err), &f.err);
+    scan_and_compare(other, &f, &seen);
+    for (uint32_t p = 0; p < WRITERS; p++) {
+        free(writers[p].log);
+    }
+    free(seen.rows);
+    reco__buf_dispose(&seen.heads);
+    backend->close(other);
+    fixture_done(&f);
+}
+END_TEST
+
 /* --- answers -------------------------------------------------------------------------------------------------------------------------- */
 
 static uint64_t engine_counts(reco_engine *engine, const char *name) {
@@ -319,6 +697,10 @@ int main(void) {
     tcase_add_test(memory, an_answer_is_one_trip);
     tcase_set_timeout(memory, 120);
     suite_add_tcase(suite, memory);
+    TCase *scans = tcase_create("scans");
+    tcase_add_test(scans, a_scan_is_one_moment);
+    tcase_set_timeout(scans, 240);
+    suite_add_tcase(suite, scans);
     int result = test_run(suite);
     test_redis_stop(&server);
     test_dir_remove(server.folder);

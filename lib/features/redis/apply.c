@@ -6,10 +6,13 @@
  * caller reads the position again.
  *
  * Cells of a partition are one hash, user -> i64 expires_at (big-endian), cell: its size is the number of users. The limit of users is looked at
- * before EXEC; two partitions that learn at the same moment may pass it by what one batch adds. */
+ * before EXEC; two partitions that learn at the same moment may pass it by what one batch adds.
+ *
+ * While everything is being read (scan.c) a batch also notes what it changes, cells as they were before; `scan` is watched, too. A nil EXEC is no
+ * verdict: positions are looked at again, and the batch is STALE when its own has moved. */
 #include "features/redis/redis.h"
 
-enum { CELL_HEADER = 8 };
+enum { CELL_HEADER = 8, ATTEMPTS = 8 };
 #define DUE_MAX (INT64_C(1) << 53) /* scores of sorted sets are doubles */
 
 bool reco__redis_cell_read(int64_t *expires_at, const redisReply *cell) {
@@ -300,12 +303,29 @@ static void note_lengths(reco_features_store *store, const reco_batch *batch, co
     }
 }
 
-static reco_status apply(reco_features_store *store, reco__redis_link *link, const reco_batch *batch, reco_error *err) {
+/* The cells as they are, held by the link. */
+static reco_status old_cells(const redisReply **out, reco_features_store *store, reco__redis_link *link, const reco_batch *batch, reco_error *err) {
+    reco__redis_command(link, "HMGET", 2 + batch->cell_count);
+    reco__redis_key_number(link, store, "c", batch->partition);
+    for (size_t i = 0; i < batch->cell_count; i++) {
+        reco__redis_bytes(link, batch->cells[i].user.data, batch->cells[i].user.size);
+    }
+    reco_status status = reco__redis_send(link, err);
+    if (status == RECO_OK) {
+        status = reco__redis_reply(out, link, err);
+    }
+    return status == RECO_OK && (*out)->elements != batch->cell_count ? reco__redis_strange("a cell", err) : status;
+}
+
+/* *again: somebody touched what was watched, which need not mean that the batch is stale. */
+static reco_status apply_once(bool *again, reco_features_store *store, reco__redis_link *link, const reco_batch *batch, reco_error *err) {
     reco__redis_state state;
-    const redisReply *reply;
+    const redisReply *reply, *old = NULL;
     uint32_t what = batch->cell_count ? RECO__REDIS_USERS : 0;
-    reco__redis_command(link, "WATCH", 3);
+    *again = false;
+    reco__redis_command(link, "WATCH", 4);
     reco__redis_key(link, store, "meta");
+    reco__redis_key(link, store, "scan");
     reco__redis_key_number(link, store, "p", batch->partition);
     reco__redis_state_ask(link, store, what);
     reco_status status = reco__redis_send(link, err);
@@ -327,6 +347,9 @@ static reco_status apply(reco_features_store *store, reco__redis_link *link, con
     if (status == RECO_OK) {
         status = check_users(store, link, &state, batch, err);
     }
+    if (status == RECO_OK && state.scanning && batch->cell_count) {
+        status = old_cells(&old, store, link, batch, err);
+    }
     if (status != RECO_OK) {
         return status;
     }
@@ -336,14 +359,25 @@ static reco_status apply(reco_features_store *store, reco__redis_link *link, con
         commands += reco__redis_write_group(link, store, &batch->groups[i]);
     }
     commands += reco__redis_write_cells(link, store, batch->partition, batch->cells, batch->cell_count);
+    commands += state.scanning ? reco__redis_scan_note(link, store, batch, old) : 0;
     reco__redis_position_put(link, store, batch->partition, (reco_position){batch->to, batch->clock});
     reco__redis_command(link, "EXEC", 1);
     status = reco__redis_send(link, err);
     if (status == RECO_OK) {
         status = reco__redis_exec(&reply, link, commands, err);
+        *again = status == RECO_STALE;
     }
     if (status == RECO_OK) {
         note_lengths(store, batch, reply);
+    }
+    return status;
+}
+
+static reco_status apply(reco_features_store *store, reco__redis_link *link, const reco_batch *batch, reco_error *err) {
+    bool again = true;
+    reco_status status = RECO_STALE;
+    for (int attempt = 0; again && attempt < ATTEMPTS; attempt++) {
+        status = apply_once(&again, store, link, batch, err);
     }
     return status;
 }

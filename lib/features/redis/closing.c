@@ -4,10 +4,14 @@
  * far it came. Several processes may work on it: what it says is true whoever wrote it last, and an item done twice is done once. When the pass is
  * through, nothing is left in generations that expired with it, for no add goes to a closed generation; they leave the list g2.
  *
+ * While everything is being read (scan.c) nothing is closed, compacted, swept or expired, and close_step has nothing to do but to publish; settle
+ * waits until that is over.
+ *
  * Items whose heads are not current are published in rounds, PUBLISH_NS apart, and at once by settle. */
 #include "features/redis/redis.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 enum { ITEMS_LOOKED_AT = 128, ITEMS_AT_ONCE = 16, EXPIRED_AT_ONCE = 64 };
 #define PUBLISH_NS (INT64_C(500) * 1000 * 1000)
@@ -22,10 +26,13 @@ static bool popularity_due(const reco_features_store *store, const reco__redis_s
            reco_board_expired(&store->rules, board, state->first[board], reco__redis_newest_closed(store, state->positions, board));
 }
 
-bool reco__redis_closing_due(const reco_features_store *store, const reco__redis_state *state) {
+/* Whether or not it can be done now. */
+static bool is_due(const reco_features_store *store, const reco__redis_state *state) {
     return state->mark == RECO__REDIS_WHOLE &&
            (coview_due(store, state) || popularity_due(store, state, RECO_BOARD_HOURS) || popularity_due(store, state, RECO_BOARD_DAYS));
 }
+
+bool reco__redis_closing_due(const reco_features_store *store, const reco__redis_state *state) { return !state->scanning && is_due(store, state); }
 
 bool reco__redis_publishing_due(const reco_features_store *store, const reco__redis_state *state) {
     return state->mark == RECO__REDIS_WHOLE && state->dirty > 0 && reco__monotonic_ns() - atomic_load(&store->published_ns) >= PUBLISH_NS;
@@ -37,6 +44,21 @@ static reco_status expire_one(reco_features_store *store, reco__redis_link *link
                               reco_error *err) {
     uint32_t shards = reco__redis_shards(state);
     const redisReply *reply;
+    reco__redis_command(link, "WATCH", 2);
+    reco__redis_key(link, store, "scan");
+    reco__redis_command(link, "EXISTS", 2);
+    reco__redis_key(link, store, "scan");
+    reco_status status = reco__redis_send(link, err);
+    if (status == RECO_OK) {
+        status = reco__redis_skip(link, 1, err);
+    }
+    if (status == RECO_OK) {
+        status = reco__redis_reply(&reply, link, err);
+    }
+    if (status != RECO_OK || reply->integer) {
+        reco__redis_unwatch(link);
+        return status;
+    }
     reco__redis_command(link, "MULTI", 1);
     reco__redis_command(link, "UNLINK", 1 + shards);
     for (uint32_t shard = 0; shard < shards; shard++) {
@@ -49,8 +71,11 @@ static reco_status expire_one(reco_features_store *store, reco__redis_link *link
     reco__redis_key_number(link, store, "g", board);
     reco__redis_number(link, generation);
     reco__redis_command(link, "EXEC", 1);
-    reco_status status = reco__redis_send(link, err);
-    return status == RECO_OK ? reco__redis_exec(&reply, link, 3, err) : status;
+    status = reco__redis_send(link, err);
+    if (status == RECO_OK) {
+        status = reco__redis_exec(&reply, link, 3, err);
+    }
+    return status == RECO_STALE ? RECO_OK : status; /* a scan has begun: another time */
 }
 
 static reco_status expire(reco_features_store *store, reco__redis_link *link, const reco__redis_state *state, uint32_t board, reco_error *err) {
@@ -223,6 +248,12 @@ static reco_status step(int *more, reco_features_store *store, reco__redis_link 
     int64_t until_ns = reco__monotonic_ns() + budget_ns;
     size_t most = budget_ns < PATIENT_NS ? 1 : ITEMS_AT_ONCE;
     reco_status status = reco__redis_state_read(&state, link, store, what, err);
+    if (status == RECO_OK && state.abandoned) {
+        status = reco__redis_scan_end(store, link, NULL, err);
+        if (status == RECO_OK) {
+            status = reco__redis_state_read(&state, link, store, what, err);
+        }
+    }
     bool closing = status == RECO_OK && reco__redis_closing_due(store, &state);
     if (closing || (status == RECO_OK && reco__redis_publishing_due(store, &state))) {
         status = reco__redis_follow(store, link, &state, err);
@@ -234,7 +265,7 @@ static reco_status step(int *more, reco_features_store *store, reco__redis_link 
     } else if (status == RECO_OK && state.mark == RECO__REDIS_WHOLE && reco__redis_sweep_due(store, &state, &partition)) {
         status = reco__redis_sweep(store, link, partition, err);
     }
-    if (status == RECO_OK) {
+    if (status == RECO_OK && !state.scanning) {
         status = reco__redis_compact(store, link, until_ns, err);
     }
     if (status == RECO_OK) {
@@ -258,6 +289,15 @@ reco_status reco__redis_close_step(int *more, reco_features_store *store, int64_
     return status;
 }
 
+static reco_status wait_for_scan(reco_features_store *store, reco__redis_link *link, const reco__redis_state *state, reco_error *err) {
+    const struct timespec pause = {0, 5000000};
+    if (state->abandoned) {
+        return reco__redis_scan_end(store, link, NULL, err);
+    }
+    nanosleep(&pause, NULL);
+    return RECO_OK;
+}
+
 static reco_status settle(reco_features_store *store, reco__redis_link *link, const reco_call *call, reco_error *err) {
     const int64_t slice_ns = 50 * 1000 * 1000;
     reco__redis_state state;
@@ -268,7 +308,11 @@ static reco_status settle(reco_features_store *store, reco__redis_link *link, co
         if (status == RECO_OK) {
             status = reco__redis_state_read(&state, link, store, RECO__REDIS_DUE, err);
         }
-        closing = status == RECO_OK && reco__redis_closing_due(store, &state);
+        closing = status == RECO_OK && is_due(store, &state);
+        if (closing && state.scanning) {
+            status = wait_for_scan(store, link, &state, err);
+            continue;
+        }
         if (closing) {
             status = reco__redis_follow(store, link, &state, err);
         }

@@ -77,6 +77,20 @@ void reco__redis_command(reco__redis_link *link, const char *name, size_t argume
 
 /* --- sending and receiving ------------------------------------------------------------------------------------------------------------ */
 
+static void drop_held(reco__redis_link *link) {
+    if (link->held) {
+        freeReplyObject(link->held);
+        link->held = NULL;
+    }
+}
+
+void reco__redis_hold(reco__redis_link *link) {
+    drop_held(link);
+    link->held = link->reply;
+    link->held_at = 0;
+    link->reply = NULL;
+}
+
 static void drop_reply(reco__redis_link *link) {
     if (link->reply) {
         freeReplyObject(link->reply);
@@ -210,6 +224,11 @@ static reco_status receive(reco__redis_link *link, reco_error *err) {
 }
 
 reco_status reco__redis_reply(const redisReply **out, reco__redis_link *link, reco_error *err) {
+    if (link->held && link->held_at < link->held->elements) {
+        *out = link->held->element[link->held_at++];
+        return (*out)->type == REDIS_REPLY_ERROR ? refusal((*out)->str, err) : RECO_OK;
+    }
+    drop_held(link);
     for (; link->forget > 0; link->forget--) {
         reco_status status = receive(link, err);
         if (status != RECO_OK) {
@@ -276,6 +295,7 @@ reco_status reco__redis_exec(const redisReply **out, reco__redis_link *link, siz
 
 static void link_close(reco__redis_link *link) {
     drop_reply(link);
+    drop_held(link);
     if (link->context) {
         redisFree(link->context);
     }
@@ -492,6 +512,7 @@ void reco__redis_unwatch(reco__redis_link *link) {
 
 void reco__redis_give(reco_features_store *store, reco__redis_link *link) {
     drop_reply(link);
+    drop_held(link);
     link->call = NULL;
     if (!link->context || link->doomed || link->pending > link->forget || link->out.size || link->out.failed != RECO_OK) {
         link_close(link);

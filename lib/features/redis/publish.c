@@ -84,6 +84,7 @@ struct making {
     reco__buf values;
     int64_t *kept; /* generations with rows */
     size_t kept_count;
+    bool frozen; /* everything is being read: rows stay as they are */
 };
 
 /* One row on the way to closed_at; adds it to the maker. */
@@ -109,7 +110,8 @@ static reco_status make_row(struct making *making, size_t index, const redisRepl
         }
         bool cut = generation <= making->closed_at && size != seen;
         struct row_put *put = &making->rows[index];
-        *put = (struct row_put){seen && (cut || count == 0 || seen > size * 2 + WASTE), seen, making->values.size, size};
+        bool replace = seen && !making->frozen && (cut || count == 0 || seen > size * 2 + WASTE);
+        *put = (struct row_put){replace, seen, making->values.size, size};
         for (size_t i = 0; put->replace && i < count; i++) {
             reco__redis_delta(&making->values, entries[i].member, entries[i].sum);
         }
@@ -170,13 +172,14 @@ static void ask_switch(struct making *making, const reco__redis_item *old, const
     for (size_t i = 0; i < making->count; i++) {
         open += making->generations[i] > making->closed_at;
     }
-    reco__redis_command(link, "FCALL", 3 + 4 + making->count + 6 + 2 * making->count);
+    reco__redis_command(link, "FCALL", 3 + 5 + making->count + 6 + 2 * making->count);
     reco__redis_text(link, RECO__REDIS_SWITCH);
-    reco__redis_number(link, (int64_t)(4 + making->count));
+    reco__redis_number(link, (int64_t)(5 + making->count));
     reco__redis_key(link, making->store, "meta");
     reco__redis_key_head(link, making->store, old->item);
     reco__redis_key(link, making->store, "d");
     reco__redis_key_number(link, making->store, "g", RECO_BOARD_COVIEW);
+    reco__redis_key(link, making->store, "scan");
     for (size_t i = 0; i < making->count; i++) {
         reco__redis_key_row(link, making->store, old->item, making->generations[i]);
     }
@@ -288,8 +291,9 @@ static reco_status publish_once(size_t *left, struct making *making, uint32_t *i
 
 reco_status reco__redis_publish(size_t *left, reco_features_store *store, reco__redis_link *link, const uint32_t *items, size_t count,
                                 int64_t closed_at, const reco__redis_state *state, reco_error *err) {
-    struct making making = {.store = store, .link = link, .closed = state->closed};
+    struct making making = {.store = store, .link = link, .closed = state->closed, .frozen = state->scanning};
     *left = count;
+    closed_at = state->scanning ? RECO_BOARD_NONE_CLOSED : closed_at; /* nothing closes meanwhile: rows would be cut */
     if (count == 0) {
         return RECO_OK;
     }
@@ -309,6 +313,24 @@ reco_status reco__redis_publish(size_t *left, reco_features_store *store, reco__
 
 /* --- reading ---------------------------------------------------------------------------------------------------------------------------- */
 
+reco_status reco__redis_head_make(reco__buf *frame, reco_features_store *store, reco__redis_link *link, uint32_t item, int64_t closed,
+                                  const int64_t *generations, size_t count, const redisReply *reply, reco_error *err) {
+    struct making making = {.store = store, .link = link, .generations = generations, .count = count};
+    reco__redis_item old;
+    size_t before = frame->size;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != count + 1) {
+        return reco__redis_strange("an item", err);
+    }
+    reco_status status = reco__redis_item_read(&old, item, reply->element[0], closed, err);
+    if (status == RECO_OK) {
+        making.closed_at = old.head.closed_at;
+        status = make_head(&making, frame, &old, reply, err);
+        frame->size = making.kept_count ? frame->size : before;
+    }
+    reco__buf_dispose(&making.values);
+    return status;
+}
+
 /* Makes the heads of those that are not current, places[] of the request, from their rows; false in *good when generations came in meanwhile. */
 static reco_status read_dirty(bool *good, struct making *making, const uint32_t *items, const uint32_t *places, size_t count,
                               reco__redis_head_sink sink, void *context, reco_error *err) {
@@ -321,7 +343,6 @@ static reco_status read_dirty(bool *good, struct making *making, const uint32_t 
     reco_status status = ends && generations ? RECO_OK : reco__no_memory(err);
     if (status == RECO_OK) {
         memcpy(generations, link->list.data, making->count * sizeof *generations);
-        making->generations = generations;
         for (size_t i = 0; i < count; i++) {
             ask_item(link, store, items[places[i]], generations, making->count);
         }
@@ -329,19 +350,9 @@ static reco_status read_dirty(bool *good, struct making *making, const uint32_t 
         status = reco__redis_send(link, err);
     }
     for (size_t i = 0; i < count && status == RECO_OK; i++) {
-        reco__redis_item old;
         status = reco__redis_reply(&reply, link, err);
-        if (status == RECO_OK && (reply->type != REDIS_REPLY_ARRAY || reply->elements != making->count + 1)) {
-            status = reco__redis_strange("an item", err);
-        }
         if (status == RECO_OK) {
-            status = reco__redis_item_read(&old, items[places[i]], reply->element[0], making->closed, err);
-        }
-        if (status == RECO_OK) {
-            size_t before = frames.size;
-            making->closed_at = old.head.closed_at;
-            status = make_head(making, &frames, &old, reply, err);
-            frames.size = making->kept_count ? frames.size : before;
+            status = reco__redis_head_make(&frames, store, link, items[places[i]], making->closed, generations, making->count, reply, err);
             ends[i] = frames.size;
         }
     }

@@ -10,6 +10,7 @@
  *   gB, negB                     generations of board B that may have rows; those something was taken from
  *   h, u32 item                  head; d: items whose head is not current                                publish.c
  *   lock                         who loads a snapshot                                                    restore.c
+ *   scan, lease, sr, si, scN     who reads everything, and what was changed under it                     scan.c
  *
  * Learning is APPEND and SET in one MULTI ... EXEC under WATCH (apply.c). Everything else is done beside it by two small functions inside Redis that
  * compare with what was seen (script.c). Heads may be answered from memory (cache.c). Lock order: closing_lock, names_lock, then pool_lock,
@@ -19,6 +20,8 @@
 #include <stdio.h>
 
 #include "base/module.h"
+
+enum { ROW_TAIL = 13 };
 
 /* --- keys ----------------------------------------------------------------------------------------------------------------------------- */
 
@@ -44,16 +47,23 @@ void reco__redis_key_head(reco__redis_link *link, const reco_features_store *sto
 }
 
 void reco__redis_key_row(reco__redis_link *link, const reco_features_store *store, uint32_t item, int64_t generation) {
-    uint8_t tail[13] = {'r'};
-    reco__be32(tail + 1, item);
-    reco__be64(tail + 5, (uint64_t)generation);
-    key_of(link, store, tail, sizeof tail);
+    char tail[RECO__REDIS_TAIL];
+    key_of(link, store, tail, reco__redis_row_tail(tail, RECO_BOARD_COVIEW, generation, item));
 }
 
 void reco__redis_key_popular(reco__redis_link *link, const reco_features_store *store, uint32_t board, int64_t generation, uint32_t shard) {
-    char tail[64];
-    int size = snprintf(tail, sizeof tail, "q%u:%lld:%u", board, (long long)generation, shard);
-    key_of(link, store, tail, (size_t)size);
+    char tail[RECO__REDIS_TAIL];
+    key_of(link, store, tail, reco__redis_row_tail(tail, board, generation, shard));
+}
+
+size_t reco__redis_row_tail(char tail[RECO__REDIS_TAIL], uint32_t board, int64_t generation, uint32_t place) {
+    if (board != RECO_BOARD_COVIEW) {
+        return (size_t)snprintf(tail, RECO__REDIS_TAIL, "q%u:%lld:%u", board, (long long)generation, place);
+    }
+    tail[0] = 'r';
+    reco__be32((uint8_t *)tail + 1, place);
+    reco__be64((uint8_t *)tail + 5, (uint64_t)generation);
+    return ROW_TAIL;
 }
 
 /* --- open and close ------------------------------------------------------------------------------------------------------------------- */

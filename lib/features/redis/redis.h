@@ -53,6 +53,8 @@ typedef struct reco__redis_link {
     reco_features_store *store;
     const reco_call *call; /* whose deadline counts; while taken */
     redisReply *reply;     /* the one handed out last */
+    redisReply *held;      /* whose elements are handed out as replies, from held_at on */
+    size_t held_at;
     uint64_t seen_resets;  /* what was known when the state was asked for */
     int64_t seen[RECO__REDIS_PARTITIONS];
     reco__head_maker maker;
@@ -75,6 +77,8 @@ reco_status reco__redis_drain(reco__redis_link *link, reco_error *err);
 /* The next reply; valid until the next one of this link is asked for. An error reply is a failure; NOT_FOUND when a function is not loaded. */
 reco_status reco__redis_reply(const redisReply **out, reco__redis_link *link, reco_error *err);
 reco_status reco__redis_skip(reco__redis_link *link, size_t count, reco_error *err);
+/* The elements of the reply handed out last, an array, are the next replies. */
+void reco__redis_hold(reco__redis_link *link);
 /* EXEC is sent and its `queued` commands answered: the array. STALE when it did not run. */
 reco_status reco__redis_exec(const redisReply **out, reco__redis_link *link, size_t queued, reco_error *err);
 /* CORRUPT, for a reply that is not what it should be. */
@@ -89,8 +93,8 @@ void reco__redis_key_row(reco__redis_link *link, const reco_features_store *stor
 void reco__redis_key_popular(reco__redis_link *link, const reco_features_store *store, uint32_t board, int64_t generation, uint32_t shard);
 
 /* --- script.c --------------------------------------------------------------------------------------------------------------------------- */
-#define RECO__REDIS_SWITCH "reco1_switch"
-#define RECO__REDIS_COMPACT "reco1_compact"
+#define RECO__REDIS_SWITCH "reco2_switch"
+#define RECO__REDIS_COMPACT "reco2_compact"
 /* Loads the functions, over whatever is there of this version. */
 reco_status reco__redis_script_load(reco__redis_link *link, reco_error *err);
 
@@ -161,6 +165,7 @@ typedef struct reco__redis_state {
     uint32_t item_count;
     uint64_t user_count;
     reco_position positions[RECO__REDIS_PARTITIONS];
+    bool scanning, abandoned; /* everything is being read; by somebody who is gone */
     /* with RECO__REDIS_DUE: */
     int64_t closed, target; /* every head that was there is at `closed`; where the pass goes */
     uint32_t cursor;        /* the pass has done the items below it */
@@ -221,6 +226,9 @@ reco_status reco__redis_row(reco_features_store *store, uint32_t board, int64_t 
                             const reco_call *call, reco_error *err);
 reco_status reco__redis_generations(int64_t *generations, size_t room, size_t *count, reco_features_store *store, uint32_t board,
                                     const reco_call *call, reco_error *err);
+/* The name of a row within the namespace; returns its size. */
+enum { RECO__REDIS_TAIL = 64 };
+size_t reco__redis_row_tail(char tail[RECO__REDIS_TAIL], uint32_t board, int64_t generation, uint32_t place /* item, or shard */);
 /* Compacts the rows that were noted as long. */
 void reco__redis_note_long(reco_features_store *store, uint32_t board, int64_t generation, uint32_t shard, uint64_t size);
 reco_status reco__redis_compact(reco_features_store *store, reco__redis_link *link, int64_t until_ns, reco_error *err);
@@ -245,6 +253,11 @@ typedef void (*reco__redis_head_sink)(void *context, size_t index, const uint8_t
 /* Heads as they are now, in one trip, or two when some are not current. */
 reco_status reco__redis_heads_read(reco__redis_state *state, reco_features_store *store, reco__redis_link *link, const uint32_t *items, size_t count,
                                    reco__redis_head_sink sink, void *context, reco_error *err);
+
+/* The stored form of one head made from what is stored of it and from its open rows: `reply` has the head and the rows of `generations`, which may
+ * have been shortened. Appended to `frame`; nothing when there are no rows. */
+reco_status reco__redis_head_make(reco__buf *frame, reco_features_store *store, reco__redis_link *link, uint32_t item, int64_t closed,
+                                  const int64_t *generations, size_t count, const redisReply *reply, reco_error *err);
 
 /* --- cache.c ---------------------------------------------------------------------------------------------------------------------------- */
 reco_status reco__redis_cache_open(reco_features_store *store, reco_error *err); /* starts the thread that refreshes */
@@ -277,6 +290,10 @@ bool reco__redis_sweep_due(const reco_features_store *store, const reco__redis_s
 reco_status reco__redis_sweep(reco_features_store *store, reco__redis_link *link, uint32_t partition, reco_error *err);
 /* expires_at of a stored cell; false when it is none. */
 bool reco__redis_cell_read(int64_t *expires_at, const redisReply *cell);
+/* Notes for a scan that is going on what a batch is about to do; returns how many commands. old: the cells there were. */
+size_t reco__redis_scan_note(reco__redis_link *link, const reco_features_store *store, const reco_batch *batch, const redisReply *old);
+/* Ends a scan: the one of `token`; NULL: one whose process is gone. */
+reco_status reco__redis_scan_end(reco_features_store *store, reco__redis_link *link, const char *token, reco_error *err);
 reco_status reco__redis_scan(reco_features_store *store, const reco_features_visitor *visitor, const reco_call *call, reco_error *err);
 reco_status reco__redis_stats(reco_features_store *store, void (*sink)(void *context, const char *name, uint64_t value), void *context,
                               const reco_call *call, reco_error *err);

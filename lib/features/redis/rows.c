@@ -319,10 +319,11 @@ static reco_status compact_one(reco_features_store *store, reco__redis_link *lin
     for (size_t i = 0; i < count; i++) {
         reco__redis_delta(&put, entries[i].member, entries[i].sum);
     }
-    reco__redis_command(link, "FCALL", 6);
+    reco__redis_command(link, "FCALL", 7);
     reco__redis_text(link, RECO__REDIS_COMPACT);
-    reco__redis_text(link, "1");
+    reco__redis_text(link, "2");
     reco__redis_key_popular(link, store, row->board, row->generation, row->shard);
+    reco__redis_key(link, store, "scan");
     reco__redis_bytes(link, reply->str, reply->len);
     reco__redis_bytes(link, put.data ? put.data : "", put.size);
     pthread_mutex_lock(&store->long_lock);

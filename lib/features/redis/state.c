@@ -3,6 +3,7 @@
  *   meta      u32 version, u32 partitions, u64 epoch, u64 names_epoch, u32 mark, stream id, fingerprint
  *   pN        u64 offset, u64 clock of partition N
  *   closing   u64 closed, u64 target, u32 cursor
+ *   scan, lease   who reads everything (scan.c), and a key that expires when its process is gone
  *   wN        u64 swept_at, u64 cursor of HSCAN, u64 earliest expiry found, of the sweep of partition N; due: a zset of the earliest expiries known
  *
  * Numbers are big-endian. A server that was emptied has no meta: the namespace is founded again with another epoch, which tells everybody that what
@@ -14,7 +15,7 @@
 
 #include "config/settings.h"
 
-enum { META_VERSION = 1, META_SIZE = 44 };
+enum { META_VERSION = 1, META_SIZE = 44, FIXED_KEYS = 4 };
 
 static int64_t get64(const char *bytes) { return (int64_t)reco__from_be64((const uint8_t *)bytes); }
 
@@ -89,9 +90,11 @@ void reco__redis_state_ask(reco__redis_link *link, reco_features_store *store, u
     link->seen_resets = store->seen_resets;
     memcpy(link->seen, store->seen, store->partitions * sizeof *store->seen);
     pthread_mutex_unlock(&store->seen_lock);
-    reco__redis_command(link, "MGET", 3 + store->partitions * (what & RECO__REDIS_DUE ? 2 : 1));
+    reco__redis_command(link, "MGET", 1 + FIXED_KEYS + store->partitions * (what & RECO__REDIS_DUE ? 2 : 1));
     reco__redis_key(link, store, "meta");
     reco__redis_key(link, store, "closing");
+    reco__redis_key(link, store, "scan");
+    reco__redis_key(link, store, "lease");
     for (uint32_t p = 0; p < store->partitions; p++) {
         reco__redis_key_number(link, store, "p", p);
     }
@@ -147,7 +150,7 @@ static reco_status take_identity(const reco_features_store *store, const char *m
 /* meta, closing, positions, sweeps: the reply to MGET. NOT_FOUND when there is no meta. */
 static reco_status take_values(reco__redis_state *state, const redisReply *reply, const reco_features_store *store, uint32_t what, reco_error *err) {
     uint32_t partitions = store->partitions;
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 + partitions * (what & RECO__REDIS_DUE ? 2 : 1)) {
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != FIXED_KEYS + partitions * (what & RECO__REDIS_DUE ? 2 : 1)) {
         return reco__redis_strange("the state", err);
     }
     const redisReply *meta = reply->element[0], *closing = reply->element[1];
@@ -161,12 +164,14 @@ static reco_status take_values(reco__redis_state *state, const redisReply *reply
     state->epoch = (uint64_t)get64(meta->str + 8);
     state->names_epoch = (uint64_t)get64(meta->str + 16);
     state->mark = reco__from_be32((const uint8_t *)meta->str + 24);
+    state->scanning = reco__redis_is_bytes(reply->element[2]);
+    state->abandoned = state->scanning && !reco__redis_is_bytes(reply->element[3]);
     bool closed = reco__redis_is_bytes(closing) && closing->len == 20;
     state->closed = closed ? get64(closing->str) : RECO_BOARD_NONE_CLOSED;
     state->target = closed ? get64(closing->str + 8) : RECO_BOARD_NONE_CLOSED;
     state->cursor = closed ? reco__from_be32((const uint8_t *)closing->str + 16) : 0;
     for (uint32_t p = 0; p < partitions; p++) {
-        const redisReply *position = reply->element[2 + p];
+        const redisReply *position = reply->element[FIXED_KEYS + p];
         bool there = reco__redis_is_bytes(position) && position->len == 16;
         state->positions[p].offset = there ? get64(position->str) : 0;
         state->positions[p].clock = there ? get64(position->str + 8) : 0;
@@ -174,7 +179,7 @@ static reco_status take_values(reco__redis_state *state, const redisReply *reply
         state->swept_at[p] = 0;
         state->sweeping[p] = false;
         if (what & RECO__REDIS_DUE) {
-            const redisReply *sweep = reply->element[2 + partitions + p];
+            const redisReply *sweep = reply->element[FIXED_KEYS + partitions + p];
             if (reco__redis_is_bytes(sweep) && sweep->len >= 8) {
                 state->swept_at[p] = get64(sweep->str);
                 state->sweeping[p] = sweep->len == 24;

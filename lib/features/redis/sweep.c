@@ -13,6 +13,9 @@ enum { PIECE = 512 };
 #define DUE_MAX (INT64_C(1) << 53)
 
 bool reco__redis_sweep_due(const reco_features_store *store, const reco__redis_state *state, uint32_t *partition) {
+    if (state->scanning) {
+        return false;
+    }
     bool full = state->user_count >= store->max_users;
     for (uint32_t p = 0; p < store->partitions; p++) {
         int64_t clock = state->positions[p].clock;
@@ -44,12 +47,14 @@ static void round_put(reco__redis_link *link, const reco_features_store *store, 
 static reco_status round_read(struct round *round, int64_t *clock, reco__redis_link *link, const reco_features_store *store, uint32_t partition,
                               reco_error *err) {
     const redisReply *reply;
-    reco__redis_command(link, "WATCH", 3);
+    reco__redis_command(link, "WATCH", 4);
+    reco__redis_key(link, store, "scan");
     reco__redis_key_number(link, store, "p", partition);
     reco__redis_key_number(link, store, "w", partition);
-    reco__redis_command(link, "MGET", 3);
+    reco__redis_command(link, "MGET", 4);
     reco__redis_key_number(link, store, "p", partition);
     reco__redis_key_number(link, store, "w", partition);
+    reco__redis_key(link, store, "scan");
     reco_status status = reco__redis_send(link, err);
     if (status == RECO_OK) {
         status = reco__redis_skip(link, 1, err);
@@ -60,10 +65,16 @@ static reco_status round_read(struct round *round, int64_t *clock, reco__redis_l
     if (status != RECO_OK) {
         return status;
     }
-    const redisReply *position = reply->elements == 2 ? reply->element[0] : NULL, *sweep = position ? reply->element[1] : NULL;
+    if (reply->elements != 3) {
+        return reco__redis_strange("a sweep", err);
+    }
+    if (reco__redis_is_bytes(reply->element[2])) {
+        return reco__fail(err, RECO_STALE, "features", "everything is being read");
+    }
+    const redisReply *position = reply->element[0], *sweep = reply->element[1];
     memset(round, 0, sizeof *round);
-    *clock = position && reco__redis_is_bytes(position) && position->len == 16 ? (int64_t)reco__from_be64((const uint8_t *)position->str + 8) : 0;
-    round->running = sweep && reco__redis_is_bytes(sweep) && sweep->len == 24;
+    *clock = reco__redis_is_bytes(position) && position->len == 16 ? (int64_t)reco__from_be64((const uint8_t *)position->str + 8) : 0;
+    round->running = reco__redis_is_bytes(sweep) && sweep->len == 24;
     if (round->running) {
         round->swept_at = (int64_t)reco__from_be64((const uint8_t *)sweep->str);
         round->cursor = reco__from_be64((const uint8_t *)sweep->str + 8);
