@@ -178,7 +178,7 @@ int main(void) {
     backend = reco_module_v1.features;
     test_redis_start(&server, NULL);
     snprintf(url, sizeof url, "redis://%s/redis.sock", server.folder);
-    Suite *suite = features_suite(backend, url, 0);
+    Suite *suite = features_suite(backend, url, FEATURES_SUITE_SLOW);
     own_cases(suite);
     int result = test_run(suite);
     test_redis_stop(&server);

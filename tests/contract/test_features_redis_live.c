@@ -511,8 +511,9 @@ static void compare_rows(const struct seen *seen, const model *m) {
         ck_assert_msg(count == wanted, "board %u, generation %lld, item %u: %zu entries, not %zu", row->board, (long long)row->generation, row->item,
                       count, wanted);
         for (size_t e = 0; e < count; e++) {
-            ck_assert_msg(got[e].member == want[e].member && got[e].sum == want[e].sum, "board %u, generation %lld, item %u, member %u: %lld, not %lld",
-                          row->board, (long long)row->generation, row->item, got[e].member, (long long)got[e].sum, (long long)want[e].sum);
+            ck_assert_msg(got[e].member == want[e].member && got[e].sum == want[e].sum,
+                          "board %u, generation %lld, item %u, member %u: %lld, not %lld", row->board, (long long)row->generation, row->item,
+                          got[e].member, (long long)got[e].sum, (long long)want[e].sum);
         }
         found += count > 0;
     }

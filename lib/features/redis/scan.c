@@ -17,10 +17,10 @@
  *   a head of the moment    is what is stored when the item is not in si and its head is current, and else is made from the rows of the moment and
  *                           what is stored of the closed ones, which does not change while nothing closes.
  *
- * Learning goes on: a batch makes one more trip and a note for each row and cell. Nothing blocks the server for longer than a piece does (ROWS_AT_ONCE
- * rows, CELLS_AT_ONCE cells), and closing waits for as long as the scan takes. `lease` expires when the process of the scan is gone: then
- * whoever comes by takes the scan away. Who finds at the end that `scan` is not theirs, or the epoch another, has nothing: BUSY. One scan at a time:
- * others wait. */
+ * Learning goes on: a batch makes one more trip and a note for each row and cell. Nothing blocks the server for longer than a piece does
+ * (ROWS_AT_ONCE rows, CELLS_AT_ONCE cells), and closing waits for as long as the scan takes. `lease` expires when the process of the scan is gone:
+ * then whoever comes by takes the scan away. Who finds at the end that `scan` is not theirs, or the epoch another, has nothing: BUSY. One scan at
+ * a time: others wait. */
 #include "features/redis/redis.h"
 
 #include <stdlib.h>
@@ -656,7 +656,10 @@ reco_status reco__redis_scan(reco_features_store *store, const reco_features_vis
     }
     reco__redis_give(store, scan.link);
     reco_call brief = {.struct_size = sizeof brief, .deadline_ns = reco__monotonic_ns() + END_NS};
-    if (scan.token[0] && reco__redis_take(&scan.link, store, &brief, NULL) == RECO_OK) { /* also past the deadline; else the lease ends it */
+    if (reco__call_check(call, NULL) == RECO_OK && reco__call_left_ns(call) > END_NS) {
+        brief.deadline_ns = 0;
+    }
+    if (scan.token[0] && reco__redis_take(&scan.link, store, &brief, NULL) == RECO_OK) { /* past the deadline, too; else the lease ends it */
         reco__redis_scan_end(store, scan.link, scan.token, NULL);
         reco__redis_give(store, scan.link);
     }
