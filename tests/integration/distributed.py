@@ -169,6 +169,34 @@ class Together(Cluster):
             self.assertNotIn("error", [json.loads(line)["level"] for line in node.log_text().splitlines()], node.log_text())
 
 
+class Readme(Cluster):
+    """"On several machines" in README.md, line by line; the servers are those of the test."""
+
+    def test_lines(self):
+        with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+            block = next(block for block in re.findall(r"^```sh\n(.*?)^```$", file.read(), re.M | re.S) if "up-kafka.sh start" in block)
+        lines = [line.split("  #")[0].strip() for line in block.splitlines()]
+        for name, line in zip(("kafka", "redis", "postgres"), lines):
+            self.assertRegex(line, rf"^bash infra/scripts/up-{name}\.sh start \S+$")
+        self.assertEqual([line.split()[0] for line in lines[3:]], ["reco", "reco-processor", "reco-ingest", "reco-api", "reco"])
+        with open(os.path.join(ROOT, "infra", "config", "distributed.yaml"), encoding="utf-8") as file:
+            text = file.read()
+        for name in ("stream", "features", "records"):
+            text = re.sub(rf"(?m)^{name}: .*$", f'{name}: "{self.values[name]}"', text)
+        text = re.sub(r"127\.0\.0\.1:808\d", "127.0.0.1:0", re.sub(r"(?m)^namespace: \w+", "namespace: readme", text))
+        with tempfile.TemporaryDirectory() as folder:
+            os.makedirs(os.path.join(folder, "infra", "config"))
+            with open(os.path.join(folder, "infra", "config", "distributed.yaml"), "w", encoding="utf-8") as file:
+                file.write(text)
+            with open(os.path.join(folder, "events.ndjson"), "w", encoding="utf-8") as file:
+                file.write(run("reco", "generate", "--events", "500", check=0).stdout)
+            script = "set -eu\n" + "\n".join(lines[3:]) + "\nkill -0 $(jobs -p)\nkill $(jobs -p)\nfor job in $(jobs -p); do wait $job; done\n"
+            done = subprocess.run(["bash", "-c", script], cwd=folder, env=environment(PATH=BIN + ":" + os.environ["PATH"]), capture_output=True, text=True,
+                                  timeout=PATIENCE, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^equal: [1-9]")
+
+
 class Scripts(unittest.TestCase):
     """up-*.sh as people use them: in the background, by folder."""
 
