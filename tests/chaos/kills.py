@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 
-from servers import Clock, Kafka, Postgres, Program, Redis, Watch, have_servers, wait_for
+from servers import ARCHIVE, Clock, Kafka, Postgres, Program, Redis, Watch, have_servers, wait_for
 from load import Load
 from verdict import judge
 
@@ -25,7 +25,8 @@ class World:
         self.folder, self.say = folder, say
         self.kafka, self.redis, self.postgres = Kafka(folder, 3 if FULL else 1), Redis(folder), Postgres(folder)
         self.settings = [f"stream=kafka://{self.kafka.address()}/chaos" + ("?replication=3" if FULL else ""),
-                         f"features=redis://127.0.0.1:{self.redis.port}", "records=" + self.postgres.url()]
+                         f"features=redis://127.0.0.1:{self.redis.port}", "records=" + self.postgres.url(),
+                         *(["archive=" + self.postgres.url()] if ARCHIVE else [])]
         counts = {"ingest": 2, "processor": 3, "api": 2} if FULL else {"ingest": 1, "processor": 2, "api": 1}
         self.programs = {kind: [Program("reco-" + kind, f"{kind}-{i + 1}", folder, self.settings) for i in range(count)]
                          for kind, count in counts.items()}
@@ -105,7 +106,7 @@ def main():
     try:
         world.start()
         kill(world, random.Random(seed))
-        judge(clock.say, world.load, world.settings, folder, world.kafka, world.programs.values())
+        judge(clock.say, world.load, world.settings, folder, world.kafka, world.postgres, world.programs.values())
     except BaseException:
         for process in (*world.all_programs(), world.redis, world.postgres, *world.kafka.brokers):
             print(f"--- {process.name}", process.log_text(3000), sep="\n")

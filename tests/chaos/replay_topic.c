@@ -4,8 +4,8 @@
  * with an embedded engine from the beginning, and prints the state hash. It shares no code with the backends that it judges. Settings of learning are
  * given as those of the services; partitions are the topic's.
  *
- * Output: one line "PARTITION OFFSET event USER ITEM TYPE EVENT_ID", "PARTITION OFFSET tick" or "... erase" for each record, then "hash HASH".
- * Strings are as the tests make them, without spaces; an event without an id has "-". */
+ * Output: one line "PARTITION OFFSET BYTES event USER ITEM TYPE EVENT_ID", "... tick" or "... erase" for each record, BYTES in hexadecimal, then
+ * "hash HASH". Strings are as the tests make them, without spaces; an event without an id has "-". */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +83,11 @@ static void flush(judge *self) {
 
 static void print_record(const rd_kafka_message_t *message, const reco__record *record) {
     const reco_event *event = &record->event;
+    const uint8_t *bytes = message->payload;
     printf("%d %lld ", (int)message->partition, (long long)message->offset);
+    for (size_t i = 0; i < message->len; i++)
+        printf("%02x", bytes[i]);
+    putchar(' ');
     if (record->type != RECO__RECORD_EVENT)
         printf("%s\n", record->type == RECO__RECORD_TICK ? "tick" : "erase");
     else

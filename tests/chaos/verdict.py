@@ -16,9 +16,9 @@ def reco(settings, folder, *words):
                           env=environment(), timeout=300)
 
 
-def read_topic(brokers, topic, folder, learning):
-    """Every record of the topic as (partition, offset, what, ...), and the hash of a clean embedded replay of them."""
-    done = subprocess.run([JUDGE, brokers, topic, os.path.join(folder, "replay"), *learning], capture_output=True, text=True, env=environment(),
+def read_topic(brokers, topic, folder):
+    """Every record of the topic as (partition, offset, bytes, what, ...), and the hash of a clean embedded replay of them."""
+    done = subprocess.run([JUDGE, brokers, topic, os.path.join(folder, "replay")], capture_output=True, text=True, env=environment(),
                           timeout=300)
     if done.returncode:
         raise AssertionError("replay_topic: " + done.stderr)
@@ -35,9 +35,9 @@ def counted_once(records, api):
     """The API's sums of popularity are those of the distinct events of the topic."""
     sums, seen, twice = {}, set(), 0
     for record in records:
-        if record[2] != "event":
+        if record[3] != "event":
             continue
-        user, item, kind, event_id = record[3:]
+        user, item, kind, event_id = record[4:]
         if (user, event_id) in seen:
             twice += 1
             continue
@@ -61,7 +61,24 @@ def counted_once(records, api):
     return len(seen), twice
 
 
-def judge(say, load, settings, folder, kafka, programs, learning=()):
+def archived_once(records, postgres):
+    """The archive has the records of the topic, each once, byte for byte."""
+    wanted = sorted(tuple(record[:4]) for record in records)
+    table = "SELECT partition, position, encode(raw, 'hex'), record_type FROM reco.events"
+
+    def agree():
+        agree.got = sorted(tuple(line.split("|")) for line in postgres.sql(table).stdout.splitlines())
+        return agree.got == wanted
+
+    try:
+        wait_for(agree, "the archive", CATCHING_UP)
+    except AssertionError:
+        missing, strange = set(wanted) - set(agree.got), set(agree.got) - set(wanted)
+        raise AssertionError(f"the archive has {len(agree.got)} records of {len(wanted)}; missing {sorted(missing)[:3]}, "
+                             f"not of the topic {sorted(strange)[:3]}") from None
+
+
+def judge(say, load, settings, folder, kafka, postgres, programs):
     """Ends load and ingest, waits until all is learned, and compares. programs: ingests, processors, apis."""
     ingests, _, apis = programs
     load.stop()
@@ -71,14 +88,16 @@ def judge(say, load, settings, folder, kafka, programs, learning=()):
     for ingest in ingests:
         ingest.stop()
     wait_for(lambda: caught_up(settings, folder), "everything to be learned", CATCHING_UP)
-    records, replayed = read_topic(kafka.address(), "chaos.default", folder, learning)
-    ids = {record[6] for record in records if record[2] == "event"}
+    records, replayed = read_topic(kafka.address(), "chaos.default", folder)
+    ids = {record[7] for record in records if record[3] == "event"}
     lost = load.acknowledged - ids
     if lost:
         raise AssertionError(f"{len(lost)} acknowledged events are not in the topic: {sorted(lost)[:10]}")
     strange = ids - load.tried.keys()
     if strange:
         raise AssertionError(f"the topic has events that nobody posted: {sorted(strange)[:10]}")
+    if any(pair.startswith("archive=") for pair in settings):
+        archived_once(records, postgres)
     distinct, twice = counted_once(records, apis[0])
     verified = reco(settings, folder, "verify", "--json")
     if verified.returncode:
