@@ -1,5 +1,5 @@
-/* in_sync.c - in_sync BROKERS COUNT: ends with 0 when a cluster has COUNT brokers and each partition of each topic has a leader and all of its replicas
- * in sync; else with 1. */
+/* in_sync.c - in_sync BROKERS COUNT: ends with 0 when a cluster has COUNT brokers and each partition of each topic has a leader and all of its
+ * replicas in sync; else with 1. */
 #include <stdio.h>
 #include <stdlib.h>
 
