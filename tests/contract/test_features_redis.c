@@ -43,6 +43,11 @@ START_TEST(urls_are_checked)
     refuse(RECO_INVALID, "redis://h/x", "database");
     refuse(RECO_INVALID, "redis://h?colour=red", "option");
     refuse(RECO_UNSUPPORTED, "redis://a:1,b:2", "several");
+    refuse(RECO_INVALID, "redis://a:1,,b:2?sentinel=x", "host");
+    refuse(RECO_INVALID, "redis://a:1,b:0?sentinel=x", "port");
+    refuse(RECO_INVALID, "redis://a:1?sentinel=", "sentinel");
+    refuse(RECO_INVALID, "redis:///a/socket?sentinel=x", "host");
+    refuse(RECO_UNAVAILABLE, "redis://u:s3cret@127.0.0.1:1,127.0.0.1:2?sentinel=x&sentinel_password=s3cret", "cannot connect");
     refuse(RECO_UNAVAILABLE, "redis://u:s3cret@127.0.0.1:1", "cannot connect");
     refuse(RECO_UNAVAILABLE, "redis:///nowhere/socket", "cannot connect");
 }

@@ -626,6 +626,410 @@ START_TEST(a_scan_is_one_moment)
 }
 END_TEST
 
+/* --- scans that end badly, and what waits for them -------------------------------------------------------------------------------------- */
+
+static int stop_here(void *context, uint32_t partition, reco_str user, const void *data, size_t size, int64_t expires_at) {
+    (void)partition, (void)user, (void)data, (void)size, (void)expires_at;
+    ++*(int *)context;
+    return 1;
+}
+
+struct scanning {
+    fixture *f;
+    reco_features_store *store;
+    pthread_t thread;
+    _Atomic bool begun, go_on;
+    reco_status status;
+};
+
+static int wait_inside(void *context, const reco_features_info *info, const reco_position *positions) {
+    struct scanning *scanning = context;
+    (void)info, (void)positions;
+    atomic_store(&scanning->begun, true);
+    while (!atomic_load(&scanning->go_on)) {
+        struct timespec pause = {0, 1000000};
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+static void *scan_slowly(void *context) {
+    struct scanning *scanning = context;
+    const reco_features_visitor visitor = {.context = scanning, .state = wait_inside};
+    scanning->status = backend->scan(scanning->store, &visitor, NULL, NULL);
+    return NULL;
+}
+
+static bool has_begun(void *context) { return atomic_load(&((struct scanning *)context)->begun); }
+
+static reco_status scan_briefly(reco_features_store *store, int64_t patience_ns) {
+    int cells = 0;
+    reco_call call = {.struct_size = sizeof call, .deadline_ns = reco__monotonic_ns() + patience_ns};
+    const reco_features_visitor visitor = {.context = &cells, .cell = stop_here};
+    reco_status status = backend->scan(store, &visitor, &call, NULL);
+    ck_assert(status != RECO_OK || cells == 1);
+    return status;
+}
+
+START_TEST(scans_wait_for_each_other)
+{
+    static fixture f;
+    static batch_adds b;
+    char command[256], reply[512];
+    fixture_prepare(&f, 1, 32);
+    f.options.url = server_url;
+    fixture_open(&f);
+    fixture_items(&f, 32);
+    b.count = b.cell_count = 0;
+    batch_add(&b, RECO_BOARD_COVIEW, 0, 1, 2, 3);
+    batch_cell(&b, 0, "x", 1, 100000);
+    test_ok(batch_apply(&f, &b, 0, -1, 1, 1), &f.err);
+    struct scanning scanning = {.f = &f, .store = open_reader(&f, "stale_ms=0")};
+    ck_assert_int_eq(pthread_create(&scanning.thread, NULL, scan_slowly, &scanning), 0);
+    ck_assert(test_wait(has_begun, &scanning, 20000));
+    test_status(RECO_TIMEOUT, scan_briefly(f.store, 50000000)); /* one at a time */
+    fixture_clock(&f, 1000);                                    /* closing rests; learning does not */
+    int more = 1;
+    test_ok(backend->close_step(&more, f.store, 1000000, NULL, &f.err), &f.err);
+    ck_assert_int_eq(more, 0);
+    reco_call call = {.struct_size = sizeof call, .deadline_ns = reco__monotonic_ns() + 50000000};
+    test_status(RECO_TIMEOUT, backend->settle(f.store, &call, NULL));
+    /* Its process is taken for dead: closing goes on, and the scan finds out. */
+    snprintf(command, sizeof command, "DEL reco:{%s}:lease", f.space);
+    test_redis_say(reply, &server, command);
+    ck_assert_str_eq(reply, ":1\r\n");
+    fixture_settle(&f);
+    atomic_store(&scanning.go_on, true);
+    pthread_join(scanning.thread, NULL);
+    test_status(RECO_BUSY, scanning.status);
+    check_all(&f, 1);
+    test_ok(scan_briefly(f.store, INT64_C(20000000000)), &f.err); /* one that stops leaves nothing behind */
+    test_ok(scan_briefly(f.store, INT64_C(20000000000)), &f.err);
+    backend->close(scanning.store);
+    fixture_done(&f);
+}
+END_TEST
+
+/* --- two processors ---------------------------------------------------------------------------------------------------------------------- */
+
+struct processor {
+    fixture *f;
+    reco_features_store *store;
+    pthread_t thread;
+    uint32_t partition;
+    uint64_t applied, stale;
+    reco_status status;
+};
+
+enum { RACED = 400 };
+
+/* Learns partition 0 up to RACED, as a processor does that others compete with. */
+static void *race(void *context) {
+    struct processor *processor = context;
+    for (;;) {
+        reco_position position;
+        uint64_t epoch;
+        reco_status status = backend->load(&position, &epoch, processor->store, 0, NULL, 0, NULL, NULL, NULL, NULL);
+        if (status != RECO_OK || position.offset >= RACED) {
+            processor->status = status;
+            return NULL;
+        }
+        const reco_add add = {1, 2 + (uint32_t)(position.offset % 8), 1};
+        const reco_add_group group = {RECO_BOARD_COVIEW, 0, 0, &add, 1};
+        reco_batch batch = {.struct_size = sizeof batch,
+                            .epoch = epoch,
+                            .from = position.offset,
+                            .to = position.offset + 1,
+                            .clock = 1,
+                            .groups = &group,
+                            .group_count = 1};
+        status = backend->apply(processor->store, &batch, NULL, NULL);
+        processor->applied += status == RECO_OK;
+        processor->stale += status == RECO_STALE;
+        if (status != RECO_OK && status != RECO_STALE) {
+            processor->status = status;
+            return NULL;
+        }
+    }
+}
+
+START_TEST(two_processors_of_one_partition)
+{
+    static fixture f;
+    fixture_prepare(&f, 1, 32);
+    f.options.url = server_url;
+    fixture_open(&f);
+    fixture_items(&f, 32);
+    struct processor processors[2] = {{.f = &f, .store = f.store}, {.f = &f, .store = open_reader(&f, "stale_ms=0")}};
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(pthread_create(&processors[i].thread, NULL, race, &processors[i]), 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        pthread_join(processors[i].thread, NULL);
+        test_status(RECO_OK, processors[i].status);
+    }
+    ck_assert_uint_eq(processors[0].applied + processors[1].applied, RACED);
+    ck_assert_uint_gt(processors[0].stale + processors[1].stale, 0);
+    for (uint32_t i = 0; i < RACED; i++) {
+        model_add(&f.model, RECO_BOARD_COVIEW, 0, 1, 2 + i % 8, 1);
+    }
+    f.model.positions[0] = (reco_position){RACED, 1};
+    fixture_settle(&f);
+    check_all(&f, 1);
+    backend->close(processors[1].store);
+    fixture_done(&f);
+}
+END_TEST
+
+/* Puts new users into its partition until the table is full. */
+static void *fill(void *context) {
+    struct processor *processor = context;
+    for (int64_t at = 0;; at++) {
+        char user[40];
+        snprintf(user, sizeof user, "p%u-%lld", processor->partition, (long long)at);
+        const reco_cell_put put = {{user, strlen(user)}, "x", 1, 1000000};
+        reco_batch batch = {.struct_size = sizeof batch,
+                            .partition = processor->partition,
+                            .epoch = processor->f->epoch,
+                            .from = at,
+                            .to = at + 1,
+                            .clock = 1,
+                            .cells = &put,
+                            .cell_count = 1};
+        processor->status = backend->apply(processor->store, &batch, NULL, NULL);
+        if (processor->status != RECO_OK) {
+            return NULL;
+        }
+        processor->applied++;
+    }
+}
+
+/* The limit is looked at before a batch goes: partitions that learn at the same moment pass it by a batch each, no more. */
+START_TEST(the_limit_of_users_holds_for_all_partitions)
+{
+    static fixture f;
+    enum { LIMIT = 200 };
+    for (int round = 0; round < 3; round++) {
+        fixture_prepare(&f, 2, 32);
+        f.options.url = server_url;
+        f.options.max_users = LIMIT;
+        fixture_open(&f);
+        struct processor processors[2] = {{.f = &f, .store = f.store}, {.f = &f, .store = f.store, .partition = 1}};
+        for (int i = 0; i < 2; i++) {
+            ck_assert_int_eq(pthread_create(&processors[i].thread, NULL, fill, &processors[i]), 0);
+        }
+        for (int i = 0; i < 2; i++) {
+            pthread_join(processors[i].thread, NULL);
+            test_status(RECO_FULL, processors[i].status);
+        }
+        uint64_t users = processors[0].applied + processors[1].applied;
+        ck_assert_msg(users >= LIMIT && users <= LIMIT + 1, "%llu users of %d", (unsigned long long)users, LIMIT);
+        fixture_done(&f);
+    }
+}
+END_TEST
+
+/* --- servers that are replaced ----------------------------------------------------------------------------------------------------------- */
+
+/* A server that is started again from what it had a while ago: positions, cells, rows and names of then. */
+START_TEST(a_server_that_goes_back)
+{
+    static fixture f;
+    test_redis own;
+    char url[64], reply[512];
+    test_redis_start(&own, NULL);
+    snprintf(url, sizeof url, "redis://127.0.0.1:%d?stale_ms=600000", own.port);
+    fixture_prepare(&f, 1, 32);
+    f.options.url = url;
+    f.options.background = 1;
+    fixture_open(&f);
+    fixture_items(&f, 16);
+    add_pairs(&f, 3, 5);
+    struct head first = head_of(f.store, 3);
+    test_redis_say(reply, &own, "SAVE");
+    ck_assert_str_eq(reply, "+OK\r\n");
+    reco_position kept = f.model.positions[0], position;
+    const reco_str names[] = {{"lost-1", 6}, {"lost-2", 6}, {"other", 5}};
+    uint32_t numbers[3];
+    test_ok(backend->intern(numbers, f.store, names, 2, NULL, &f.err), &f.err);
+    ck_assert_uint_eq(numbers[1], 17);
+    add_pairs(&f, 3, 5);
+    test_ok(backend->settle(f.store, NULL, &f.err), &f.err);
+    struct head second = head_of(f.store, 3);
+    ck_assert(!same_head(&first, &second));
+    test_redis_stop(&own);
+    test_redis_restart(&own, NULL);
+    /* Somebody else is faster, and gives the numbers to others. */
+    reco_features_store *other;
+    f.options.background = 0;
+    test_ok(backend->open(&other, &f.options, NULL, &f.err), &f.err);
+    test_ok(backend->intern(numbers, other, names + 2, 1, NULL, &f.err), &f.err);
+    ck_assert_uint_eq(numbers[0], 16);
+    /* A batch made before, with the old numbers. */
+    const reco_add adds[] = {{16, 17, 1}};
+    const reco_add_group group = {RECO_BOARD_COVIEW, 0, 0, adds, 1};
+    reco_batch batch = {.struct_size = sizeof batch, .epoch = f.epoch, .from = kept.offset, .to = 9, .clock = 1, .groups = &group, .group_count = 1};
+    reco_status status = RECO_UNAVAILABLE;
+    for (int64_t until = reco__monotonic_ns() + INT64_C(20000000000); status == RECO_UNAVAILABLE && reco__monotonic_ns() < until;) {
+        status = backend->apply(f.store, &batch, NULL, &f.err);
+    }
+    test_status(RECO_STALE, status);
+    uint64_t epoch;
+    test_ok(backend->positions(&position, &epoch, f.store, NULL, &f.err), &f.err);
+    ck_assert_int_eq(position.offset, kept.offset);
+    ck_assert_uint_ne(epoch, f.epoch); /* numbers have changed their names */
+    struct head now = head_of(f.store, 3);
+    ck_assert(same_head(&now, &first));
+    test_ok(backend->find_items(numbers, f.store, names, 3, NULL, &f.err), &f.err);
+    ck_assert(numbers[0] == RECO_NO_ITEM && numbers[1] == RECO_NO_ITEM && numbers[2] == 16);
+    reco_str name;
+    uint64_t hash;
+    test_ok(backend->item_name(&name, &hash, f.store, 16), &f.err);
+    ck_assert(name.size == 5 && memcmp(name.data, "other", 5) == 0);
+    test_ok(backend->intern(numbers, f.store, names, 2, NULL, &f.err), &f.err);
+    ck_assert(numbers[0] == 17 && numbers[1] == 18);
+    batch.epoch = epoch;
+    batch.to = batch.from + 1;
+    test_ok(backend->apply(f.store, &batch, NULL, &f.err), &f.err);
+    backend->close(other);
+    backend->close(f.store);
+    f.store = NULL;
+    fixture_done(&f);
+    test_redis_stop(&own);
+    test_dir_remove(own.folder);
+}
+END_TEST
+
+struct watched {
+    test_redis *server;
+    const char *section, *line;
+};
+
+static bool says(void *context) {
+    const struct watched *watched = context;
+    char reply[512];
+    test_redis_say(reply, watched->server, watched->section);
+    return strstr(reply, watched->line) != NULL;
+}
+
+/* Deterministic by where it begins, as what is derived from records is. */
+static reco_status learn_next(reco_features_store *store, int64_t *offset) {
+    reco_position position;
+    uint64_t epoch;
+    uint32_t numbers[2];
+    char item[2][40];
+    reco_status status = backend->load(&position, &epoch, store, 0, NULL, 0, NULL, NULL, NULL, NULL);
+    if (status != RECO_OK) {
+        return status;
+    }
+    reco_str names[2];
+    for (int i = 0; i < 2; i++) {
+        snprintf(item[i], sizeof item[i], "item-%lld", (long long)(position.offset * 3 + i * 7) % 20);
+        names[i] = (reco_str){item[i], strlen(item[i])};
+    }
+    status = backend->intern(numbers, store, names, 2, NULL, NULL);
+    const reco_add add = {numbers[0], numbers[1], 1 + position.offset % 5};
+    const reco_add_group group = {RECO_BOARD_COVIEW, 0, 0, &add, 1};
+    const reco_cell_put cell = {{"user", 4}, &position.offset, sizeof position.offset, 1000000};
+    reco_batch batch = {.struct_size = sizeof batch,
+                        .epoch = epoch,
+                        .from = position.offset,
+                        .to = position.offset + 1,
+                        .clock = 1,
+                        .cells = &cell,
+                        .cell_count = 1,
+                        .groups = &group,
+                        .group_count = 1};
+    status = status == RECO_OK ? backend->apply(store, &batch, NULL, NULL) : status;
+    *offset = status == RECO_OK ? position.offset + 1 : position.offset;
+    return status;
+}
+
+static void learn_until(reco_features_store *store, int64_t until) {
+    int64_t offset = 0, deadline = reco__monotonic_ns() + INT64_C(60000000000);
+    while (offset < until) {
+        reco_status status = learn_next(store, &offset);
+        ck_assert_msg(status == RECO_OK || status == RECO_STALE || status == RECO_UNAVAILABLE || status == RECO_BUSY, "%s",
+                      reco_status_name(status));
+        ck_assert_msg(reco__monotonic_ns() < deadline, "%lld of %lld are learned, then %s", (long long)offset, (long long)until,
+                      reco_status_name(status));
+    }
+}
+
+static void add_sums(void *context, size_t index, const void *data, size_t size) {
+    int64_t *sum = context;
+    reco_entry entries[64];
+    size_t count;
+    (void)index;
+    ck_assert_int_eq(reco_board_unpack(&count, entries, 64, data, size), RECO_OK);
+    for (size_t i = 0; i < count; i++) {
+        *sum += entries[i].sum;
+    }
+}
+
+/* Sentinel promotes the replica when the primary is killed; learning goes on there, from what the replica has. */
+START_TEST(a_failover_is_followed)
+{
+    test_redis primary, replica, sentinel;
+    char port[16], url[160];
+    enum { BEFORE = 300, AFTER = 600 };
+    test_redis_start(&primary, NULL);
+    snprintf(port, sizeof port, "%d", primary.port);
+    const char *follows[] = {"--replicaof", "127.0.0.1", port, NULL};
+    test_redis_start(&replica, follows);
+    struct watched linked = {&replica, "INFO replication", "master_link_status:up"};
+    ck_assert(test_wait(says, &linked, 30000));
+    test_redis_watch(&sentinel, &primary);
+    struct watched known = {&sentinel, "INFO sentinel", "slaves=1"};
+    ck_assert(test_wait(says, &known, 30000));
+
+    snprintf(url, sizeof url, "redis://127.0.0.1:1,127.0.0.1:%d?sentinel=reco&timeout_ms=2000", sentinel.port); /* the first is not there */
+    reco_board_rules rules;
+    fixture_rules(&rules);
+    reco_features_options options = {.struct_size = sizeof options,
+                                     .partitions = 1,
+                                     .url = url,
+                                     .space = "own",
+                                     .fingerprint = {"a=1\n", 4},
+                                     .rules = &rules,
+                                     .max_items = 100,
+                                     .max_users = 10};
+    reco_features_store *store;
+    reco_error err = RECO_ERROR_INIT;
+    test_ok(backend->open(&store, &options, NULL, &err), &err);
+    learn_until(store, BEFORE);
+    test_redis_stop(&primary);
+    int64_t began = reco__monotonic_ns(), offset;
+    reco_call brief = {.struct_size = sizeof brief, .deadline_ns = began + 200000000};
+    reco_position position;
+    uint64_t epoch;
+    ck_assert(backend->positions(&position, &epoch, store, &brief, NULL) != RECO_OK);
+    ck_assert_int_lt(reco__monotonic_ns() - began, INT64_C(1500000000)); /* it did not wait for the failover */
+    learn_until(store, AFTER);
+    test_ok(backend->settle(store, NULL, &err), &err);
+    /* What is there is what the batches add up to, each once. */
+    reco_features_info info;
+    int64_t sum = 0, expected = 0;
+    test_ok(backend->info(&info, store, NULL, &err), &err);
+    for (uint32_t item = 0; item < info.item_count; item++) {
+        test_ok(backend->row(store, RECO_BOARD_COVIEW, 0, item, add_sums, &sum, NULL, &err), &err);
+    }
+    for (offset = 0; offset < AFTER; offset++) {
+        expected += 1 + offset % 5;
+    }
+    ck_assert_int_eq(sum, expected);
+    backend->close(store);
+    snprintf(url, sizeof url, "redis://127.0.0.1:%d?sentinel=nobody", sentinel.port);
+    test_status(RECO_UNAVAILABLE, backend->open(&store, &options, NULL, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "nobody"));
+    test_redis_stop(&sentinel);
+    test_redis_stop(&replica);
+    test_dir_remove(sentinel.folder);
+    test_dir_remove(replica.folder);
+    test_dir_remove(primary.folder);
+}
+END_TEST
+
 /* --- answers -------------------------------------------------------------------------------------------------------------------------- */
 
 static uint64_t engine_counts(reco_engine *engine, const char *name) {
@@ -700,8 +1104,19 @@ int main(void) {
     suite_add_tcase(suite, memory);
     TCase *scans = tcase_create("scans");
     tcase_add_test(scans, a_scan_is_one_moment);
+    tcase_add_test(scans, scans_wait_for_each_other);
     tcase_set_timeout(scans, 240);
     suite_add_tcase(suite, scans);
+    TCase *processors = tcase_create("processors");
+    tcase_add_test(processors, two_processors_of_one_partition);
+    tcase_add_test(processors, the_limit_of_users_holds_for_all_partitions);
+    tcase_set_timeout(processors, 120);
+    suite_add_tcase(suite, processors);
+    TCase *servers = tcase_create("servers");
+    tcase_add_test(servers, a_server_that_goes_back);
+    tcase_add_test(servers, a_failover_is_followed);
+    tcase_set_timeout(servers, 180);
+    suite_add_tcase(suite, servers);
     int result = test_run(suite);
     test_redis_stop(&server);
     test_dir_remove(server.folder);

@@ -97,6 +97,58 @@ void test_redis_restart(test_redis *server, const char *const *arguments) {
     }
 }
 
+/* --- a sentinel ------------------------------------------------------------------------------------------------------------------------- */
+
+static void write_sentinel(const char *path, const test_redis *sentinel, const test_redis *primary) {
+    FILE *file = fopen(path, "w");
+    if (!file) {
+        abort();
+    }
+    fprintf(file, "port %d\nbind 127.0.0.1\ndir %s\nlogfile %s/sentinel.log\nsentinel monitor reco 127.0.0.1 %d 1\n", sentinel->port,
+            sentinel->folder, sentinel->folder, primary->port);
+    fprintf(file, "sentinel down-after-milliseconds reco 500\nsentinel failover-timeout reco 5000\n");
+    fclose(file);
+}
+
+void test_redis_watch(test_redis *sentinel, const test_redis *primary) {
+    char path[300];
+    pid_t parent = getpid();
+    memset(sentinel, 0, sizeof *sentinel);
+    test_dir_make(sentinel->folder);
+    sentinel->port = free_port();
+    snprintf(path, sizeof path, "%s/sentinel.conf", sentinel->folder);
+    write_sentinel(path, sentinel, primary);
+    sentinel->pid = fork();
+    if (sentinel->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() == parent) {
+            execlp("redis-server", "redis-server", path, "--sentinel", (char *)NULL);
+        }
+        _exit(127);
+    }
+    if (sentinel->pid < 0 || !test_wait(answers, sentinel, 20000)) {
+        fprintf(stderr, "the sentinel does not answer on port %d\n", sentinel->port);
+        test_redis_stop(sentinel);
+        abort();
+    }
+}
+
+/* --- the contract ----------------------------------------------------------------------------------------------------------------------- */
+
+void test_redis_say(char reply[512], const test_redis *server, const char *command) {
+    struct sockaddr_in address = address_of(server->port);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    char line[256];
+    int size = snprintf(line, sizeof line, "%s\r\n", command);
+    struct timeval patience = {10, 0};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    memset(reply, 0, 512);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 && send(fd, line, (size_t)size, MSG_NOSIGNAL) == size) {
+        (void)!recv(fd, reply, 511, 0);
+    }
+    close(fd);
+}
+
 void test_redis_start(test_redis *server, const char *const *arguments) {
     if (!is_there()) {
         test_skip("redis-server is not installed");

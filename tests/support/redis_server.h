@@ -18,4 +18,9 @@ void test_redis_stop(test_redis *server);
 /* Starts it again on the same port, empty. */
 void test_redis_restart(test_redis *server, const char *const *arguments);
 
+/* A sentinel that watches `primary` by the name "reco" and is quick to act. Stopped like the others. */
+void test_redis_watch(test_redis *sentinel, const test_redis *primary);
+/* Sends one command, its words parted by blanks; the beginning of the reply, one read of it. */
+void test_redis_say(char reply[512], const test_redis *server, const char *command);
+
 #endif

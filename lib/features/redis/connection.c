@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-enum { IDLE_MAX = 32, PAUSE_MIN_MS = 10, PAUSE_MAX_MS = 1000, LOOK_MS = 100 /* how often a call is asked whether it was cancelled */ };
+enum { PORT = 6379, IDLE_MAX = 32, PAUSE_MIN_MS = 10, PAUSE_MAX_MS = 1000, LOOK_MS = 100 /* how often a call is asked whether it was cancelled */ };
 
 reco_status reco__redis_room(reco__redis_array *array, size_t count, size_t size, reco_error *err) {
     if (array->room >= count) {
@@ -113,7 +113,7 @@ static reco_status lost(reco__redis_link *link, reco_error *err) {
 
 /* Waits until the socket is ready. */
 static reco_status wait_for(reco__redis_link *link, short events, reco_error *err) {
-    int64_t silent_ns = (int64_t)link->store->url.timeout_ms * 1000000, began = reco__monotonic_ns();
+    int64_t silent_ns = (int64_t)link->silent_ms * 1000000, began = reco__monotonic_ns();
     for (;;) {
         int64_t left = reco__call_left_ns(link->call), quiet = silent_ns - (reco__monotonic_ns() - began);
         left = left < quiet ? left : quiet;
@@ -293,7 +293,7 @@ reco_status reco__redis_exec(const redisReply **out, reco__redis_link *link, siz
 
 /* --- connecting ----------------------------------------------------------------------------------------------------------------------- */
 
-static void link_close(reco__redis_link *link) {
+void reco__redis_disconnect(reco__redis_link *link) {
     drop_reply(link);
     drop_held(link);
     if (link->context) {
@@ -401,37 +401,53 @@ static reco_status greet(reco__redis_link *link, reco_features_store *store, rec
     return status;
 }
 
-static reco_status link_open(reco__redis_link **out, reco_features_store *store, const reco_call *call, reco_error *err) {
-    const reco__redis_url *url = &store->url;
+reco_status reco__redis_connect(reco__redis_link **out, reco_features_store *store, const reco__redis_host *host, uint32_t silent_ms,
+                                const reco_call *call, reco_error *err) {
     reco__redis_link *link = reco__zalloc(sizeof *link);
     if (!link) {
         return reco__no_memory(err);
     }
     link->store = store;
     link->call = call;
-    int64_t left = reco__call_left_ns(call) / 1000, us = (int64_t)url->timeout_ms * 1000;
+    link->silent_ms = silent_ms;
+    int64_t left = reco__call_left_ns(call) / 1000, us = (int64_t)silent_ms * 1000;
     struct timeval timeout = timeval_of(left < us ? (left > 1000 ? left : 1000) : us);
-    link->context = url->path[0] ? redisConnectUnixWithTimeout(url->path, timeout) : redisConnectWithTimeout(url->host, url->port, timeout);
+    link->context = host ? redisConnectWithTimeout(host->name, host->port, timeout) : redisConnectUnixWithTimeout(store->url.path, timeout);
     reco_status status = RECO_OK;
     if (!link->context) {
         status = reco__no_memory(err);
     } else if (link->context->err) {
         status = reco__fail(err, RECO_UNAVAILABLE, "features", "redis: cannot connect: %.150s", link->context->errstr);
     } else {
-        if (!url->path[0]) {
+        if (host) {
             redisEnableKeepAlive(link->context);
         }
         status = redisSetTimeout(link->context, timeval_of(us)) == REDIS_OK ? RECO_OK : lost(link, err);
     }
-    if (status == RECO_OK) {
-        status = greet(link, store, err);
-    }
     if (status != RECO_OK) {
-        link_close(link);
+        reco__redis_disconnect(link);
         return status;
     }
     *out = link;
     return RECO_OK;
+}
+
+/* To the primary, wherever it is. */
+static reco_status link_open(reco__redis_link **out, reco_features_store *store, const reco_call *call, reco_error *err) {
+    const reco__redis_url *url = &store->url;
+    reco__redis_host primary = url->hosts[0];
+    primary.port = primary.port ? primary.port : PORT;
+    reco_status status = url->sentinel[0] ? reco__redis_find_primary(&primary, store, call, err) : RECO_OK;
+    if (status == RECO_OK) {
+        status = reco__redis_connect(out, store, url->path[0] ? NULL : &primary, url->timeout_ms, call, err);
+    }
+    if (status == RECO_OK) {
+        status = greet(*out, store, err);
+        if (status != RECO_OK) {
+            reco__redis_disconnect(*out);
+        }
+    }
+    return status;
 }
 
 /* --- the pool ------------------------------------------------------------------------------------------------------------------------- */
@@ -478,7 +494,7 @@ static reco__redis_link *take_idle(reco_features_store *store) {
         if (!link || (link->run == atomic_load(&store->run) && !is_dead(link))) {
             return link;
         }
-        link_close(link);
+        reco__redis_disconnect(link);
     }
 }
 
@@ -515,7 +531,7 @@ void reco__redis_give(reco_features_store *store, reco__redis_link *link) {
     drop_held(link);
     link->call = NULL;
     if (!link->context || link->doomed || link->pending > link->forget || link->out.size || link->out.failed != RECO_OK) {
-        link_close(link);
+        reco__redis_disconnect(link);
         return;
     }
     reco__redis_unwatch(link);
@@ -528,7 +544,7 @@ void reco__redis_give(reco_features_store *store, reco__redis_link *link) {
     }
     pthread_mutex_unlock(&store->pool_lock);
     if (!keep) {
-        link_close(link);
+        reco__redis_disconnect(link);
     }
 }
 
@@ -536,7 +552,7 @@ void reco__redis_pool_dispose(reco_features_store *store) {
     while (store->idle) {
         reco__redis_link *link = store->idle;
         store->idle = link->next;
-        link_close(link);
+        reco__redis_disconnect(link);
     }
     store->idle_count = 0;
 }

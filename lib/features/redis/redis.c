@@ -14,7 +14,7 @@
  *
  * Learning is APPEND and SET in one MULTI ... EXEC under WATCH (apply.c). Everything else is done beside it by two small functions inside Redis that
  * compare with what was seen (script.c). Heads may be answered from memory (cache.c). Lock order: closing_lock, names_lock, then pool_lock,
- * seen_lock, long_lock or those of the cache, which are leaves. Not here: several primaries, Sentinel, TLS. */
+ * seen_lock, long_lock or those of the cache, which are leaves. Not here: several primaries, TLS. */
 #include "features/redis/redis.h"
 
 #include <stdio.h>
@@ -82,6 +82,7 @@ static void close_store(reco_features_store *store) {
     pthread_mutex_destroy(&store->long_lock);
     pthread_mutex_destroy(&store->closing_lock);
     explicit_bzero(store->url.password, sizeof store->url.password);
+    explicit_bzero(store->url.sentinel_password, sizeof store->url.sentinel_password);
     reco__release(store->prefix);
     reco__release(store->fingerprint);
     reco__release(store);

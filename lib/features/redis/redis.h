@@ -21,9 +21,17 @@ enum {
 enum { RECO__REDIS_WHOLE, RECO__REDIS_RESTORING };
 
 /* --- url.c ---------------------------------------------------------------------------------------------------------------------------- */
+enum { RECO__REDIS_HOSTS = 8 };
+typedef struct reco__redis_host {
+    char name[256];
+    int port; /* 0: the usual one */
+} reco__redis_host;
 typedef struct reco__redis_url {
-    char host[256], path[108], user[128], password[256], prefix[64];
-    int port, db;
+    char path[108], user[128], password[256], prefix[64];
+    char sentinel[128], sentinel_password[256]; /* the name sentinels have for the primary; "": hosts[0] is the primary */
+    reco__redis_host hosts[RECO__REDIS_HOSTS];
+    uint32_t host_count;
+    int db;
     uint32_t timeout_ms;
     uint32_t stale_ms; /* how old a head may be that is answered from memory; 0: none is */
     uint32_t cache_mb;
@@ -48,6 +56,7 @@ typedef struct reco__redis_link {
     size_t pending; /* replies owed for what was sent or is in `out` */
     size_t forget;  /* the first of them nobody asks for */
     bool watching;  /* a WATCH is held */
+    uint32_t silent_ms; /* how long the server may say nothing */
     bool doomed;    /* not to be used again: the server is not the primary any more */
     uint64_t run;   /* of the server: see state.c */
     reco_features_store *store;
@@ -61,6 +70,10 @@ typedef struct reco__redis_link {
     reco__redis_array row, tail, list, bytes, places, puts; /* each of one type */
 } reco__redis_link;
 
+/* A connection nobody has said anything on; closed by disconnect. */
+reco_status reco__redis_connect(reco__redis_link **out, reco_features_store *store, const reco__redis_host *host /* NULL: the socket of the URL */,
+                                uint32_t silent_ms, const reco_call *call, reco_error *err);
+void reco__redis_disconnect(reco__redis_link *link);
 reco_status reco__redis_take(reco__redis_link **out, reco_features_store *store, const reco_call *call, reco_error *err);
 void reco__redis_give(reco_features_store *store, reco__redis_link *link);
 void reco__redis_pool_dispose(reco_features_store *store);
@@ -84,6 +97,10 @@ reco_status reco__redis_exec(const redisReply **out, reco__redis_link *link, siz
 /* CORRUPT, for a reply that is not what it should be. */
 reco_status reco__redis_strange(const char *what, reco_error *err);
 static inline bool reco__redis_is_bytes(const redisReply *reply) { return reply->type == REDIS_REPLY_STRING; }
+
+/* --- sentinel.c ------------------------------------------------------------------------------------------------------------------------- */
+/* Asks the sentinels of the URL where the primary is. */
+reco_status reco__redis_find_primary(reco__redis_host *out, reco_features_store *store, const reco_call *call, reco_error *err);
 
 /* --- keys: redis.c --------------------------------------------------------------------------------------------------------------------- */
 void reco__redis_key(reco__redis_link *link, const reco_features_store *store, const char *name);
@@ -134,6 +151,8 @@ struct reco_features_store {
     uint32_t idle_count, failures;
     int64_t retry_at_ns; /* nobody connects before it */
     uint64_t server;     /* whom the last connection met */
+    uint32_t sentinel;   /* which one answered last */
+    reco__redis_host primary; /* as it said */
     _Atomic uint64_t run; /* raised when another server answers, or one that has gone back: what was read before is void */
 
     pthread_mutex_t seen_lock; /* guards the next three: how far learning was seen to be */

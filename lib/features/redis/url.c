@@ -1,10 +1,10 @@
-/* url.c - redis://[user[:password]@]host[:port][/db][?options] and redis:///path/of/a/socket[?options].
+/* url.c - redis://[user[:password]@]host[:port][,host[:port]...][/db][?options] and redis:///path/of/a/socket[?options].
  *
- * Options: prefix (of all keys, default "reco:"), db, timeout_ms (5000), stale_ms (1000: how old a head may be that is answered from memory, by
- * stores with background threads; 0: none is), cache_mb (64: memory for those heads).
+ * Options: prefix (of all keys, default "reco:"), db, timeout_ms (5000: how long the server may say nothing), stale_ms (1000: how old a head may be
+ * that is answered from memory, by stores with background threads; 0: none is), cache_mb (64: memory for those heads), sentinel (the name of the
+ * primary: the hosts are sentinels that know where it is, port 26379 unless said), sentinel_password (login and db are those of the primary).
  *
- * User, password, path and values are percent-decoded. Errors name the part that is
- * wrong and never show what it was: the password is in there. */
+ * User, password, path and values are percent-decoded. Errors name the part that is wrong and never show what it was: the password is in there. */
 #include "features/redis/redis.h"
 
 #include <stdlib.h>
@@ -60,6 +60,12 @@ static reco_status option(reco__redis_url *out, const char *text, size_t size, r
     if (name == 6 && memcmp(text, "prefix", 6) == 0) {
         return decode(out->prefix, sizeof out->prefix, value, value_size) ? RECO_OK : bad("prefix", err);
     }
+    if (name == 8 && memcmp(text, "sentinel", 8) == 0) {
+        return value_size && decode(out->sentinel, sizeof out->sentinel, value, value_size) ? RECO_OK : bad("sentinel", err);
+    }
+    if (name == 17 && memcmp(text, "sentinel_password", 17) == 0) {
+        return decode(out->sentinel_password, sizeof out->sentinel_password, value, value_size) ? RECO_OK : bad("sentinel_password", err);
+    }
     if (name == 2 && memcmp(text, "db", 2) == 0 && number(&n, value, value_size, 1 << 20)) {
         out->db = (int)n;
         return RECO_OK;
@@ -76,7 +82,7 @@ static reco_status option(reco__redis_url *out, const char *text, size_t size, r
         out->cache_mb = (uint32_t)n;
         return RECO_OK;
     }
-    return bad("an option (prefix, db, timeout_ms, stale_ms and cache_mb are known)", err);
+    return bad("an option (prefix, db, timeout_ms, stale_ms, cache_mb, sentinel and sentinel_password are known)", err);
 }
 
 static reco_status options(reco__redis_url *out, const char *text, reco_error *err) {
@@ -89,51 +95,56 @@ static reco_status options(reco__redis_url *out, const char *text, reco_error *e
     return status;
 }
 
+/* name[:port], or [address][:port]. */
+static reco_status host(reco__redis_host *out, const char *text, size_t size, reco_error *err) {
+    const char *end = size && text[0] == '[' ? memchr(text, ']', size) : NULL;
+    const char *colon = end ? (end + 1 < text + size ? end + 1 : NULL) : memchr(text, ':', size);
+    long n = 0;
+    if ((size && text[0] == '[' && !end) || (end && colon && *colon != ':')) {
+        return bad("the host", err);
+    }
+    if (colon && (!number(&n, colon + 1, (size_t)(text + size - colon) - 1, 65535) || n == 0)) {
+        return bad("the port", err);
+    }
+    out->port = (int)n;
+    const char *name = end ? text + 1 : text, *name_end = end ? end : colon ? colon : text + size;
+    return decode(out->name, sizeof out->name, name, (size_t)(name_end - name)) ? RECO_OK : bad("the host", err);
+}
+
+static reco_status login(reco__redis_url *out, const char *text, size_t size, reco_error *err) {
+    const char *colon = memchr(text, ':', size);
+    if (!colon) {
+        return bad("the login (it has no password)", err);
+    }
+    size_t user = (size_t)(colon - text);
+    return decode(out->user, sizeof out->user, text, user) && decode(out->password, sizeof out->password, colon + 1, size - user - 1)
+               ? RECO_OK
+               : bad("the login", err);
+}
+
 static reco_status authority(reco__redis_url *out, const char *text, size_t size, reco_error *err) {
-    const char *at = NULL;
+    const char *at = NULL, *end = text + size;
+    reco_status status = RECO_OK;
     for (size_t i = 0; i < size; i++) {
         at = text[i] == '@' ? text + i : at;
     }
     if (at) {
-        size_t login = (size_t)(at - text);
-        const char *colon = memchr(text, ':', login);
-        size_t user = colon ? (size_t)(colon - text) : login;
-        if (!decode(out->user, sizeof out->user, text, user) ||
-            (colon && !decode(out->password, sizeof out->password, colon + 1, login - user - 1))) {
-            return bad("the login", err);
-        }
-        if (!colon) {
-            return bad("the login (it has no password)", err);
-        }
-        size -= login + 1;
+        status = login(out, text, (size_t)(at - text), err);
         text = at + 1;
     }
-    if (memchr(text, ',', size)) {
-        return reco__fail(err, RECO_UNSUPPORTED, "features", "several redis primaries are not supported yet: name one");
-    }
-    size_t host = size;
-    const char *port = NULL;
-    if (size && text[0] == '[') {
-        const char *end = memchr(text, ']', size);
-        if (!end || (end + 1 < text + size && end[1] != ':')) {
-            return bad("the host", err);
+    while (status == RECO_OK && text < end) {
+        const char *comma = memchr(text, ',', (size_t)(end - text)), *stop = comma ? comma : end;
+        if (out->host_count == RECO__REDIS_HOSTS) {
+            return bad("the list of hosts (it is too long)", err);
         }
-        port = end + 1 < text + size ? end + 2 : NULL;
-        size_t whole = size;
-        host = (size_t)(end - text) - 1;
-        text++;
-        size = whole - 1;
-    } else {
-        const char *colon = memchr(text, ':', size);
-        host = colon ? (size_t)(colon - text) : size;
-        port = colon ? colon + 1 : NULL;
+        status = host(&out->hosts[out->host_count], text, (size_t)(stop - text), err);
+        if (status == RECO_OK && !out->hosts[out->host_count].name[0]) {
+            status = bad("the host (it is missing)", err);
+        }
+        out->host_count++;
+        text = comma ? comma + 1 : end;
     }
-    long n = 6379;
-    if (port && (!number(&n, port, (size_t)(text + size - port), 65535) || n == 0)) {
-        return bad("the port", err);
-    }
-    out->port = (int)n;
-    return decode(out->host, sizeof out->host, text, host) ? RECO_OK : bad("the host", err);
+    return status;
 }
 
 reco_status reco__redis_url_parse(reco__redis_url *out, const char *url, reco_error *err) {
@@ -153,15 +164,24 @@ reco_status reco__redis_url_parse(reco__redis_url *out, const char *url, reco_er
     if (status == RECO_OK && slash) {
         long db = 0;
         size_t size = (size_t)(end - slash);
-        if (!out->host[0]) {
+        if (out->host_count == 0) {
             status = size > 1 && decode(out->path, sizeof out->path, slash, size) ? RECO_OK : bad("the path of the socket", err);
         } else if (size > 1 && !number(&db, slash + 1, size - 1, 1 << 20)) {
             status = bad("the number of the database", err);
         }
         out->db = (int)db;
     }
-    if (status == RECO_OK && !out->host[0] && !out->path[0]) {
+    if (status == RECO_OK && out->host_count == 0 && !out->path[0]) {
         status = bad("the host (it is missing)", err);
     }
-    return status == RECO_OK && question ? options(out, question + 1, err) : status;
+    if (status == RECO_OK && question) {
+        status = options(out, question + 1, err);
+    }
+    if (status == RECO_OK && out->sentinel[0] && out->path[0]) {
+        status = bad("the host (sentinels are not asked by a socket)", err);
+    }
+    if (status == RECO_OK && out->host_count > 1 && !out->sentinel[0]) {
+        status = reco__fail(err, RECO_UNSUPPORTED, "features", "several hosts, and no sentinel= that says which primary they watch");
+    }
+    return status;
 }
