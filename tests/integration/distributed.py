@@ -1,5 +1,6 @@
 """The services as processes of their own on Kafka, Redis and PostgreSQL: what one takes in the others learn and answer with, what is said of an item is
 seen by all within a second, and who is killed is replaced."""
+import concurrent.futures
 import json
 import os
 import re
@@ -99,11 +100,13 @@ class Together(Cluster):
 
     def setUp(self):
         super().setUp()
-        self.ingests = [self.node("reco-ingest") for _ in range(2)]
-        self.processors = [self.node("reco-processor") for _ in range(2)]
-        by_environment = Node("reco-api", [], env=environment(**{"RECO_" + name.upper(): value for name, value in self.values.items()}))
-        self.addCleanup(by_environment.end)
-        self.apis = [self.node("reco-api"), by_environment]
+        by_environment = environment(**{"RECO_" + name.upper(): value for name, value in self.values.items()})
+        with concurrent.futures.ThreadPoolExecutor() as pool:  # at once: topics, tables and keys are made by whoever comes first
+            nodes = [pool.submit(self.node, "reco-" + name) for name in ("ingest", "ingest", "processor", "processor", "api")]
+            last = pool.submit(Node, "reco-api", [], env=by_environment)
+        self.addCleanup(last.result().end)
+        nodes = [node.result() for node in nodes]
+        self.ingests, self.processors, self.apis = nodes[:2], nodes[2:4], [nodes[4], last.result()]
 
     def test_a_day(self):
         for i in range(4):
