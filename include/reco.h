@@ -36,6 +36,9 @@ typedef struct reco_open_options {
 #define RECO_OPEN_BACKGROUND                                                                                                                         \
     1u /* start threads: committer, processor, refresher. Without it the library starts none and the application calls reco_process */
 #define RECO_OPEN_NO_PROCESSOR 2u /* with BACKGROUND: all threads but the processor (services that run one beside) */
+/* With BACKGROUND: features and records that cannot be reached are opened when they can be, and UNAVAILABLE until then. The stream must be there. */
+#define RECO_OPEN_PATIENT 4u
+#define RECO_OPEN_NO_ANSWERS 8u /* questions will not be asked: nothing is kept ready for them */
 
 /* Opens an engine on one directory and namespace. Errors: INVALID naming the setting, REFUSED when the stored settings of learning differ (import
  * into a new directory), CORRUPT, NEWER, BUSY, FULL, IO. Several engines and processes may share a directory; those of one process must agree on

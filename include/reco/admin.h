@@ -43,8 +43,15 @@ typedef struct reco_import_result {
 RECO_API reco_status reco_import(reco_import_result *out, reco_engine *engine, const reco_import_options *options, const reco_call *call,
                                  reco_error *err);
 
-/* Health for /ready: OK, or the reason; *lag: records not yet learned; *lag_ms their age. SHARED. */
+/* Health for /ready: OK, or the reason; *lag: records not yet learned; *lag_ms their age. What counts is what the process is for: with threads in the
+ * background one that answers is ready while it has something to answer with, one that only takes in (NO_ANSWERS, no processor) while the stream
+ * does; what they lack besides is told by reco_lacking, and the lag is -1 when nobody can tell it. SHARED. */
 RECO_API reco_status reco_ready(int64_t *lag, int64_t *lag_ms, reco_engine *engine, const reco_call *call, reco_error *err);
+
+/* RECO_DEGRADED_... of answers that are given now; 0: they are whole. SHARED. */
+RECO_API uint32_t reco_lacking(reco_engine *engine);
+/* The word for one of them, such as "relearning"; "" for what is none. Static. SHARED. */
+RECO_API const char *reco_lacking_word(uint32_t reason);
 
 /* Counters for /metrics: calls the sink with Prometheus name, label text ("source=\"coview\"" or ""), value, type ("counter", "gauge") and help.
  * SHARED. */

@@ -33,7 +33,9 @@ struct reco_engine {
     reco__records *records;
     reco__recommend *recommend;
     uint32_t partitions;
-    bool background;
+    bool background, patient;
+    bool answers;             /* questions are kept ready for */
+    atomic_uint_fast32_t processors; /* that are open */
 
     /* the clock of ingest */
     int64_t opened_wall_ms, opened_monotonic_ns;
@@ -41,11 +43,13 @@ struct reco_engine {
     /* ingest: pooled contexts, and what is known about room */
     pthread_mutex_t ingest_lock;
     reco__ingest_context *ingest_free;
-    atomic_int_fast64_t room_checked_ns;
+    atomic_int_fast64_t room_checked_ns; /* when it was looked at, or is to be again */
     atomic_bool items_scarce, users_scarce;
 
+    /* set once, before signing_known is */
     uint32_t signing_number;
     uint8_t signing_key[16];
+    atomic_bool signing_known;
 
     /* reco_process's own processor */
     pthread_mutex_t process_lock;

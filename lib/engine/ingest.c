@@ -76,6 +76,9 @@ static bool context_room(reco__ingest_context *context, size_t count) {
 
 #define ROOM_AGE_NS 100000000
 
+/* A table with little room left, and features that cannot say whether they know an item or a user: the event is taken. */
+static bool room_unknown(reco_status status) { return status == RECO_UNAVAILABLE || status == RECO_TIMEOUT || status == RECO_BUSY; }
+
 /* Whether the tables of items and users are so full that unknown ones are to be refused; asked of features by one caller, at most ten times a second.
  * Features that cannot be reached or are slow do not keep an event from the stream: what was known last goes on to hold, and learning, which waits
  * when a table is full, is the backstop. */
@@ -87,7 +90,7 @@ static reco_status room_check(reco_engine *engine, const reco_call *call, reco_e
     reco_call brief = {.struct_size = sizeof brief, .deadline_ns = now + ROOM_AGE_NS, .cancel = call ? call->cancel : NULL};
     reco_error why = RECO_ERROR_INIT;
     reco_status status = reco__features_info(&info, engine->features, &brief, &why);
-    bool unreachable = status == RECO_UNAVAILABLE || status == RECO_TIMEOUT || status == RECO_BUSY;
+    bool unreachable = room_unknown(status);
     atomic_store(&engine->room_checked_ns, status == RECO_OK || unreachable ? reco__monotonic_ns() : 0);
     if (unreachable)
         return reco__call_check(call, err);
@@ -114,7 +117,7 @@ static reco_status room_for(reco_engine *engine, const reco_event *event, uint32
         uint32_t number;
         reco_status status = reco__features_find_items(&number, engine->features, &event->item_id, 1, call, err);
         if (status != RECO_OK)
-            return status;
+            return room_unknown(status) ? RECO_OK : status;
         if (number == RECO_NO_ITEM)
             return reco__fail_at(err, RECO_FULL, index, "item_id", "the table of items is full (limits.items %u): only known items are accepted",
                                  engine->settings.max_items);
@@ -125,7 +128,7 @@ static reco_status room_for(reco_engine *engine, const reco_event *event, uint32
         uint64_t epoch;
         reco_status status = reco__features_load(&position, &epoch, engine->features, partition, &event->user_id, 1, cell_seen, &known, call, err);
         if (status != RECO_OK)
-            return status;
+            return room_unknown(status) ? RECO_OK : status;
         if (!known)
             return reco__fail_at(err, RECO_FULL, index, "user_id", "the table of users is full (limits.users %llu): only known users are accepted",
                                  (unsigned long long)engine->settings.max_users);
@@ -196,6 +199,7 @@ static reco_status ingest_take(ingest_call *in, const reco_event *given, int32_t
         event.timestamp = in->received_at;
     if (event.recommendation_id.size) {
         bool genuine =
+            atomic_load(&engine->signing_known) &&
             reco__recommendation_id_check(NULL, &in->context->scratch, event.recommendation_id, engine->signing_number, engine->signing_key);
         atomic_fetch_add(genuine ? &engine->counters.attributed : &engine->counters.unattributed, 1);
         if (!genuine)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/later.h"
 #include "config/settings.h"
 
 static void rules_fill(reco__learn_rules *rules, const reco__settings *settings) {
@@ -94,7 +95,8 @@ reco_status reco__engine_open_features(reco__features **out, reco_engine *engine
         .flags = flags,
     };
     memcpy(options.stream_id, reco__stream_id(engine->stream), 16);
-    return reco__features_open(out, &options, call, err);
+    return engine->patient && !(flags & RECO_FEATURES_SCRATCH) ? reco__features_open_patient(out, &options, call, err)
+                                                               : reco__features_open(out, &options, call, err);
 }
 
 static reco_status stream_open(reco_engine *engine, const reco_call *call, reco_error *err) {
@@ -124,7 +126,21 @@ static reco_status records_open(reco_engine *engine, const reco_call *call, reco
         .min_free = settings->min_free,
         .map_size = settings->map_size,
     };
-    return reco__records_open(&engine->records, &options, call, err);
+    return engine->patient ? reco__records_open_patient(&engine->records, &options, call, err)
+                           : reco__records_open(&engine->records, &options, call, err);
+}
+
+/* The key that recommendation ids are signed with. While records cannot be reached there is none: ids are left out, and attributions dropped. */
+static reco_status signing_open(reco_engine *engine, const reco_call *call, reco_error *err) {
+    if (atomic_load(&engine->signing_known))
+        return RECO_OK;
+    reco_status status = reco__records_signing_key(&engine->signing_number, engine->signing_key, engine->records, call, err);
+    if (status == RECO_OK) {
+        atomic_store(&engine->signing_known, true);
+        if (engine->recommend)
+            reco__recommend_sign(engine->recommend, engine->signing_number, engine->signing_key);
+    }
+    return status == RECO_OK || !engine->patient || !reco__later_worth(status) ? status : RECO_OK;
 }
 
 /* --- threads ------------------------------------------------------------------------------------------------------------------------------ */
@@ -176,14 +192,21 @@ static void *process_thread(void *context) {
     return NULL;
 }
 
+/* What needs looking after now and then: the key, and what answers are made from. A failure is logged once per kind. */
 static void *refresh_thread(void *context) {
     reco_engine *engine = context;
+    reco_status before = RECO_OK;
     reco_call call = {.struct_size = sizeof call, .cancel = &engine->cancel};
     while (!atomic_load(&engine->stopping)) {
         reco_error err = RECO_ERROR_INIT;
-        reco_status status = reco__recommend_refresh(engine->recommend, 0, &call, &err);
-        if (status != RECO_OK && status != RECO_CANCELLED)
-            reco__log(RECO_LOG_WARN, "engine", "refreshing popularity failed: %s: %s", reco_status_name(status), err.text);
+        reco_status status = signing_open(engine, &call, &err);
+        if (engine->answers)
+            status = reco__recommend_refresh(engine->recommend, 0, &call, &err);
+        if (status != before && status != RECO_OK && status != RECO_CANCELLED)
+            reco__log(RECO_LOG_WARN, "engine", "answers are not kept up to date: %s: %s", reco_status_name(status), err.text);
+        else if (status != before && status == RECO_OK)
+            reco__log(RECO_LOG_INFO, "engine", "answers are kept up to date again");
+        before = status;
         thread_pause(engine, 500);
     }
     return NULL;
@@ -245,7 +268,7 @@ static reco_status doors_open(reco_engine *engine, const reco_call *call, reco_e
     if (status == RECO_OK)
         status = records_open(engine, call, err);
     if (status == RECO_OK)
-        status = reco__records_signing_key(&engine->signing_number, engine->signing_key, engine->records, call, err);
+        status = signing_open(engine, call, err);
     if (status == RECO_OK)
         status = refused_advice(reco__engine_open_features(&engine->features, engine, engine->features_url, 0, call, err), err);
     if (status != RECO_OK)
@@ -256,10 +279,12 @@ static reco_status doors_open(reco_engine *engine, const reco_call *call, reco_e
         .features = engine->features,
         .records = engine->records,
         .partitions = engine->partitions,
-        .key_number = engine->signing_number,
+        .records_far = strncmp(engine->records_url, "lmdb:", 5) != 0 && strncmp(engine->records_url, "memory:", 7) != 0,
     };
-    memcpy(options.key, engine->signing_key, sizeof options.key);
-    return reco__recommend_open(&engine->recommend, &options, call, err);
+    status = reco__recommend_open(&engine->recommend, &options, call, err);
+    if (status == RECO_OK && atomic_load(&engine->signing_known))
+        reco__recommend_sign(engine->recommend, engine->signing_number, engine->signing_key);
+    return status;
 }
 
 reco_status reco_open(reco_engine **out, const reco_open_options *options, const reco_call *call, reco_error *err) {
@@ -268,7 +293,7 @@ reco_status reco_open(reco_engine **out, const reco_open_options *options, const
         return reco__fail(err, RECO_INVALID, "out", "a place for the engine is needed");
     *out = NULL;
     reco_status status = reco__struct_copy(&given, sizeof given, options, options ? options->struct_size : 0, "options", err);
-    if (status == RECO_OK && (given.flags & ~(RECO_OPEN_BACKGROUND | RECO_OPEN_NO_PROCESSOR)))
+    if (status == RECO_OK && (given.flags & ~(RECO_OPEN_BACKGROUND | RECO_OPEN_NO_PROCESSOR | RECO_OPEN_PATIENT | RECO_OPEN_NO_ANSWERS)))
         status = reco__fail(err, RECO_INVALID, "flags", "unknown flags 0x%x", given.flags);
     if (status == RECO_OK)
         status = reco__call_check(call, err);
@@ -285,6 +310,8 @@ reco_status reco_open(reco_engine **out, const reco_open_options *options, const
     status = settings_collect(engine, &given, err);
     if (status == RECO_OK) {
         engine->background = engine->settings.background != 0;
+        engine->patient = engine->background && (given.flags & RECO_OPEN_PATIENT);
+        engine->answers = !(given.flags & RECO_OPEN_NO_ANSWERS);
         rules_fill(&engine->rules, &engine->settings);
         status = doors_open(engine, call, err);
     }

@@ -44,6 +44,7 @@ reco_status reco_processor_open(reco_processor **out, reco_engine *engine, const
         return reco__no_memory(err);
     processor->engine = engine;
     processor->batch_events = given.batch_events ? given.batch_events : BATCH_EVENTS;
+    atomic_fetch_add(&engine->processors, 1);
     status = reco__learner_create(&processor->learner, engine->stream, engine->features, &engine->rules, err);
     if (status == RECO_OK) {
         reco__learner_write_letters(processor->learner);
@@ -60,6 +61,7 @@ reco_status reco_processor_open(reco_processor **out, reco_engine *engine, const
 void reco_processor_close(reco_processor *processor) {
     if (!processor)
         return;
+    atomic_fetch_sub(&processor->engine->processors, 1);
     reco__stream_member_close(processor->member);
     reco__learner_free(processor->learner);
     reco__release(processor);

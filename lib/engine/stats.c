@@ -32,11 +32,35 @@ static reco_status look(survey *out, reco_engine *engine, const reco_call *call,
     return status;
 }
 
+uint32_t reco_lacking(reco_engine *engine) { return engine && engine->answers ? reco__recommend_lacking(engine->recommend) : 0; }
+
+const char *reco_lacking_word(uint32_t reason) { return reco__degraded_name(reason); }
+
+/* Whether a process that can do without features or the stream for a while is ready nonetheless. `why`: what it could not do. */
+static reco_status ready_without(reco_engine *engine, reco_status why, const reco_call *call, reco_error *err) {
+    reco_stream_span spans[RECO_PARTITIONS_MAX];
+    if (!engine->background || why == RECO_CANCELLED || atomic_load(&engine->processors) > 0 || engine->process_running)
+        return why;
+    if (engine->answers)
+        return reco__recommend_ready(engine->recommend, err);
+    return reco__stream_spans(spans, engine->stream, call, err);
+}
+
 reco_status reco_ready(int64_t *lag, int64_t *lag_ms, reco_engine *engine, const reco_call *call, reco_error *err) {
-    survey at;
+    survey at = {.lag = -1, .lag_ms = -1};
+    reco_error error = RECO_ERROR_INIT;
     reco_status status = reco__engine_enter(engine, call, err);
-    if (status == RECO_OK)
-        status = look(&at, engine, call, err);
+    if (status != RECO_OK)
+        return status;
+    status = look(&at, engine, call, &error);
+    if (status != RECO_OK) {
+        at.lag = at.lag_ms = -1;
+        status = ready_without(engine, status, call, &error);
+    } else if (engine->background && engine->answers) {
+        status = reco__recommend_ready(engine->recommend, &error);
+    }
+    if (status != RECO_OK && err)
+        *err = error;
     if (status == RECO_OK) {
         if (lag)
             *lag = at.lag;

@@ -4,6 +4,9 @@
  * epochs, clocks, numbers given, limits) the backend checks in its own transaction. */
 #include "features/features.h"
 
+#include <stdatomic.h>
+
+#include "base/later.h"
 #include "base/module.h"
 #include "features/registry.h"
 
@@ -11,9 +14,11 @@ enum { PARTITIONS_MAX = 64, SPACE_MAX = 64 };
 
 struct reco__features {
     const reco_features_backend *backend;
-    reco_features_store *store;
+    _Atomic(reco_features_store *) store; /* NULL: to be opened later */
     reco_board_rules rules;
     uint32_t partitions;
+    reco_features_options options; /* for opening later */
+    reco__later later;
 };
 
 /* --- open ----------------------------------------------------------------------------------------------------------------------------- */
@@ -58,7 +63,7 @@ static reco_status check_options(const reco_features_options *options, reco_erro
     return check_rules(options->rules, err);
 }
 
-reco_status reco__features_open(reco__features **out, const reco_features_options *options, const reco_call *call, reco_error *err) {
+static reco_status open_features(reco__features **out, const reco_features_options *options, bool patient, const reco_call *call, reco_error *err) {
     reco_features_options own;
     if (!options) {
         return reco__fail(err, RECO_INVALID, "options", "options are missing");
@@ -98,27 +103,67 @@ reco_status reco__features_open(reco__features **out, const reco_features_option
     features->rules = *own.rules;
     features->partitions = own.partitions;
     own.rules = &features->rules;
-    status = reco__backend_status("features", backend->open(&features->store, &own, call, err), err);
-    if (status != RECO_OK) {
-        reco__release(features);
-        return status;
+    reco_features_store *store = NULL;
+    status = reco__backend_status("features", backend->open(&store, &own, call, err), err);
+    if (status == RECO_OK || (patient && reco__later_worth(status))) {
+        atomic_store(&features->store, store);
+        features->options = own;
+        reco__later_begin(&features->later, status, err);
+        *out = features;
+        return RECO_OK;
     }
-    *out = features;
-    return RECO_OK;
+    reco__release(features);
+    return status;
+}
+
+reco_status reco__features_open(reco__features **out, const reco_features_options *options, const reco_call *call, reco_error *err) {
+    return open_features(out, options, false, call, err);
+}
+
+reco_status reco__features_open_patient(reco__features **out, const reco_features_options *options, const reco_call *call, reco_error *err) {
+    return open_features(out, options, true, call, err);
 }
 
 void reco__features_close(reco__features *features) {
     if (features) {
-        features->backend->close(features->store);
+        reco_features_store *store = atomic_load(&features->store);
+        if (store) {
+            features->backend->close(store);
+        }
         reco__release(features);
     }
 }
 
 const reco_board_rules *reco__features_rules(const reco__features *features) { return &features->rules; }
 
+static reco_features_store *store_of(const reco__features *features) { return atomic_load_explicit(&features->store, memory_order_acquire); }
+
+/* Opens what could not be opened before. */
+static reco_status open_now(reco__features *features, const reco_call *call, reco_error *err) {
+    reco_features_store *store = NULL;
+    reco_status status = reco__later_turn(&features->later, err);
+    if (status != RECO_OK) {
+        return status;
+    }
+    if (!store_of(features)) {
+        status = reco__fault("features.open", err);
+        if (status == RECO_OK) {
+            status = reco__backend_status("features", features->backend->open(&store, &features->options, call, err), err);
+        }
+        if (status == RECO_OK) {
+            atomic_store_explicit(&features->store, store, memory_order_release);
+        }
+    }
+    reco__later_done(&features->later, status, err);
+    return status;
+}
+
 /* Before each operation. */
-static reco_status enter(const char *point, const reco_call *call, reco_error *err) {
+static reco_status enter(reco__features *features, const char *point, const reco_call *call, reco_error *err) {
     reco_status status = reco__call_check(call, err);
+    if (status == RECO_OK && !store_of(features)) {
+        status = open_now(features, call, err);
+    }
     return status == RECO_OK ? reco__fault(point, err) : status;
 }
 
@@ -126,8 +171,8 @@ static reco_status enter(const char *point, const reco_call *call, reco_error *e
 static reco_status leave(reco_status status, reco_error *err) { return reco__backend_status("features", status, err); }
 
 reco_status reco__features_info(reco_features_info *out, reco__features *features, const reco_call *call, reco_error *err) {
-    reco_status status = enter("features.info", call, err);
-    return status == RECO_OK ? leave(features->backend->info(out, features->store, call, err), err) : status;
+    reco_status status = enter(features, "features.info", call, err);
+    return status == RECO_OK ? leave(features->backend->info(out, store_of(features), call, err), err) : status;
 }
 
 /* --- items ---------------------------------------------------------------------------------------------------------------------------- */
@@ -143,24 +188,25 @@ static reco_status check_names(const reco_str *names, size_t count, reco_error *
 
 reco_status reco__features_intern(uint32_t *numbers, reco__features *features, const reco_str *names, size_t count, const reco_call *call,
                                   reco_error *err) {
-    reco_status status = enter("features.intern", call, err);
+    reco_status status = enter(features, "features.intern", call, err);
     if (status == RECO_OK) {
         status = check_names(names, count, err);
     }
-    return status == RECO_OK && count ? leave(features->backend->intern(numbers, features->store, names, count, call, err), err) : status;
+    return status == RECO_OK && count ? leave(features->backend->intern(numbers, store_of(features), names, count, call, err), err) : status;
 }
 
 reco_status reco__features_find_items(uint32_t *numbers, reco__features *features, const reco_str *names, size_t count, const reco_call *call,
                                       reco_error *err) {
-    reco_status status = enter("features.find_items", call, err);
+    reco_status status = enter(features, "features.find_items", call, err);
     if (status == RECO_OK) {
         status = check_names(names, count, err);
     }
-    return status == RECO_OK && count ? leave(features->backend->find_items(numbers, features->store, names, count, call, err), err) : status;
+    return status == RECO_OK && count ? leave(features->backend->find_items(numbers, store_of(features), names, count, call, err), err) : status;
 }
 
 reco_status reco__features_item_name(reco_str *name, uint64_t *hash, reco__features *features, uint32_t number) {
-    return leave(features->backend->item_name(name, hash, features->store, number), NULL);
+    reco_features_store *store = store_of(features);
+    return store ? leave(features->backend->item_name(name, hash, store, number), NULL) : RECO_UNAVAILABLE;
 }
 
 static uint64_t tie_hash(void *context, uint32_t member) {
@@ -192,19 +238,19 @@ static reco_status check_partition(const reco__features *features, uint32_t part
 
 reco_status reco__features_load(reco_position *position, uint64_t *epoch, reco__features *features, uint32_t partition, const reco_str *users,
                                 size_t count, reco_features_sink sink, void *context, const reco_call *call, reco_error *err) {
-    reco_status status = enter("features.load", call, err);
+    reco_status status = enter(features, "features.load", call, err);
     if (status == RECO_OK) {
         status = check_partition(features, partition, err);
     }
     if (status != RECO_OK) {
         return status;
     }
-    return leave(features->backend->load(position, epoch, features->store, partition, users, count, sink, context, call, err), err);
+    return leave(features->backend->load(position, epoch, store_of(features), partition, users, count, sink, context, call, err), err);
 }
 
 reco_status reco__features_positions(reco_position *positions, uint64_t *epoch, reco__features *features, const reco_call *call, reco_error *err) {
-    reco_status status = enter("features.positions", call, err);
-    return status == RECO_OK ? leave(features->backend->positions(positions, epoch, features->store, call, err), err) : status;
+    reco_status status = enter(features, "features.positions", call, err);
+    return status == RECO_OK ? leave(features->backend->positions(positions, epoch, store_of(features), call, err), err) : status;
 }
 
 static reco_status check_adds(const reco_add_group *group, int32_t index, reco_error *err) {
@@ -273,60 +319,60 @@ static reco_status check_batch(const reco__features *features, const reco_batch 
 
 reco_status reco__features_apply(reco__features *features, const reco_batch *batch, const reco_call *call, reco_error *err) {
     reco_batch own;
-    reco_status status = enter("features.apply", call, err);
+    reco_status status = enter(features, "features.apply", call, err);
     if (status == RECO_OK) {
         status = reco__struct_copy(&own, sizeof own, batch, batch->struct_size, "batch", err);
     }
     if (status == RECO_OK) {
         status = check_batch(features, &own, err);
     }
-    return status == RECO_OK ? leave(features->backend->apply(features->store, &own, call, err), err) : status;
+    return status == RECO_OK ? leave(features->backend->apply(store_of(features), &own, call, err), err) : status;
 }
 
 /* --- reading -------------------------------------------------------------------------------------------------------------------------- */
 
 reco_status reco__features_heads(reco__features *features, const uint32_t *items, size_t count, reco_features_sink sink, void *context,
                                  const reco_call *call, reco_error *err) {
-    reco_status status = enter("features.heads", call, err);
-    return status == RECO_OK && count ? leave(features->backend->heads(features->store, items, count, sink, context, call, err), err) : status;
+    reco_status status = enter(features, "features.heads", call, err);
+    return status == RECO_OK && count ? leave(features->backend->heads(store_of(features), items, count, sink, context, call, err), err) : status;
 }
 
 reco_status reco__features_row(reco__features *features, uint32_t board, int64_t generation, uint32_t item, reco_features_sink sink, void *context,
                                const reco_call *call, reco_error *err) {
-    reco_status status = enter("features.row", call, err);
+    reco_status status = enter(features, "features.row", call, err);
     if (status == RECO_OK && (board >= RECO_BOARD_COUNT || (board != RECO_BOARD_COVIEW && item != 0))) {
         status = reco__fail(err, RECO_INVALID, "board", "item %u of board %u", item, board);
     }
     if (status != RECO_OK || generation < 0) {
         return status;
     }
-    return leave(features->backend->row(features->store, board, generation, item, sink, context, call, err), err);
+    return leave(features->backend->row(store_of(features), board, generation, item, sink, context, call, err), err);
 }
 
 reco_status reco__features_generations(int64_t *generations, size_t room, size_t *count, reco__features *features, uint32_t board,
                                        const reco_call *call, reco_error *err) {
-    reco_status status = enter("features.generations", call, err);
+    reco_status status = enter(features, "features.generations", call, err);
     if (status == RECO_OK && board >= RECO_BOARD_COVIEW) {
         status = reco__fail(err, RECO_INVALID, "board", "board %u is not one of popularity", board);
     }
-    return status == RECO_OK ? leave(features->backend->generations(generations, room, count, features->store, board, call, err), err) : status;
+    return status == RECO_OK ? leave(features->backend->generations(generations, room, count, store_of(features), board, call, err), err) : status;
 }
 
 /* --- keeping -------------------------------------------------------------------------------------------------------------------------- */
 
 reco_status reco__features_close_step(int *more, reco__features *features, int64_t budget_ns, const reco_call *call, reco_error *err) {
-    reco_status status = enter("features.close_step", call, err);
-    return status == RECO_OK ? leave(features->backend->close_step(more, features->store, budget_ns > 0 ? budget_ns : 0, call, err), err) : status;
+    reco_status status = enter(features, "features.close_step", call, err);
+    return status == RECO_OK ? leave(features->backend->close_step(more, store_of(features), budget_ns > 0 ? budget_ns : 0, call, err), err) : status;
 }
 
 reco_status reco__features_settle(reco__features *features, const reco_call *call, reco_error *err) {
-    reco_status status = enter("features.settle", call, err);
-    return status == RECO_OK ? leave(features->backend->settle(features->store, call, err), err) : status;
+    reco_status status = enter(features, "features.settle", call, err);
+    return status == RECO_OK ? leave(features->backend->settle(store_of(features), call, err), err) : status;
 }
 
 reco_status reco__features_scan(reco__features *features, const reco_features_visitor *visitor, const reco_call *call, reco_error *err) {
-    reco_status status = enter("features.scan", call, err);
-    return status == RECO_OK ? leave(features->backend->scan(features->store, visitor, call, err), err) : status;
+    reco_status status = enter(features, "features.scan", call, err);
+    return status == RECO_OK ? leave(features->backend->scan(store_of(features), visitor, call, err), err) : status;
 }
 
 static reco_status check_piece(const reco__features *features, const reco_restore_piece *piece, reco_error *err) {
@@ -350,18 +396,18 @@ static reco_status check_piece(const reco__features *features, const reco_restor
 
 reco_status reco__features_restore(reco__features *features, const reco_restore_piece *piece, const reco_call *call, reco_error *err) {
     reco_restore_piece own;
-    reco_status status = enter("features.restore", call, err);
+    reco_status status = enter(features, "features.restore", call, err);
     if (status == RECO_OK) {
         status = reco__struct_copy(&own, sizeof own, piece, piece->struct_size, "restore piece", err);
     }
     if (status == RECO_OK) {
         status = check_piece(features, &own, err);
     }
-    return status == RECO_OK ? leave(features->backend->restore(features->store, &own, call, err), err) : status;
+    return status == RECO_OK ? leave(features->backend->restore(store_of(features), &own, call, err), err) : status;
 }
 
 reco_status reco__features_stats(reco__features *features, void (*sink)(void *context, const char *name, uint64_t value), void *context,
                                  const reco_call *call, reco_error *err) {
-    reco_status status = enter("features.stats", call, err);
-    return status == RECO_OK ? leave(features->backend->stats(features->store, sink, context, call, err), err) : status;
+    reco_status status = enter(features, "features.stats", call, err);
+    return status == RECO_OK ? leave(features->backend->stats(store_of(features), sink, context, call, err), err) : status;
 }

@@ -10,6 +10,9 @@ typedef struct reco__features reco__features; /* SHARED */
 /* The built-in backends, `lmdb` and `memory`; NULL past the last. */
 const reco_features_backend *reco__features_builtin(size_t index);
 
+/* Open, or opened by a later operation when the store cannot be reached now: until then operations are UNAVAILABLE, saying why. What options point to
+ * is borrowed until close. */
+reco_status reco__features_open_patient(reco__features **out, const reco_features_options *options, const reco_call *call, reco_error *err);
 reco_status reco__features_open(reco__features **out, const reco_features_options *options, const reco_call *call, reco_error *err);
 void reco__features_close(reco__features *features);
 const reco_board_rules *reco__features_rules(const reco__features *features);

@@ -228,16 +228,20 @@ static reco_status run_plan(reco_candidates *c, const reco_call *call, reco_erro
 
 /* --- the answer --------------------------------------------------------------------------------------------------------------------------------- */
 
-static reco_status name_answer(reco__answer *answer, reco__recommend *recommend, const reco_candidates *c, uint64_t nonce, int64_t now_ms,
+static reco_status name_answer(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, uint64_t nonce, int64_t now_ms,
                                reco_error *err) {
-    reco__recommendation_id id = {.key_number = recommend->options.key_number,
+    if (!atomic_load_explicit(&recommend->key_known, memory_order_acquire)) {
+        c->degraded |= RECO_DEGRADED_RECORDS;
+        return RECO_OK;
+    }
+    reco__recommendation_id id = {.key_number = recommend->key_number,
                                   .plan = c->plan->hash,
                                   .nonce = nonce,
                                   .time = now_ms,
                                   .scenario = c->scenario,
                                   .model = reco__str_of(c->plan->model)};
 
-    reco__recommendation_id_make(&answer->id, &id, recommend->options.key);
+    reco__recommendation_id_make(&answer->id, &id, recommend->key);
     reco_status status = reco__buf_status(&answer->id, err);
     if (status == RECO_OK) {
         answer->shown.recommendation_id = (reco_str){answer->id.data, answer->id.size};
@@ -500,7 +504,9 @@ static reco_status answer_query(reco__answer *answer, reco__recommend *recommend
         return status;
     }
     const reco_call *spared = reco__call_part(&own, call, RECO__STORES_PERCENT);
+    uint32_t unsigned_id = c->degraded;
     for (int i = 0; i < TRIES; i++) {
+        c->degraded = unsigned_id;
         status = try_answer(answer, recommend, c, behind, spared, &error);
         if (status != RECO_STALE || i + 1 == TRIES || reco__is_relearning(recommend)) {
             break;

@@ -26,6 +26,9 @@ typedef struct reco__state {
 struct reco__recommend {
     reco__recommend_options options;
     reco__plan *plan;
+    uint32_t key_number;
+    uint8_t key[16];
+    atomic_bool key_known; /* set after the two */
 
     pthread_mutex_t lock; /* of what follows, down to the pool; never held while a door is called */
     pthread_cond_t refreshed;

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define SECOND_NS INT64_C(1000000000)
+#define FOLLOW_NS (2 * SECOND_NS) /* for following records, of one refresh: popularity does not wait for them */
 #define OLD_NS (10 * SECOND_NS) /* sums that were not refreshed for so long are called stale */
 
 /* --- states ------------------------------------------------------------------------------------------------------------------------------------- */
@@ -215,8 +216,14 @@ static reco_status follow_records(bool *behind, reco__recommend *recommend, reco
                                   reco_error *err) {
     int64_t began = reco__monotonic_ns();
     reco_error error = RECO_ERROR_INIT;
-    reco_status status = reco__catalogue_follow(state->catalogue, call, &error);
+    reco_call own, part = {.struct_size = sizeof(part), .deadline_ns = began + FOLLOW_NS, .cancel = call ? call->cancel : NULL};
 
+    if (reco__call_left_ns(call) < 4 * FOLLOW_NS) {
+        call = reco__call_part(&own, call, RECO__RECORDS_PERCENT);
+    } else {
+        call = &part;
+    }
+    reco_status status = reco__catalogue_follow(state->catalogue, call, &error);
     if (status == RECO_NOT_FOUND) {
         return reco__fail(err, RECO_STALE, NULL, "the change log of records does not reach back to what is loaded");
     }
@@ -570,6 +577,32 @@ void reco__recommend_close(reco__recommend *recommend) {
     pthread_mutex_destroy(&recommend->lock);
     pthread_mutex_destroy(&recommend->pool_lock);
     reco__release(recommend);
+}
+
+void reco__recommend_sign(reco__recommend *recommend, uint32_t key_number, const uint8_t key[16]) {
+    recommend->key_number = key_number;
+    memcpy(recommend->key, key, sizeof(recommend->key));
+    atomic_store_explicit(&recommend->key_known, true, memory_order_release);
+}
+
+uint32_t reco__recommend_lacking(reco__recommend *recommend) {
+    uint32_t lacking = shortcomings(recommend) | (atomic_load(&recommend->key_known) ? 0 : RECO_DEGRADED_RECORDS);
+
+    pthread_mutex_lock(&recommend->lock);
+    lacking |= recommend->relearning ? RECO_DEGRADED_RELEARNING : recommend->trouble.status != RECO_OK ? RECO_DEGRADED_FEATURES : 0;
+    pthread_mutex_unlock(&recommend->lock);
+    return lacking;
+}
+
+reco_status reco__recommend_ready(reco__recommend *recommend, reco_error *err) {
+    pthread_mutex_lock(&recommend->lock);
+    reco_status status = recommend->kept ? RECO_OK : (reco_status)recommend->trouble.status;
+    if (status != RECO_OK && err) {
+        *err = recommend->trouble;
+    }
+    bool first = !recommend->kept && status == RECO_OK;
+    pthread_mutex_unlock(&recommend->lock);
+    return first ? reco__fail(err, RECO_BUSY, "features", "what answers are made from is being loaded") : status;
 }
 
 /* --- metrics ------------------------------------------------------------------------------------------------------------------------------------ */

@@ -17,13 +17,17 @@ typedef struct reco__recommend_options {
     reco__features *features;
     reco__records *records;
     uint32_t partitions; /* of the stream */
-    uint32_t key_number; /* signing key of recommendation ids */
-    uint8_t key[16];
     bool records_far; /* the change log is on another machine: it is followed by refresh, not by each answer */
 } reco__recommend_options;
 
 /* Checks the plan (INVALID naming the setting), makes the application's stages. Loads nothing yet. */
 reco_status reco__recommend_open(reco__recommend **out, const reco__recommend_options *options, const reco_call *call, reco_error *err);
+/* The key of recommendation ids; without one, answers have none and are degraded. Once. */
+void reco__recommend_sign(reco__recommend *recommend, uint32_t key_number, const uint8_t key[16]);
+/* RECO_DEGRADED_... of answers that are given now. */
+uint32_t reco__recommend_lacking(reco__recommend *recommend);
+/* OK when there is something to answer with, else why there is not. */
+reco_status reco__recommend_ready(reco__recommend *recommend, reco_error *err);
 /* No other call may be under way. NULL is allowed. Answers handed out stay valid. */
 void reco__recommend_close(reco__recommend *recommend);
 

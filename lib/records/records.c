@@ -3,14 +3,18 @@
 #include "records/records.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
+#include "base/later.h"
 #include "base/module.h"
 
 enum { BACKENDS_MAX = 16, SPACE_MAX = 64 };
 
 struct reco__records {
     const reco_records_backend *backend;
-    reco_records_store *store;
+    _Atomic(reco_records_store *) store; /* NULL: to be opened later */
+    reco_records_options options;        /* for opening later */
+    reco__later later;
 };
 
 /* --- registration ------------------------------------------------------------------------------------------------------------------------ */
@@ -88,12 +92,33 @@ static reco_status check_options(const reco_records_options *options, reco_error
     return RECO_OK;
 }
 
-static reco_status begin(const char *point, const reco_call *call, reco_error *err) {
-    reco_status status = reco__call_check(call, err);
-    return status == RECO_OK ? reco__fault(point, err) : status;
+static reco_status end(reco_status status, reco_error *err) { return reco__backend_status("records", status, err); }
+
+static reco_records_store *store_of(const reco__records *records) { return atomic_load_explicit(&records->store, memory_order_acquire); }
+
+/* Opens what could not be opened before. */
+static reco_status open_now(reco__records *records, const reco_call *call, reco_error *err) {
+    reco_records_store *store = NULL;
+    reco_status status = reco__later_turn(&records->later, err);
+    if (status != RECO_OK)
+        return status;
+    if (!store_of(records)) {
+        status = reco__fault("records.open", err);
+        if (status == RECO_OK)
+            status = end(records->backend->open(&store, &records->options, call, err), err);
+        if (status == RECO_OK)
+            atomic_store_explicit(&records->store, store, memory_order_release);
+    }
+    reco__later_done(&records->later, status, err);
+    return status;
 }
 
-static reco_status end(reco_status status, reco_error *err) { return reco__backend_status("records", status, err); }
+static reco_status begin(reco__records *records, const char *point, const reco_call *call, reco_error *err) {
+    reco_status status = reco__call_check(call, err);
+    if (status == RECO_OK && !store_of(records))
+        status = open_now(records, call, err);
+    return status == RECO_OK ? reco__fault(point, err) : status;
+}
 
 static const reco_records_backend *known(const char *scheme, size_t size) {
     pthread_mutex_lock(&registry.mutex);
@@ -102,14 +127,16 @@ static const reco_records_backend *known(const char *scheme, size_t size) {
     return backend;
 }
 
-reco_status reco__records_open(reco__records **out, const reco_records_options *given, const reco_call *call, reco_error *err) {
+static reco_status open_records(reco__records **out, const reco_records_options *given, bool patient, const reco_call *call, reco_error *err) {
     reco_records_options options;
     *out = NULL;
     reco_status status = reco__struct_copy(&options, sizeof options, given, given ? given->struct_size : 0, "records options", err);
     if (status == RECO_OK)
         status = check_options(&options, err);
     if (status == RECO_OK)
-        status = begin("records.open", call, err);
+        status = reco__call_check(call, err);
+    if (status == RECO_OK)
+        status = reco__fault("records.open", err);
     if (status != RECO_OK)
         return status;
     options.struct_size = sizeof options;
@@ -131,19 +158,33 @@ reco_status reco__records_open(reco__records **out, const reco_records_options *
     if (!records)
         return reco__no_memory(err);
     records->backend = backend;
-    status = end(backend->open(&records->store, &options, call, err), err);
-    if (status != RECO_OK) {
-        reco__release(records);
-        return status;
+    reco_records_store *store = NULL;
+    status = end(backend->open(&store, &options, call, err), err);
+    if (status == RECO_OK || (patient && reco__later_worth(status))) {
+        atomic_store(&records->store, store);
+        records->options = options;
+        reco__later_begin(&records->later, status, err);
+        *out = records;
+        return RECO_OK;
     }
-    *out = records;
-    return RECO_OK;
+    reco__release(records);
+    return status;
+}
+
+reco_status reco__records_open(reco__records **out, const reco_records_options *given, const reco_call *call, reco_error *err) {
+    return open_records(out, given, false, call, err);
+}
+
+reco_status reco__records_open_patient(reco__records **out, const reco_records_options *given, const reco_call *call, reco_error *err) {
+    return open_records(out, given, true, call, err);
 }
 
 void reco__records_close(reco__records *records) {
     if (!records)
         return;
-    records->backend->close(records->store);
+    reco_records_store *store = store_of(records);
+    if (store)
+        records->backend->close(store);
     reco__release(records);
 }
 
@@ -193,9 +234,9 @@ reco_status reco__records_change(uint64_t *last_sequence, reco__records *records
     uint64_t last = 0;
     reco_status status = check_changes(changes, count, err);
     if (status == RECO_OK)
-        status = begin("records.change", call, err);
+        status = begin(records, "records.change", call, err);
     if (status == RECO_OK)
-        status = end(records->backend->change(&last, records->store, changes, count, call, err), err);
+        status = end(records->backend->change(&last, store_of(records), changes, count, call, err), err);
     if (status == RECO_OK && last_sequence)
         *last_sequence = last;
     return status;
@@ -207,10 +248,10 @@ reco_status reco__records_find(reco__records *records, uint32_t kind, reco_str i
     if (status == RECO_OK)
         status = reco__check_id(id, -1, "id", err);
     if (status == RECO_OK)
-        status = begin("records.find", call, err);
+        status = begin(records, "records.find", call, err);
     if (status != RECO_OK)
         return status;
-    status = records->backend->find(records->store, kind, id, sink, context, call, err);
+    status = records->backend->find(store_of(records), kind, id, sink, context, call, err);
     return status == RECO_NOT_FOUND ? status : end(status, err); /* a miss is no failure */
 }
 
@@ -220,18 +261,18 @@ reco_status reco__records_scan(reco__records *records, uint32_t kind, reco_str a
     if (status == RECO_OK && after.size > 0)
         status = reco__check_id(after, -1, "after", err);
     if (status == RECO_OK)
-        status = begin("records.scan", call, err);
-    return status == RECO_OK ? end(records->backend->scan(records->store, kind, after, limit, sink, context, call, err), err) : status;
+        status = begin(records, "records.scan", call, err);
+    return status == RECO_OK ? end(records->backend->scan(store_of(records), kind, after, limit, sink, context, call, err), err) : status;
 }
 
 reco_status reco__records_changes(uint64_t *newest, reco__records *records, uint64_t since, uint32_t limit, reco_records_sink sink, void *context,
                                   const reco_call *call, reco_error *err) {
-    reco_status status = begin("records.changes", call, err);
-    return status == RECO_OK ? end(records->backend->changes(newest, records->store, since, limit, sink, context, call, err), err) : status;
+    reco_status status = begin(records, "records.changes", call, err);
+    return status == RECO_OK ? end(records->backend->changes(newest, store_of(records), since, limit, sink, context, call, err), err) : status;
 }
 
 reco_status reco__records_stats(reco__records *records, void (*sink)(void *context, const char *name, uint64_t value), void *context,
                                 const reco_call *call, reco_error *err) {
-    reco_status status = begin("records.stats", call, err);
-    return status == RECO_OK ? end(records->backend->stats(records->store, sink, context, call, err), err) : status;
+    reco_status status = begin(records, "records.stats", call, err);
+    return status == RECO_OK ? end(records->backend->stats(store_of(records), sink, context, call, err), err) : status;
 }

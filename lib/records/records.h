@@ -8,6 +8,9 @@
 typedef struct reco__records reco__records; /* SHARED */
 
 /* `url`: "lmdb:DIR", "memory:", or a registered scheme. */
+/* Open, or opened by a later operation when the store cannot be reached now: until then operations are UNAVAILABLE, saying why. What options point to
+ * is borrowed until close. */
+reco_status reco__records_open_patient(reco__records **out, const reco_records_options *options, const reco_call *call, reco_error *err);
 reco_status reco__records_open(reco__records **out, const reco_records_options *options, const reco_call *call, reco_error *err);
 void reco__records_close(reco__records *records);
 /* last_sequence may be NULL. */

@@ -16,7 +16,7 @@ int main(int argc, char **argv) {
         .paths = "GET /recommendations?user_id=, GET /popular, GET /items/{item_id}",
         .listen_setting = "services.api_listen",
         .listen_default = "127.0.0.1:8081",
-        .open_flags = RECO_OPEN_BACKGROUND | RECO_OPEN_NO_PROCESSOR,
+        .open_flags = RECO_OPEN_BACKGROUND | RECO_OPEN_NO_PROCESSOR | RECO_OPEN_PATIENT,
         .start = start,
     };
     return program_main(&service, argc, argv);

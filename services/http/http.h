@@ -45,12 +45,17 @@ typedef struct http_options {
     uint32_t request_ms;    /* for a request to arrive and an answer to leave; 0: 10,000 */
     const http_route *routes;
     size_t route_count;
+    const char *waiting; /* not NULL: what the service waits for; see http_server_begin */
 } http_options;
 
 /* Opens and serves at once. INVALID naming `listen`, BUSY when the port is taken, FULL with more than HTTP_ROUTES_MAX routes, NO_MEMORY. */
 reco_status http_server_open(http_server **out, const http_options *options, reco_error *err);
 /* The address it listens on, with the port it got; valid until close. */
 const char *http_server_address(const http_server *server);
+/* A server opened with `waiting` answers 503 with its words to everything but /health until http_server_begin, which may add routes behind those it
+ * was opened with: `route_count` is how many there are now. http_server_waits changes the words. */
+void http_server_waits(http_server *server, const char *waiting);
+void http_server_begin(http_server *server, size_t route_count);
 /* From now on everything but HTTP_ROUTE_ALWAYS is answered 503; returns when no request is under way, or after timeout_ms. */
 void http_server_drain(http_server *server, int64_t timeout_ms);
 bool http_server_draining(const http_server *server);

@@ -3,6 +3,7 @@
 #define HTTP_INTERNAL_H
 
 #include <civetweb.h>
+#include <pthread.h>
 
 #include "http/http.h"
 #include "http/metrics.h"
@@ -11,7 +12,10 @@ struct http_server {
     struct mg_context *context;
     http_metrics metrics;
     const http_route *routes;
-    size_t route_count;
+    _Atomic size_t route_count;
+    _Atomic int waiting; /* 1: for `waits_for` */
+    pthread_mutex_t waits_lock;
+    char waits_for[240];
     uint32_t threads;
     uint64_t body_max;
     uint32_t request_ms;
@@ -36,6 +40,8 @@ struct http_request {
     reco_call call;
 };
 
+/* server.c: answers 503 and true while the service waits for what it needs to begin. */
+bool http_server_is_waiting(http_request *request);
 /* route.c: finds the route and fills request->route; 404 or 405 (then `allow` is filled) or 200. */
 int http_route_find(http_request *request, const char *method, const char *path);
 /* The part of `path` that stands for the template's {parameter}; absent when it has none. */

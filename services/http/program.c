@@ -8,10 +8,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "http/internal.h"
 #include "http/log.h"
 
 /* How long requests under way may take once the service is to end. */
 #define DRAIN_MS 10000
+/* For the first try to open the engine, after which the service answers that it waits; for a later one, and between two. */
+#define OPEN_FIRST_MS INT64_C(1000)
+#define OPEN_MS INT64_C(5000)
+#define RETRY_MS 500
 
 const option_spec program_global_options[] = {
     {"config", 'c', OPTION_TEXT, offsetof(program_globals, config), "FILE", "YAML file of settings (default: $RECO_CONFIG, else none)"},
@@ -105,7 +110,8 @@ static reco_status write_port(const char *path, const char *address, reco_error 
 reco_status program_serve(http_server **out, const program_server *options, const reco_settings *settings, reco_error *err) {
     char listen[128], fields[160];
     uint32_t body_max = 0;
-    http_options http = {.name = options->name, .listen = options->listen, .routes = options->routes, .route_count = options->route_count};
+    http_options http = {.name = options->name, .listen = options->listen, .routes = options->routes, .route_count = options->route_count,
+                         .waiting = options->waiting};
     reco_status status = RECO_OK;
     if (!http.listen) {
         status = reco_settings_get(listen, sizeof listen, settings, options->listen_setting, err);
@@ -142,6 +148,13 @@ void program_wait_signal(void) {
     int got;
     both_signals(&set);
     sigwait(&set, &got);
+}
+
+bool program_signal_within(int64_t ms) {
+    sigset_t set;
+    const struct timespec timeout = {ms / 1000, ms % 1000 * 1000000};
+    both_signals(&set);
+    return sigtimedwait(&set, NULL, &timeout) > 0;
 }
 
 static void *close_one(void *server) {
@@ -214,43 +227,96 @@ static int help(const program_service *service) {
     return PROGRAM_OK;
 }
 
-/* Everything between the open engine and the signal that ends it. */
-static reco_status run_server(const program_service *service, const service_options *options, const reco_settings *settings, reco_engine *engine,
-                              reco_error *err) {
+/* A service from its first request to its last. */
+typedef struct service_run {
+    const program_service *service;
+    const service_options *options;
+    reco_settings *settings;
+    reco_engine *engine;
     http_route routes[HTTP_ROUTES_MAX];
-    size_t count = 0;
-    http_standard standard = {.engine = engine};
-    http_server *server = NULL;
-    reco_status status = service->start(service->context, routes, &count, &standard, err);
-    if (status == RECO_OK) {
-        http_standard_routes(routes, &count, &standard);
-        program_server how = {service->name, options->listen, service->listen_setting, options->port_file, routes, count};
-        status = program_serve(&server, &how, settings, err);
+    size_t route_count;
+    http_standard standard;
+    http_server *server;
+    bool started;
+} service_run;
+
+/* Only what may be reached again later is waited for. */
+static bool worth_waiting(reco_status status) { return status == RECO_UNAVAILABLE || status == RECO_TIMEOUT || status == RECO_BUSY; }
+
+static reco_status open_engine(service_run *run, int64_t ms, reco_error *err) {
+    const reco_open_options open = {.struct_size = sizeof open, .flags = run->service->open_flags, .settings = run->settings};
+    const reco_call call = {.struct_size = sizeof call, .deadline_ns = (int64_t)http_now_ns() + ms * 1000000};
+    return reco_open(&run->engine, &open, &call, err);
+}
+
+static reco_status serve(service_run *run, const char *waiting, reco_error *err) {
+    const program_server how = {run->service->name, run->options->listen, run->service->listen_setting, run->options->port_file,
+                                run->routes,        run->route_count,     waiting};
+    return program_serve(&run->server, &how, run->settings, err);
+}
+
+/* Answers that it waits until the engine opens; false when a signal ended that, or it failed. */
+static bool wait_for_engine(service_run *run, reco_status *status, reco_error *err) {
+    char before[240] = "";
+    while (worth_waiting(*status)) {
+        if (strcmp(before, err->text) != 0)
+            http_log(RECO_LOG_WARN, "http", NULL, "waiting: %s", err->text);
+        snprintf(before, sizeof before, "%s", err->text);
+        if (!run->server) {
+            char words[240];
+            memcpy(words, err->text, sizeof words);
+            *status = serve(run, words, err);
+            if (*status != RECO_OK)
+                return false;
+        } else {
+            http_server_waits(run->server, err->text);
+        }
+        if (program_signal_within(RETRY_MS))
+            return false;
+        *status = open_engine(run, OPEN_MS, err);
     }
+    return *status == RECO_OK;
+}
+
+static reco_status start_service(service_run *run, reco_error *err) {
+    run->standard.engine = run->engine;
+    reco_status status = run->service->start(run->service->context, run->routes, &run->route_count, &run->standard, err);
+    run->started = status == RECO_OK;
+    if (status != RECO_OK)
+        return status;
+    if (!run->server)
+        return serve(run, NULL, err);
+    http_server_begin(run->server, run->route_count);
+    http_log(RECO_LOG_INFO, "http", NULL, "waiting is over");
+    return RECO_OK;
+}
+
+static reco_status run_service(service_run *run, reco_error *err) {
+    http_standard_routes(run->routes, &run->route_count, &run->standard);
+    reco_status status = open_engine(run, OPEN_FIRST_MS, err);
+    if (!wait_for_engine(run, &status, err))
+        return worth_waiting(status) && run->server ? RECO_OK : status; /* ended in order before it began */
+    status = start_service(run, err);
     if (status == RECO_OK)
         program_wait_signal();
-    if (server)
-        program_stop(&server, 1);
-    if (service->stop)
-        service->stop(service->context);
     return status;
 }
 
 static int run(const program_service *service, const service_options *options) {
     reco_error err = RECO_ERROR_INIT;
-    reco_settings *settings = NULL;
-    reco_engine *engine = NULL;
+    service_run self = {.service = service, .options = options};
     program_hold_signals();
-    reco_status status = program_settings(&settings, &options->globals, &err);
+    reco_status status = program_settings(&self.settings, &options->globals, &err);
     if (status == RECO_OK) {
-        program_log_start(settings);
-        reco_open_options open = {.struct_size = sizeof open, .flags = service->open_flags, .settings = settings};
-        status = reco_open(&engine, &open, NULL, &err);
+        program_log_start(self.settings);
+        status = run_service(&self, &err);
     }
-    if (status == RECO_OK)
-        status = run_server(service, options, settings, engine, &err);
-    reco_close(engine);
-    reco_settings_free(settings);
+    if (self.server)
+        program_stop(&self.server, 1);
+    if (self.started && service->stop)
+        service->stop(service->context);
+    reco_close(self.engine);
+    reco_settings_free(self.settings);
     return status == RECO_OK ? PROGRAM_OK : program_fail(&err);
 }
 

@@ -39,6 +39,7 @@ typedef struct program_server {
     const char *name, *listen, *listen_setting, *port_file;
     const http_route *routes;
     size_t route_count;
+    const char *waiting; /* as in http_options */
 } program_server;
 reco_status program_serve(http_server **out, const program_server *options, const reco_settings *settings, reco_error *err);
 
@@ -46,6 +47,8 @@ reco_status program_serve(http_server **out, const program_server *options, cons
 void program_hold_signals(void);
 /* Waits for one of them. */
 void program_wait_signal(void);
+/* The same for a time; false when none came. */
+bool program_signal_within(int64_t ms);
 #define PROGRAM_SERVERS_MAX 8u
 /* Drains all servers, at most PROGRAM_SERVERS_MAX, then closes them. NULL ones are left out. */
 void program_stop(http_server **servers, size_t count);

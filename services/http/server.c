@@ -61,12 +61,26 @@ static bool check_framing(http_request *request) {
     return false;
 }
 
+bool http_server_is_waiting(http_request *request) {
+    http_server *server = request->server;
+    char text[sizeof server->waits_for];
+    if (!atomic_load(&server->waiting))
+        return false;
+    pthread_mutex_lock(&server->waits_lock);
+    memcpy(text, server->waits_for, sizeof text);
+    pthread_mutex_unlock(&server->waits_lock);
+    http_send_problem(request, 503, NULL, "%s", text);
+    return true;
+}
+
 static void dispatch(http_request *request) {
     http_server *server = request->server;
     const char *method = request->info->request_method, *path = request->info->local_uri_raw;
     if (!check_framing(request))
         return;
     int found = http_route_find(request, method, path);
+    if (!(found == 200 && server->routes[request->route].flags & HTTP_ROUTE_ALWAYS) && http_server_is_waiting(request))
+        return;
     if (found == 404) {
         http_send_problem(request, 404, NULL, "there is nothing at this path");
         return;
@@ -329,6 +343,9 @@ reco_status http_server_open(http_server **out, const http_options *options, rec
     if (!server)
         return fail(err, RECO_NO_MEMORY, "", reco_status_text(RECO_NO_MEMORY));
     fill(server, options);
+    pthread_mutex_init(&server->waits_lock, NULL);
+    http_server_waits(server, options->waiting ? options->waiting : "");
+    atomic_store(&server->waiting, options->waiting != NULL);
     library_use(true);
     server->context = start(server, options, address, port);
     if (!server->context || mg_get_server_ports(server->context, 1, &bound) != 1) {
@@ -338,6 +355,17 @@ reco_status http_server_open(http_server **out, const http_options *options, rec
     snprintf(server->address, sizeof server->address, "%s:%d", address, bound.port);
     *out = server;
     return RECO_OK;
+}
+
+void http_server_waits(http_server *server, const char *waiting) {
+    pthread_mutex_lock(&server->waits_lock);
+    snprintf(server->waits_for, sizeof server->waits_for, "%s", waiting);
+    pthread_mutex_unlock(&server->waits_lock);
+}
+
+void http_server_begin(http_server *server, size_t route_count) {
+    atomic_store(&server->route_count, route_count);
+    atomic_store(&server->waiting, 0);
 }
 
 const char *http_server_address(const http_server *server) { return server->address; }
@@ -357,5 +385,6 @@ void http_server_close(http_server *server) {
     if (server->context)
         mg_stop(server->context);
     library_use(false);
+    pthread_mutex_destroy(&server->waits_lock);
     free(server);
 }

@@ -23,25 +23,44 @@ static bool verbose(http_request *request, bool *out) {
     return false;
 }
 
+/* ,"degraded_reasons":[...] when answers lack something; else nothing. */
+static void lacking(char *out, size_t room, reco_engine *engine) {
+    uint32_t reasons = reco_lacking(engine);
+    size_t used = 0;
+    out[0] = 0;
+    for (uint32_t bit = 1; bit && bit <= reasons; bit <<= 1)
+        if (reasons & bit && used < room)
+            used += (size_t)snprintf(out + used, room - used, "%s\"%s\"", used ? "," : ",\"degraded_reasons\":[", reco_lacking_word(bit));
+    if (used && used < room)
+        snprintf(out + used, room - used, "]");
+}
+
 static void ready(http_request *request, void *context) {
     const http_standard *standard = context;
     reco_error err = RECO_ERROR_INIT;
     int64_t lag = 0, lag_ms = 0;
     bool details = false;
-    char body[256];
+    char body[512], words[256];
     if (!verbose(request, &details))
         return;
     if (http_server_draining(request->server)) {
         http_send_problem(request, 503, NULL, "the service is shutting down");
         return;
     }
+    if (http_server_is_waiting(request))
+        return;
     if (reco_ready(&lag, &lag_ms, standard->engine, http_call(request), &err) != RECO_OK) {
         http_send_error(request, &err);
         return;
     }
-    int size = details ? snprintf(body, sizeof body, "{\"status\":\"ready\",\"service\":\"%s\",\"version\":\"%s\",\"lag\":%lld,\"lag_ms\":%lld}\n",
-                                  request->server->name, reco_version(), (long long)lag, (long long)lag_ms)
-                       : snprintf(body, sizeof body, "{\"status\":\"ready\"}\n");
+    if (!details) {
+        static const char brief[] = "{\"status\":\"ready\"}\n";
+        http_send(request, 200, HTTP_JSON, brief, sizeof brief - 1, 0);
+        return;
+    }
+    lacking(words, sizeof words, standard->engine);
+    int size = snprintf(body, sizeof body, "{\"status\":\"ready\",\"service\":\"%s\",\"version\":\"%s\",\"lag\":%lld,\"lag_ms\":%lld%s}\n",
+                        request->server->name, reco_version(), (long long)lag, (long long)lag_ms, words);
     http_send(request, 200, HTTP_JSON, body, (size_t)size, 0);
 }
 
@@ -50,7 +69,7 @@ static void metrics(http_request *request, void *context) {
     reco_error err = RECO_ERROR_INIT;
     http_families families = {0};
     http_text body = {0};
-    if (!http_params(request, NULL, 0))
+    if (!http_params(request, NULL, 0) || http_server_is_waiting(request))
         return;
     http_process_metrics(&families);
     reco_status status = reco_metrics(standard->engine, http_families_sink, &families, http_call(request), &err);

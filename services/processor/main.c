@@ -37,7 +37,7 @@ int main(int argc, char **argv) {
         .paths = "nothing of its own",
         .listen_setting = "services.processor_listen",
         .listen_default = "127.0.0.1:8082",
-        .open_flags = RECO_OPEN_BACKGROUND | RECO_OPEN_NO_PROCESSOR,
+        .open_flags = RECO_OPEN_BACKGROUND | RECO_OPEN_NO_PROCESSOR | RECO_OPEN_PATIENT | RECO_OPEN_NO_ANSWERS,
         .options = options,
         .option_count = sizeof options / sizeof *options,
         .option_target = &self,

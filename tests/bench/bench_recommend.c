@@ -234,7 +234,7 @@ static void make_rules(bench *b) {
 static void make_state(bench *b, const char *folder) {
     reco_position positions[4];
     reco_restore_piece first = {.struct_size = sizeof(first), .flags = RECO_RESTORE_FIRST};
-    reco__recommend_options options = {.settings = &b->settings, .rules = &b->rules, .partitions = 4, .key_number = 1};
+    reco__recommend_options options = {.settings = &b->settings, .rules = &b->rules, .partitions = 4};
     reco_error err = RECO_ERROR_INIT;
 
     b->now = (reco__now_ms() / DAY) * DAY + DAY / 2;

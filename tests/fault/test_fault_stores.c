@@ -263,6 +263,13 @@ END_TEST
 
 /* --- records ---------------------------------------------------------------------------------------------------------------------------------- */
 
+static bool has_stale_records(void *context) {
+    said answer = ask();
+    (void)context;
+    CHECK(answer.http == 200 && has(&answer, "\"type\":\"coview\"") && !has(&answer, "\"item_id\":\"i2\""), answer);
+    return has(&answer, "records_stale");
+}
+
 START_TEST(records_are_away)
 {
     reco_item item = {.item_id = {"i2", 2}, .flags = RECO_ITEM_HIDDEN};
@@ -273,6 +280,7 @@ START_TEST(records_are_away)
     said answer = ask();
     CHECK(!has(&answer, "\"item_id\":\"i2\""), answer);
     test_trouble_records(_i & 2 ? SLOW_MS : 0, _i & 2 ? RECO_OK : RECO_UNAVAILABLE);
+    ck_assert(test_wait(has_stale_records, NULL, 20000)); /* they are followed once a second */
     for (int i = 0; i < 8; i++) { /* personal, from the catalogue as it is known */
         answer = ask();
         CHECK(answer.http == 200 && has(&answer, "\"degraded\":true,\"degraded_reasons\":[\"records_stale\"") && !has(&answer, "\"item_id\":\"i2\""),
@@ -313,6 +321,82 @@ START_TEST(features_are_emptied)
 }
 END_TEST
 
+/* --- opening ---------------------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_learned(void *context) {
+    return reco_wait(engine, reco__str_of(context), 10, NULL, NULL) == RECO_OK;
+}
+
+/* A process is opened while features and records are away: it takes in, says that it is not ready for more, and becomes it by itself. */
+START_TEST(opened_without_stores)
+{
+    const uint32_t flags = RECO_OPEN_BACKGROUND | RECO_OPEN_PATIENT;
+    char position[RECO_POSITION_MAX];
+    reco_engine *impatient = NULL;
+    test_trouble_features(0, RECO_UNAVAILABLE);
+    test_trouble_records(0, RECO_UNAVAILABLE);
+    test_status(RECO_UNAVAILABLE, test_engine_try(&impatient, "memory:", RECO_OPEN_BACKGROUND, settings, &err));
+    engine = test_engine_open("memory:", flags, settings);
+    reco_event event = test_event("u0", "i5", "view");
+    event.recommendation_id = reco__str_of("not to be checked now");
+    test_engine_tell(position, engine, &event);
+    test_status(RECO_UNAVAILABLE, reco_ready(NULL, NULL, engine, NULL, &err));
+    ck_assert_str_eq(err.text, "trouble was asked for");
+    ck_assert_uint_ne(reco_lacking(engine) & RECO_DEGRADED_RECORDS, 0);
+    said answer = ask();
+    CHECK(answer.http == 503 && answer.retry_after > 0, answer);
+    test_trouble_features(0, RECO_OK);
+    ck_assert(test_wait(is_learned, position, 20000)); /* learning needs features only */
+    answer = ask();
+    CHECK(answer.http == 503, answer); /* nobody knows what must not be recommended */
+    test_trouble_records(0, RECO_OK);
+    ck_assert(test_wait(is_whole, NULL, 20000));
+    answer = ask();
+    CHECK(has(&answer, "\"recommendation_id\":\"A"), answer);
+    test_ok(reco_ready(NULL, NULL, engine, NULL, &err), &err);
+    ck_assert_uint_eq(reco_lacking(engine), 0);
+}
+END_TEST
+
+static bool has_state(void *context) {
+    (void)context;
+    return reco_ready(NULL, NULL, engine, NULL, NULL) == RECO_OK;
+}
+
+static bool lacks_features(void *context) {
+    (void)context;
+    return reco_lacking(engine) == RECO_DEGRADED_FEATURES;
+}
+
+/* One that only takes in is ready while the stream is; one that answers while it has something to answer with. */
+START_TEST(ready_for_what_it_is_for)
+{
+    int64_t lag = 7;
+    engine = test_engine_open("memory:", RECO_OPEN_BACKGROUND | RECO_OPEN_NO_PROCESSOR | RECO_OPEN_NO_ANSWERS, settings);
+    test_ok(reco_ready(&lag, NULL, engine, NULL, &err), &err);
+    ck_assert_int_eq(lag, 0);
+    test_trouble_features(0, RECO_UNAVAILABLE);
+    test_ok(reco_ready(&lag, NULL, engine, NULL, &err), &err);
+    ck_assert_int_eq(lag, -1);
+    test_trouble_features(0, RECO_OK);
+    reco_processor *processor = NULL;
+    test_ok(reco_processor_open(&processor, engine, NULL, NULL, &err), &err);
+    test_trouble_features(0, RECO_UNAVAILABLE);
+    test_status(RECO_UNAVAILABLE, reco_ready(&lag, NULL, engine, NULL, &err));
+    reco_processor_close(processor);
+    test_trouble_features(0, RECO_OK);
+    reco_close(engine);
+
+    engine = test_engine_open("memory:", RECO_OPEN_BACKGROUND | RECO_OPEN_NO_PROCESSOR, settings);
+    ck_assert(test_wait(has_state, NULL, 20000));
+    test_trouble_features(0, RECO_UNAVAILABLE);
+    test_ok(reco_ready(&lag, NULL, engine, NULL, &err), &err);
+    ck_assert_int_eq(lag, -1);
+    ck_assert(test_wait(lacks_features, NULL, 20000));
+    ck_assert_str_eq(reco_lacking_word(RECO_DEGRADED_FEATURES), "features_unavailable");
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("fault_stores");
     TCase *tests = tcase_create("stores");
@@ -326,6 +410,8 @@ int main(void) {
     tcase_add_test(tests, positions_cannot_be_asked);
     tcase_add_loop_test(tests, records_are_away, 0, 4);
     tcase_add_loop_test(tests, features_are_emptied, 0, 2);
+    tcase_add_test(tests, opened_without_stores);
+    tcase_add_test(tests, ready_for_what_it_is_for);
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }

@@ -102,11 +102,11 @@ TEST_UNUSED static void fixture_open(fixture *f, const char *preset) {
 /* Opens the room; again, when settings were changed. */
 TEST_UNUSED static void fixture_start(fixture *f) {
     reco__recommend_options options = {
-        .settings = &f->settings, .rules = &f->rules, .features = f->features, .records = f->records, .partitions = 2, .key_number = 7};
-    memcpy(options.key, test_key, sizeof(options.key));
+        .settings = &f->settings, .rules = &f->rules, .features = f->features, .records = f->records, .partitions = 2};
     reco__recommend_close(f->recommend);
     f->recommend = NULL;
     test_ok(reco__recommend_open(&f->recommend, &options, NULL, &f->err), &f->err);
+    reco__recommend_sign(f->recommend, 7, test_key);
 }
 
 TEST_UNUSED static void fixture_close(fixture *f) {

@@ -29,13 +29,14 @@ static reco_status whole_way(void *context, reco_error *err) {
     reco__recommend *recommend = NULL;
     reco_answer *answer = NULL;
     reco__recommend_options options = {
-        .settings = &f->settings, .rules = &f->rules, .features = f->features, .records = f->records, .partitions = 2, .key_number = 1};
+        .settings = &f->settings, .rules = &f->rules, .features = f->features, .records = f->records, .partitions = 2};
     reco_query query = {.struct_size = sizeof(query), .user_id = reco__str_of("user-0"), .limit = 15};
     reco_popular_query popular = {.struct_size = sizeof(popular), .window = 2 * TEST_HOUR, .category = reco__str_of("comedy")};
     const char *text;
     size_t size;
     reco_status status = reco__recommend_open(&recommend, &options, NULL, err);
     if (status == RECO_OK) {
+        reco__recommend_sign(recommend, 1, test_key);
         status = reco__recommend_ask(&answer, recommend, &query, f->now, 0, 0, NULL, err);
     }
     if (status == RECO_OK) {
