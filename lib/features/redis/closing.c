@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { ITEMS_LOOKED_AT = 128, ITEMS_AT_ONCE = 16, EXPIRED_AT_ONCE = 64 };
-#define PUBLISH_NS (INT64_C(500) * 1000 * 1000)
+enum { ITEMS_LOOKED_AT = 128, ITEMS_AT_ONCE = 16, PUBLISHED_AT_ONCE = 48, EXPIRED_AT_ONCE = 64 };
+#define PUBLISH_NS (INT64_C(750) * 1000 * 1000)
 #define PATIENT_NS (INT64_C(200) * 1000)
 
 static bool coview_due(const reco_features_store *store, const reco__redis_state *state) {
@@ -183,43 +183,51 @@ static reco_status close_items(reco_features_store *store, reco__redis_link *lin
 
 /* --- publishing ------------------------------------------------------------------------------------------------------------------------- */
 
-/* Publishes some of the items whose heads are not current. */
-static reco_status publish_some(size_t *done, reco_features_store *store, reco__redis_link *link, const reco__redis_state *state, size_t most,
-                                reco_error *err) {
+/* The next of the items whose heads are not current, in link->places. The server shows each that stays on the list once in a round, or twice. */
+static reco_status next_items(size_t *count, reco_features_store *store, reco__redis_link *link, reco_error *err) {
     const redisReply *reply;
-    uint32_t items[ITEMS_AT_ONCE];
-    size_t count = 0, left = 0;
-    reco__redis_command(link, "SRANDMEMBER", 3);
+    reco__redis_command(link, "SSCAN", 5);
     reco__redis_key(link, store, "d");
-    reco__redis_number(link, (int64_t)most);
+    reco__redis_text(link, store->publishing[0] ? store->publishing : "0");
+    reco__redis_text(link, "COUNT");
+    reco__redis_number(link, PUBLISHED_AT_ONCE);
     reco_status status = reco__redis_send(link, err);
     if (status == RECO_OK) {
         status = reco__redis_reply(&reply, link, err);
     }
-    for (size_t i = 0; status == RECO_OK && i < reply->elements && i < ITEMS_AT_ONCE; i++) {
-        items[count++] = (uint32_t)strtoul(reply->element[i]->str, NULL, 10);
+    if (status == RECO_OK && (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || !reco__redis_is_bytes(reply->element[0]))) {
+        status = reco__redis_strange("the answer to SSCAN", err);
     }
     if (status == RECO_OK) {
-        int64_t closed_at = reco__redis_newest_closed(store, state->positions, RECO_BOARD_COVIEW);
-        status = reco__redis_publish(&left, store, link, items, count, closed_at, state, err);
+        status = reco__redis_room(&link->places, reply->element[1]->elements + 1, sizeof(uint32_t), err);
     }
-    *done = count - left;
+    if (status == RECO_OK) {
+        snprintf(store->publishing, sizeof store->publishing, "%.20s", reply->element[0]->str);
+        *count = reply->element[1]->elements;
+    }
+    for (size_t i = 0; status == RECO_OK && i < *count; i++) {
+        ((uint32_t *)link->places.data)[i] = (uint32_t)strtoul(reply->element[1]->element[i]->str, NULL, 10);
+    }
     return status;
 }
 
-/* A round: as many items as there were when it began. False in *ended when time is over. */
+/* A round goes through the list once. False in *ended when time is over: the next call goes on where this one has stopped. */
 static reco_status publish_round(bool *ended, reco_features_store *store, reco__redis_link *link, const reco__redis_state *state, int64_t until_ns,
                                  size_t most, reco_error *err) {
     reco_status status = RECO_OK;
+    int64_t closed_at = reco__redis_newest_closed(store, state->positions, RECO_BOARD_COVIEW);
+    bool over = false;
     *ended = false;
-    for (uint64_t todo = state->dirty; status == RECO_OK && !*ended;) {
-        size_t done = 0;
-        status = publish_some(&done, store, link, state, most, err);
-        todo = todo > done ? todo - done : 0;
-        *ended = todo == 0 || done == 0;
-        if (reco__monotonic_ns() >= until_ns) {
-            break;
+    while (status == RECO_OK && !*ended && !over) {
+        size_t count = 0, left;
+        status = next_items(&count, store, link, err);
+        for (size_t at = 0, many; at < count && status == RECO_OK && !over; at += many) {
+            many = count - at < most ? count - at : most;
+            status = reco__redis_publish(&left, store, link, (uint32_t *)link->places.data + at, many, closed_at, state, err);
+            over = reco__monotonic_ns() >= until_ns && at + many < count;
         }
+        *ended = !over && strcmp(store->publishing, "0") == 0;
+        over = over || reco__monotonic_ns() >= until_ns;
     }
     if (*ended) {
         atomic_store(&store->published_ns, reco__monotonic_ns());
@@ -261,7 +269,7 @@ static reco_status step(int *more, reco_features_store *store, reco__redis_link 
     if (status == RECO_OK && closing) {
         status = close_some(store, link, &state, until_ns, most, err);
     } else if (status == RECO_OK && reco__redis_publishing_due(store, &state)) {
-        status = publish_round(&ended, store, link, &state, until_ns, most, err);
+        status = publish_round(&ended, store, link, &state, until_ns, most > 1 ? PUBLISHED_AT_ONCE : 1, err);
     } else if (status == RECO_OK && state.mark == RECO__REDIS_WHOLE && reco__redis_sweep_due(store, &state, &partition)) {
         status = reco__redis_sweep(store, link, partition, err);
     }
@@ -323,8 +331,9 @@ static reco_status settle(reco_features_store *store, reco__redis_link *link, co
     if (status == RECO_OK && state.mark == RECO__REDIS_WHOLE && state.dirty) {
         status = reco__redis_follow(store, link, &state, err);
     }
+    store->publishing[0] = 0; /* a whole round */
     while (status == RECO_OK && state.mark == RECO__REDIS_WHOLE && state.dirty && !ended) {
-        status = publish_round(&ended, store, link, &state, reco__monotonic_ns() + slice_ns, ITEMS_AT_ONCE, err);
+        status = publish_round(&ended, store, link, &state, reco__monotonic_ns() + slice_ns, PUBLISHED_AT_ONCE, err);
         if (status == RECO_OK && !ended) {
             status = reco__call_check(call, err);
         }

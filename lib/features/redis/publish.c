@@ -3,8 +3,8 @@
  * key: h, u32 item. value: 8 random bytes, another version with each switch; then reco_head_write. Learning appends to rows and puts the item on the
  * list d of those whose head is not current; nothing else. A head is made current in one of two ways. Who reads a head that is not current makes it
  * from the open rows and what is stored of the closed ones, and keeps it to itself. A processor publishes: it makes the head from the rows it has
- * read, compacts and cuts those that are due, and puts all of it by one call of `switch` (script.c), which takes place only when nothing of what was
- * read was replaced meanwhile.
+ * read, compacts and cuts those that are due, and puts all of it by a call of `switch` (script.c), which takes place for an item only when nothing of
+ * what was read was replaced meanwhile.
  *
  * The rows of an item are those in the generations listed in g2. A list that has grown when the rows are there means reading again. An item's stored
  * head says up to which generation its rows are cut; without one nothing is. An item that has lost all rows keeps a head without generations, for the
@@ -13,7 +13,7 @@
 
 #include "features/varint.h"
 
-enum { ATTEMPTS = 8, WASTE = 256 /* bytes a row may be larger than its sums before it is compacted */ };
+enum { ATTEMPTS = 8, CALL_ITEMS = 8 /* in one call of the function */, WASTE = 256 /* bytes a row may be larger than its sums before it is compacted */ };
 
 /* --- what is stored ------------------------------------------------------------------------------------------------------------------- */
 
@@ -74,13 +74,23 @@ struct row_put {
     size_t seen, at, size; /* the new value: in the buffer */
 };
 
+/* Several switches in one call. */
+struct call {
+    reco__buf keys, arguments;
+    size_t items, key_count, argument_count;
+};
+
 struct making {
     reco_features_store *store;
     reco__redis_link *link;
     const int64_t *generations; /* those of the rows that were read */
     size_t count;
+    const int64_t *listed; /* those there are */
+    size_t listed_count;
     int64_t closed_at, closed;
+    uint64_t version;     /* of the next head */
     struct row_put *rows; /* NULL: nothing will be put */
+    struct call call;
     reco__buf values;
     int64_t *kept; /* generations with rows */
     size_t kept_count;
@@ -164,32 +174,34 @@ static reco_status make_head(struct making *making, reco__buf *frame, const reco
 
 /* --- publishing ------------------------------------------------------------------------------------------------------------------------- */
 
-/* Writes the call that puts what was made. */
-static void ask_switch(struct making *making, const reco__redis_item *old, const reco__buf *head, uint64_t epoch) {
+/* Writes into another buffer from here on, or into the request again. */
+static void swap_out(reco__redis_link *link, reco__buf *other) {
+    reco__buf out = link->out;
+    link->out = *other;
+    *other = out;
+}
+
+/* Adds what was made of one item to the call that puts several. */
+static void add_to_call(struct making *making, const reco__redis_item *old, const reco__buf *head) {
     reco__redis_link *link = making->link;
-    uint8_t bytes[8];
+    struct call *call = &making->call;
     size_t open = 0;
-    for (size_t i = 0; i < making->count; i++) {
-        open += making->generations[i] > making->closed_at;
+    for (size_t i = 0; i < making->listed_count; i++) {
+        open += making->listed[i] > making->closed_at;
     }
-    reco__redis_command(link, "FCALL", 3 + 5 + making->count + 6 + 2 * making->count);
-    reco__redis_text(link, RECO__REDIS_SWITCH);
-    reco__redis_number(link, (int64_t)(5 + making->count));
-    reco__redis_key(link, making->store, "meta");
+    swap_out(link, &call->keys);
     reco__redis_key_head(link, making->store, old->item);
-    reco__redis_key(link, making->store, "d");
-    reco__redis_key_number(link, making->store, "g", RECO_BOARD_COVIEW);
-    reco__redis_key(link, making->store, "scan");
     for (size_t i = 0; i < making->count; i++) {
         reco__redis_key_row(link, making->store, old->item, making->generations[i]);
     }
-    reco__be64(bytes, epoch);
-    reco__redis_bytes(link, bytes, sizeof bytes);
+    swap_out(link, &call->keys);
+    swap_out(link, &call->arguments);
     reco__redis_bytes(link, old->version, old->stored ? RECO__REDIS_VERSION : 0);
     reco__redis_bytes(link, head->data, head->size);
     reco__redis_number(link, old->item);
     reco__redis_number(link, making->closed_at);
     reco__redis_number(link, (int64_t)open);
+    reco__redis_number(link, (int64_t)making->count);
     for (size_t i = 0; i < making->count; i++) {
         const struct row_put *put = &making->rows[i];
         reco__redis_number(link, (int64_t)put->seen);
@@ -201,11 +213,45 @@ static void ask_switch(struct making *making, const reco__redis_item *old, const
             reco__redis_text(link, "=");
         }
     }
+    swap_out(link, &call->arguments);
+    call->items++;
+    call->key_count += 1 + making->count;
+    call->argument_count += 6 + 2 * making->count;
 }
 
-/* Reads one item's reply and writes its switch. A row that is closed and not read again (the head has it) counts as seen with length 0, which what
+/* Writes the call, and begins another. */
+static reco_status write_call(struct making *making, uint64_t epoch, reco_error *err) {
+    reco__redis_link *link = making->link;
+    struct call *call = &making->call;
+    uint8_t bytes[8];
+    reco_status status = reco__buf_status(&call->keys, err);
+    if (status == RECO_OK) {
+        status = reco__buf_status(&call->arguments, err);
+    }
+    if (status != RECO_OK) {
+        return status;
+    }
+    reco__redis_command(link, "FCALL", 3 + 4 + call->key_count + 2 + call->argument_count);
+    reco__redis_text(link, RECO__REDIS_SWITCH);
+    reco__redis_number(link, (int64_t)(4 + call->key_count));
+    reco__redis_key(link, making->store, "meta");
+    reco__redis_key(link, making->store, "d");
+    reco__redis_key_number(link, making->store, "g", RECO_BOARD_COVIEW);
+    reco__redis_key(link, making->store, "scan");
+    reco__buf_add(&link->out, call->keys.data, call->keys.size);
+    reco__be64(bytes, epoch);
+    reco__redis_bytes(link, bytes, sizeof bytes);
+    reco__redis_number(link, (int64_t)call->items);
+    reco__buf_add(&link->out, call->arguments.data, call->arguments.size);
+    reco__buf_reset(&call->keys);
+    reco__buf_reset(&call->arguments);
+    call->items = call->key_count = call->argument_count = 0;
+    return RECO_OK;
+}
+
+/* Reads one item's reply and adds it to the call. A row that is closed and not read again (the head has it) counts as seen with length 0, which what
  * is there may exceed: `switch` would take it for a tail. So those are left out of what is passed. */
-static reco_status prepare(struct making *making, uint32_t item, const redisReply *reply, int64_t closed_at, uint64_t epoch, reco_error *err) {
+static reco_status prepare(struct making *making, uint32_t item, const redisReply *reply, int64_t closed_at, reco_error *err) {
     reco__redis_item old;
     reco__buf head = {0};
     const int64_t *all = making->generations;
@@ -218,12 +264,10 @@ static reco_status prepare(struct making *making, uint32_t item, const redisRepl
         return status;
     }
     uint8_t version[RECO__REDIS_VERSION];
-    status = reco__random_bytes(version, sizeof version, err);
+    reco__be64(version, making->version++);
     reco__buf_add(&head, version, sizeof version);
     making->closed_at = old.head.closed_at > closed_at ? old.head.closed_at : closed_at;
-    if (status == RECO_OK) {
-        status = make_head(making, &head, &old, reply, err);
-    }
+    status = make_head(making, &head, &old, reply, err);
     if (status == RECO_OK) {
         if (making->closed_at == old.head.closed_at) {
             while (first < all_count && all[first] <= old.head.closed_at) {
@@ -233,7 +277,7 @@ static reco_status prepare(struct making *making, uint32_t item, const redisRepl
         making->generations += first;
         making->rows += first;
         making->count -= first;
-        ask_switch(making, &old, &head, epoch);
+        add_to_call(making, &old, &head);
         making->generations = all;
         making->rows -= first;
         making->count = all_count;
@@ -243,20 +287,58 @@ static reco_status prepare(struct making *making, uint32_t item, const redisRepl
     return status;
 }
 
+/* The answers to the calls: items that are still to be done, in order. */
+static reco_status take_answers(size_t *left, bool *missing, reco__redis_link *link, uint32_t *items, size_t count, reco_error *err) {
+    const redisReply *reply;
+    reco_status status = RECO_OK;
+    *left = 0;
+    for (size_t from = 0; from < count && status == RECO_OK; from += CALL_ITEMS) {
+        size_t many = count - from < CALL_ITEMS ? count - from : CALL_ITEMS;
+        status = reco__redis_reply(&reply, link, err);
+        bool unknown = status == RECO_NOT_FOUND;
+        *missing = *missing || unknown;
+        status = unknown ? RECO_OK : status;
+        if (status == RECO_OK && reply->type == REDIS_REPLY_INTEGER) {
+            status = reco__fail(err, RECO_STALE, "epoch", "the store was emptied or restored meanwhile");
+        } else if (status == RECO_OK && !unknown && (reply->type != REDIS_REPLY_ARRAY || reply->elements != many)) {
+            status = reco__redis_strange("the answer of a function", err);
+        }
+        for (size_t i = 0; i < many && status == RECO_OK; i++) {
+            if (unknown || reply->element[i]->integer == 0) {
+                items[(*left)++] = items[from + i];
+            }
+        }
+    }
+    return status;
+}
+
+/* The generations there are, and of them those whose rows have to be read: when nothing closes, not those that all heads have as closed. */
+static reco_status find_generations(struct making *making, int64_t closed_at, reco_error *err) {
+    reco__redis_link *link = making->link;
+    reco__redis_generations_ask(link, making->store, RECO_BOARD_COVIEW);
+    reco_status status = reco__redis_send(link, err);
+    if (status == RECO_OK) {
+        status = reco__redis_generations_take(&making->listed_count, link, err);
+    }
+    if (status == RECO_OK) {
+        status = reco__redis_room(&link->puts, making->listed_count + 1, sizeof(struct row_put), err);
+    }
+    making->listed = making->generations = link->list.data;
+    making->count = making->listed_count;
+    making->rows = link->puts.data;
+    while (status == RECO_OK && closed_at <= making->closed && making->count && making->generations[0] <= making->closed) {
+        making->generations++;
+        making->count--;
+    }
+    return status;
+}
+
 static reco_status publish_once(size_t *left, struct making *making, uint32_t *items, size_t count, int64_t closed_at, uint64_t epoch,
                                 reco_error *err) {
     reco__redis_link *link = making->link;
     const redisReply *reply;
-    reco__redis_generations_ask(link, making->store, RECO_BOARD_COVIEW);
-    reco_status status = reco__redis_send(link, err);
-    if (status == RECO_OK) {
-        status = reco__redis_generations_take(&making->count, link, err);
-    }
-    making->generations = link->list.data;
-    if (status == RECO_OK) {
-        status = reco__redis_room(&link->puts, making->count + 1, sizeof(struct row_put), err);
-    }
-    making->rows = link->puts.data;
+    bool missing = false;
+    reco_status status = find_generations(making, closed_at, err);
     for (size_t i = 0; i < count && status == RECO_OK; i++) {
         ask_item(link, making->store, items[i], making->generations, making->count);
     }
@@ -266,25 +348,17 @@ static reco_status publish_once(size_t *left, struct making *making, uint32_t *i
     for (size_t i = 0; i < count && status == RECO_OK; i++) {
         status = reco__redis_reply(&reply, link, err);
         if (status == RECO_OK) {
-            status = prepare(making, items[i], reply, closed_at, epoch, err);
+            status = prepare(making, items[i], reply, closed_at, err);
+        }
+        if (status == RECO_OK && (making->call.items == CALL_ITEMS || i + 1 == count)) {
+            status = write_call(making, epoch, err);
         }
     }
     if (status == RECO_OK) {
         status = reco__redis_send(link, err);
     }
-    *left = 0;
-    bool missing = false;
-    for (size_t i = 0; i < count && status == RECO_OK; i++) {
-        status = reco__redis_reply(&reply, link, err);
-        missing |= status == RECO_NOT_FOUND;
-        bool again = status == RECO_NOT_FOUND || (status == RECO_OK && reply->integer == 0);
-        status = status == RECO_NOT_FOUND ? RECO_OK : status;
-        if (status == RECO_OK && reply->integer < 0) {
-            status = reco__fail(err, RECO_STALE, "epoch", "the store was emptied or restored meanwhile");
-        }
-        if (again) {
-            items[(*left)++] = items[i];
-        }
+    if (status == RECO_OK) {
+        status = take_answers(left, &missing, link, items, count, err);
     }
     return status == RECO_OK && missing ? reco__redis_script_load(link, err) : status;
 }
@@ -302,11 +376,13 @@ reco_status reco__redis_publish(size_t *left, reco_features_store *store, reco__
         return reco__no_memory(err);
     }
     memcpy(todo, items, count * sizeof *todo);
-    reco_status status = RECO_OK;
+    reco_status status = reco__random_bytes(&making.version, sizeof making.version, err);
     for (int attempt = 0; attempt < ATTEMPTS && *left && status == RECO_OK; attempt++) {
         status = publish_once(left, &making, todo, *left, closed_at, state->epoch, err);
     }
     reco__buf_dispose(&making.values);
+    reco__buf_dispose(&making.call.keys);
+    reco__buf_dispose(&making.call.arguments);
     reco__release(todo);
     return status;
 }
@@ -338,13 +414,16 @@ static reco_status read_dirty(bool *good, struct making *making, const uint32_t 
     reco_features_store *store = making->store;
     const redisReply *reply;
     reco__buf frames = {0};
-    size_t *ends = reco__alloc_array(count, sizeof *ends), after = 0;
+    size_t *ends = reco__alloc_array(count, sizeof *ends), after = 0, first = 0;
     int64_t *generations = reco__alloc_array(making->count + 1, sizeof *generations);
     reco_status status = ends && generations ? RECO_OK : reco__no_memory(err);
     if (status == RECO_OK) {
         memcpy(generations, link->list.data, making->count * sizeof *generations);
+        while (first < making->count && generations[first] <= making->closed) { /* heads have them */
+            first++;
+        }
         for (size_t i = 0; i < count; i++) {
-            ask_item(link, store, items[places[i]], generations, making->count);
+            ask_item(link, store, items[places[i]], generations + first, making->count - first);
         }
         reco__redis_generations_ask(link, store, RECO_BOARD_COVIEW);
         status = reco__redis_send(link, err);
@@ -352,7 +431,8 @@ static reco_status read_dirty(bool *good, struct making *making, const uint32_t 
     for (size_t i = 0; i < count && status == RECO_OK; i++) {
         status = reco__redis_reply(&reply, link, err);
         if (status == RECO_OK) {
-            status = reco__redis_head_make(&frames, store, link, items[places[i]], making->closed, generations, making->count, reply, err);
+            status = reco__redis_head_make(&frames, store, link, items[places[i]], making->closed, generations + first, making->count - first,
+                                           reply, err);
             ends[i] = frames.size;
         }
     }

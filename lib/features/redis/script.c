@@ -1,36 +1,42 @@
 /* script.c - the two functions that run inside Redis: replacing what was seen, when it is still there.
  *
  * Rows only ever grow at their end, and only `switch` and `compact` replace their beginning. `compact` compares the beginning byte by byte. `switch`
- * puts an item's head and rows at once: the head carries a random version that changes with each switch, so that an unchanged version means that no
+ * puts heads and rows of items, each item at once: the head carries a random version that changes with each switch, so that an unchanged version means that no
  * row of the item was replaced since, and a row's length then tells what of it was seen. What was appended meanwhile is kept behind what is put; the
  * item stays on the list of those whose head is not current. While everything is
  * being read (scan.c) no row is replaced. The name of the library carries its version: another version of libreco has its own. */
 #include "features/redis/redis.h"
 
 static const char text[] = "#!lua name=reco2\n"
-                           "local function switch(keys, args)\n" /* keys: meta, head, dirty, generations, scan, rows; args: epoch, version,
-                                                                    head, item, closed, count, {seen, put} */
+                           /* keys: meta, dirty, generations, scan, then for each item its head and rows; args: epoch, how many items, then for each
+                              version, head, item, closed, open generations, rows, {seen, put}. Answers 1 for an item that is done, else 0. */
+                           "local function switch(keys, args)\n"
                            "  if redis.call('GETRANGE', keys[1], 8, 15) ~= args[1] then return -1 end\n"
-                           "  if redis.call('GETRANGE', keys[2], 0, 7) ~= args[2] then return 0 end\n"
-                           "  if redis.call('ZCOUNT', keys[4], '(' .. args[5], '+inf') ~= tonumber(args[6]) then return 0 end\n"
-                           "  local sizes, tail, scan = {}, false, redis.call('EXISTS', keys[5]) == 1\n"
-                           "  for i = 6, #keys do\n"
-                           "    local size, seen = redis.call('STRLEN', keys[i]), tonumber(args[2 * i - 5])\n"
-                           "    if size < seen or (scan and args[2 * i - 4] ~= '=') then return 0 end\n"
-                           "    if size > seen then tail = true end\n"
-                           "    sizes[i] = size\n"
-                           "  end\n"
-                           "  for i = 6, #keys do\n"
-                           "    local seen, put = tonumber(args[2 * i - 5]), args[2 * i - 4]\n"
-                           "    if put ~= '=' then\n"
-                           "      put = string.sub(put, 2)\n"
-                           "      if sizes[i] > seen then put = put .. redis.call('GETRANGE', keys[i], seen, -1) end\n"
-                           "      if put == '' then redis.call('DEL', keys[i]) else redis.call('SET', keys[i], put) end\n"
+                           "  local scan, open, done, gone, k, a = redis.call('EXISTS', keys[4]) == 1, {}, {}, {}, 5, 3\n"
+                           "  for n = 1, tonumber(args[2]) do\n"
+                           "    local head, closed, rows, sizes, tail = keys[k], args[a + 3], tonumber(args[a + 5]), {}, false\n"
+                           "    if not open[closed] then open[closed] = redis.call('ZCOUNT', keys[3], '(' .. closed, '+inf') end\n"
+                           "    local good = open[closed] == tonumber(args[a + 4]) and redis.call('GETRANGE', head, 0, 7) == args[a]\n"
+                           "    for i = 1, good and rows or 0 do\n"
+                           "      local size, seen = redis.call('STRLEN', keys[k + i]), tonumber(args[a + 4 + 2 * i])\n"
+                           "      if size < seen or (scan and args[a + 5 + 2 * i] ~= '=') then good = false break end\n"
+                           "      if size > seen then tail = true end\n"
+                           "      sizes[i] = size\n"
                            "    end\n"
+                           "    for i = 1, good and rows or 0 do\n"
+                           "      local row, seen, put = keys[k + i], tonumber(args[a + 4 + 2 * i]), args[a + 5 + 2 * i]\n"
+                           "      if put ~= '=' then\n"
+                           "        put = string.sub(put, 2)\n"
+                           "        if sizes[i] > seen then put = put .. redis.call('GETRANGE', row, seen, -1) end\n"
+                           "        if put == '' then redis.call('DEL', row) else redis.call('SET', row, put) end\n"
+                           "      end\n"
+                           "    end\n"
+                           "    if good then redis.call('SET', head, args[a + 1]) end\n"
+                           "    if good and not tail then gone[#gone + 1] = args[a + 2] end\n"
+                           "    done[n], k, a = good and 1 or 0, k + 1 + rows, a + 6 + 2 * rows\n"
                            "  end\n"
-                           "  redis.call('SET', keys[2], args[3])\n"
-                           "  if not tail then redis.call('SREM', keys[3], args[4]) end\n"
-                           "  return 1\n"
+                           "  if #gone > 0 then redis.call('SREM', keys[2], unpack(gone)) end\n"
+                           "  return done\n"
                            "end\n"
                            "local function compact(keys, args)\n" /* keys: row, scan; args: seen, put */
                            "  if redis.call('EXISTS', keys[2]) == 1 then return 0 end\n"
