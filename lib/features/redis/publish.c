@@ -13,7 +13,11 @@
 
 #include "features/varint.h"
 
-enum { ATTEMPTS = 8, CALL_ITEMS = 8 /* in one call of the function */, WASTE = 256 /* bytes a row may be larger than its sums before it is compacted */ };
+enum {
+    ATTEMPTS = 8,
+    CALL_ITEMS = 8, /* in one call of the function */
+    WASTE = 256     /* bytes a row may be larger than its sums before it is compacted */
+};
 
 /* --- what is stored ------------------------------------------------------------------------------------------------------------------- */
 
