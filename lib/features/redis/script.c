@@ -3,7 +3,9 @@
  * Rows only ever grow at their end, and only `switch` and `compact` replace their beginning. `compact` compares the beginning byte by byte. `switch`
  * puts heads and rows of items, each item at once: the head carries a random version that changes with each switch, so that an unchanged version
  * means that no row of the item was replaced since, and a row's length then tells what of it was seen. What was appended meanwhile is kept behind
- * what is put; the item stays on the list of those whose head is not current. While everything is being read (scan.c) no row is replaced. The name of the library carries its version: another version of libreco has its own. */
+ * what is put; the item stays on the list of those whose head is not current. While everything is being read (scan.c) no row is replaced.
+ *
+ * The name of the library carries its version: another version of libreco has its own. */
 #include "features/redis/redis.h"
 
 static const char text[] = "#!lua name=reco2\n"
