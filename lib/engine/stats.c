@@ -46,6 +46,11 @@ static reco_status ready_without(reco_engine *engine, reco_status why, const rec
     return reco__stream_spans(spans, engine->stream, call, err);
 }
 
+static int64_t partition_lag(const survey *at, uint32_t p) {
+    int64_t behind = at->spans[p].end - at->positions[p].offset;
+    return behind > 0 ? behind : 0;
+}
+
 reco_status reco_ready(int64_t *lag, int64_t *lag_ms, reco_engine *engine, const reco_call *call, reco_error *err) {
     survey at = {.lag = -1, .lag_ms = -1};
     reco_error error = RECO_ERROR_INIT;
@@ -111,8 +116,9 @@ static void json_time(reco__buf *out, int64_t ms) {
 static void json_partitions(reco__buf *out, const reco_engine *engine, const survey *at) {
     reco__buf_text(out, "\"partitions\":[");
     for (uint32_t p = 0; p < engine->partitions; p++) {
-        reco__buf_printf(out, "%s{\"begin\":%lld,\"end\":%lld,\"learned\":%lld,\"clock\":", p ? "," : "", (long long)at->spans[p].begin,
-                         (long long)at->spans[p].end, (long long)at->positions[p].offset);
+        reco__buf_printf(out, "%s{\"begin\":%lld,\"end\":%lld,\"learned\":%lld,\"lag\":%lld,\"clock\":", p ? "," : "",
+                         (long long)at->spans[p].begin, (long long)at->spans[p].end, (long long)at->positions[p].offset,
+                         (long long)partition_lag(at, p));
         json_time(out, at->positions[p].clock);
         reco__buf_byte(out, '}');
     }
@@ -257,6 +263,12 @@ reco_status reco_metrics(reco_engine *engine, reco_metric_sink sink, void *conte
     relay_counters(&relay, engine);
     sink(context, "reco_stream_lag", "", (double)at.lag, "gauge", "Records durable and not yet learned.");
     sink(context, "reco_stream_lag_seconds", "", (double)at.lag_ms / 1000, "gauge", "Age of the oldest partition's lag.");
+    for (uint32_t p = 0; p < engine->partitions; p++) {
+        char label[32];
+        snprintf(label, sizeof label, "partition=\"%u\"", p);
+        sink(context, "reco_stream_partition_lag", label, (double)partition_lag(&at, p), "gauge",
+             "Records of a partition durable and not yet learned.");
+    }
     sink(context, "reco_items", "", at.info.item_count, "gauge", "Items known to features.");
     sink(context, "reco_users", "", (double)at.info.user_count, "gauge", "Users with a cell.");
     sink(context, "reco_closing_due", "", at.info.closings_due, "gauge", "1 while a generation is being closed.");

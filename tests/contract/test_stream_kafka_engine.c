@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <librdkafka/rdkafka.h>
@@ -29,10 +30,12 @@ static void make_prefix(char prefix[60]) {
 }
 
 static reco_status try_engine(reco_engine **out, const char *prefix, const char *more, reco_error *err) {
-    char url[400];
+    char url[900];
     reco_settings *given = NULL;
     test_ok(reco_settings_create(&given, err), err);
-    snprintf(url, sizeof url, "kafka://127.0.0.1:%u/%s?heartbeat.interval.ms=100%s", server.port, prefix ? prefix : "", more ? more : "");
+    bool guarded = more && strstr(more, "sasl.");
+    snprintf(url, sizeof url, "kafka://127.0.0.1:%u/%s?heartbeat.interval.ms=100%s", guarded ? server.guarded : server.port, prefix ? prefix : "",
+             more ? more : "");
     const char *settings[][2] = {{"limits.map_size", "4GiB"}, {"partitions", "2"},     {"stream", prefix ? url : "memory:"},
                                  {"features", "memory:"},     {"records", "memory:"},      {"namespace", "main"}};
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
@@ -79,7 +82,7 @@ static void learn(reco_engine *engine) {
 }
 
 /* The number behind "name": in the statistics. */
-static long long stat(reco_engine *engine, const char *name) {
+static long long number_of(reco_engine *engine, const char *name) {
     char key[60], *json = NULL;
     reco_error err = RECO_ERROR_INIT;
     test_ok(reco_stats(&json, engine, NULL, &err), &err);
@@ -257,15 +260,15 @@ START_TEST(what_others_write_is_passed_over)
     expected += spoil_by_transactions(topic, START + 15000); /* the last offsets are markers */
     learn(engine);
     learn(clean);
-    ck_assert_int_eq(stat(engine, "lag"), 0);
-    ck_assert_int_eq(stat(engine, "dead_letters"), expected);
+    ck_assert_int_eq(number_of(engine, "lag"), 0);
+    ck_assert_int_eq(number_of(engine, "dead_letters"), expected);
     test_ok(reco_state_hash(hash, engine, NULL, &err), &err);
     test_ok(reco_state_hash(clean_hash, clean, NULL, &err), &err);
     ck_assert_str_eq(hash, clean_hash);
     reco_verification found = {.struct_size = sizeof found};
     test_ok(reco_verify(&found, engine, NULL, NULL, &err), &err);
     ck_assert_msg(found.equal == 1, "%s", found.difference);
-    ck_assert_int_eq(stat(engine, "dead_letters"), expected);
+    ck_assert_int_eq(number_of(engine, "dead_letters"), expected);
     letters l = {0};
     raw_read(dead, 0, take_letter, &l);
     ck_assert_msg(l.count == expected && l.wrong_partition == 1 && l.giant == 1 && l.cut == 1 && l.mute == 0, "%d letters, %d, %d, %d, %d", l.count,
@@ -290,7 +293,7 @@ START_TEST(what_a_later_release_wrote_stops_learning)
     raw_flush(producer);
     rd_kafka_destroy(producer);
     test_status(RECO_NEWER, reco_process(&progress, engine, NULL, &err));
-    ck_assert_int_eq(stat(engine, "dead_letters"), 0);
+    ck_assert_int_eq(number_of(engine, "dead_letters"), 0);
     reco_close(engine);
 }
 END_TEST
@@ -330,8 +333,143 @@ START_TEST(the_trace_goes_with_the_event)
 }
 END_TEST
 
+/* --- topics of others ------------------------------------------------------------------------------------------------------------------------- */
+
+static void raw_topic(const char *name, int partitions, const char *setting, const char *value) {
+    char why[200];
+    rd_kafka_t *client = raw_client(RD_KAFKA_PRODUCER, NULL);
+    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(name, partitions, 1, why, sizeof why);
+    ck_assert_msg(topic != NULL, "%s", why);
+    if (setting) {
+        rd_kafka_NewTopic_set_config(topic, setting, value);
+    }
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_CreateTopics(client, &topic, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 30000);
+    ck_assert(event && !rd_kafka_event_error(event));
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_NewTopic_destroy(topic);
+    rd_kafka_destroy(client);
+}
+
+START_TEST(a_topic_that_would_lose_is_refused)
+{
+    static const char *const bad[][4] = {{"retention.ms", "604800000", "", "retention.ms"},
+                                         {"retention.bytes", "1000000", "&create.retention.ms=1", "retention.bytes"},
+                                         {"retention.ms", "86400000", "&create.retention.ms=604800000", "retention.ms"},
+                                         {"cleanup.policy", "compact", "&create.retention.ms=1", "cleanup.policy"},
+                                         {"message.timestamp.type", "LogAppendTime", "&create.retention.ms=1", "message.timestamp.type"},
+                                         {NULL, NULL, "", "retention.ms"}};
+    char prefix[60], topic[80];
+    reco_engine *engine;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        reco_error err = RECO_ERROR_INIT;
+        make_prefix(prefix);
+        snprintf(topic, sizeof topic, "%s.main", prefix);
+        raw_topic(topic, PARTITIONS, bad[i][0], bad[i][1]);
+        test_status(RECO_REFUSED, try_engine(&engine, prefix, bad[i][2], &err));
+        ck_assert_msg(strstr(err.text, bad[i][3]) != NULL && strstr(err.text, topic) != NULL, "%s", err.text);
+    }
+    reco_error err = RECO_ERROR_INIT;
+    make_prefix(prefix);
+    snprintf(topic, sizeof topic, "%s.main", prefix);
+    raw_topic(topic, PARTITIONS + 3, "retention.ms", "-1");
+    test_status(RECO_REFUSED, try_engine(&engine, prefix, NULL, &err));
+    ck_assert_msg(strstr(err.text, "5 partitions") != NULL, "%s", err.text);
+    make_prefix(prefix);
+    snprintf(topic, sizeof topic, "%s.main", prefix);
+    raw_topic(topic, PARTITIONS, "retention.ms", "604800000");
+    test_ok(try_engine(&engine, prefix, "&create.retention.ms=604800000", &err), &err); /* told so */
+    reco_close(engine);
+}
+END_TEST
+
+/* --- who we are ------------------------------------------------------------------------------------------------------------------------------- */
+
+#define LOGIN "&security.protocol=SASL_PLAINTEXT&sasl.mechanism=PLAIN&sasl.username=reco"
+
+START_TEST(a_login_is_passed_on)
+{
+    char prefix[60], folder[256], path[300], more[600];
+    reco_engine *engine;
+    reco_error err = RECO_ERROR_INIT;
+    make_prefix(prefix);
+    test_ok(try_engine(&engine, prefix, LOGIN "&sasl.password=s3%63ret", &err), &err);
+    tell(engine, START, NULL);
+    learn(engine);
+    reco_close(engine);
+    test_status(RECO_REFUSED, try_engine(&engine, prefix, LOGIN "&sasl.password=hunter2", &err));
+    ck_assert_msg(strstr(err.text, "uthentication") != NULL && !strstr(err.text, "hunter2"), "%s", err.text);
+    test_dir_make(folder);
+    snprintf(path, sizeof path, "%s/password", folder);
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs("s3cret\n", file);
+    fclose(file);
+    snprintf(more, sizeof more, LOGIN "&sasl.password.file=%s", path);
+    test_ok(try_engine(&engine, prefix, more, &err), &err);
+    ck_assert_int_eq(number_of(engine, "partition_0_records") > 0, 1);
+    reco_close(engine);
+    test_dir_remove(folder);
+    test_status(RECO_INVALID, try_engine(&engine, prefix, more, &err));
+    ck_assert_msg(strstr(err.text, "sasl.password") != NULL, "%s", err.text);
+}
+END_TEST
+
+/* --- a broker that dies ----------------------------------------------------------------------------------------------------------------------- */
+
+static void count_event(void *context, const rd_kafka_message_t *message) { *(int *)context += message->len > 30; }
+
+static reco_status tell_one(reco_engine *engine, int number, reco_error *err) {
+    char user[16];
+    reco_event event = {.item_id = {"item", 4}, .event_type = {"view", 4}};
+    reco_receipt receipt = {.struct_size = sizeof receipt};
+    event.user_id = (reco_str){user, (size_t)snprintf(user, sizeof user, "user-%d", number)};
+    return reco_ingest(&receipt, engine, &event, 1, sizeof event, NULL, NULL, err);
+}
+
+/* Says so while it is gone, goes on by itself when it is back, and what was acknowledged is there. */
+START_TEST(a_broker_is_killed_and_comes_back)
+{
+    char prefix[60], topic[80];
+    int acknowledged = 0, refused = 0, found = 0;
+    reco_engine *engine;
+    reco_error err = RECO_ERROR_INIT;
+    make_prefix(prefix);
+    snprintf(topic, sizeof topic, "%s.main", prefix);
+    test_ok(try_engine(&engine, prefix, "&message.timeout.ms=1500&socket.timeout.ms=1000", &err), &err);
+    for (; acknowledged < 20; acknowledged++) {
+        test_ok(tell_one(engine, acknowledged, &err), &err);
+    }
+    learn(engine);
+    kafka_server_kill(&server);
+    while (refused < 3) {
+        reco_status status = tell_one(engine, acknowledged, &err);
+        ck_assert_msg(status == RECO_UNAVAILABLE || status == RECO_BUSY, "%s: %s", reco_status_name(status), err.text);
+        refused++;
+    }
+    ck_assert(kafka_server_again(&server));
+    reco_status status;
+    int64_t tries = 0;
+    while ((status = tell_one(engine, acknowledged, &err)) != RECO_OK && tries++ < 100) {
+        nanosleep(&(struct timespec){0, 100000000}, NULL);
+    }
+    test_ok(status, &err);
+    acknowledged++;
+    learn(engine);
+    ck_assert_int_eq(number_of(engine, "lag"), 0);
+    for (int32_t p = 0; p < PARTITIONS; p++) {
+        raw_read(topic, p, count_event, &found);
+    }
+    ck_assert_msg(found >= acknowledged && found <= acknowledged + refused + (int)tries, "%d of %d", found, acknowledged);
+    ck_assert_int_ge(number_of(engine, "broker_rtt_us"), 0);
+    reco_close(engine);
+}
+END_TEST
+
 static void start(void) {
-    const char *reason = kafka_server_start(&server);
+    const char *reason = kafka_server_start_guarded(&server, "reco:s3cret");
     if (reason) {
         test_skip(reason);
     }
@@ -347,6 +485,9 @@ int main(void) {
     tcase_add_test(tests, what_others_write_is_passed_over);
     tcase_add_test(tests, what_a_later_release_wrote_stops_learning);
     tcase_add_test(tests, the_trace_goes_with_the_event);
+    tcase_add_test(tests, a_topic_that_would_lose_is_refused);
+    tcase_add_test(tests, a_login_is_passed_on);
+    tcase_add_test(tests, a_broker_is_killed_and_comes_back); /* the last: the broker that came back is the child's */
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }

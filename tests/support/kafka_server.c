@@ -14,11 +14,13 @@
 
 #include "support/support.h"
 
-/* Two ports that are free now, asked for at once so that they differ. */
-static bool free_ports(uint16_t ports[2]) {
-    int sockets[2];
+enum { PORTS = 3 };
+
+/* Ports that are free now, asked for at once so that they differ. */
+static bool free_ports(uint16_t ports[PORTS]) {
+    int sockets[PORTS];
     bool ok = true;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < PORTS; i++) {
         struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
         socklen_t size = sizeof address;
         struct sockaddr *any = (void *)&address;
@@ -26,7 +28,7 @@ static bool free_ports(uint16_t ports[2]) {
         ok = ok && sockets[i] >= 0 && bind(sockets[i], any, size) == 0 && getsockname(sockets[i], any, &size) == 0;
         ports[i] = ntohs(address.sin_port);
     }
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < PORTS; i++) {
         if (sockets[i] >= 0) {
             close(sockets[i]);
         }
@@ -35,11 +37,12 @@ static bool free_ports(uint16_t ports[2]) {
 }
 
 static pid_t run_script(const kafka_server *server, bool jars_only) {
-    char script[1024], port[16], control[16];
+    char script[1024], port[16], control[16], guarded[16];
     const char *source = getenv("RECO_SOURCE_DIR");
     snprintf(script, sizeof script, "%s/infra/scripts/up-kafka.sh", source ? source : ".");
     snprintf(port, sizeof port, "%u", server->port);
     snprintf(control, sizeof control, "%u", server->control);
+    snprintf(guarded, sizeof guarded, "%u", server->guarded);
     fflush(NULL);
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
@@ -51,7 +54,14 @@ static pid_t run_script(const kafka_server *server, bool jars_only) {
         if (jars_only && !freopen("/dev/null", "w", stdout)) {
             _exit(1);
         }
-        execl("/bin/bash", "bash", script, jars_only ? "--jars" : server->dir, jars_only ? NULL : port, "256m", (char *)NULL);
+        setenv("RECO_KAFKA_SASL_PORT", guarded, 1);
+        if (jars_only) {
+            execl("/bin/bash", "bash", script, "--jars", (char *)NULL);
+        } else if (server->login) {
+            execl("/bin/bash", "bash", script, "--sasl", server->login, server->dir, port, "256m", (char *)NULL);
+        } else {
+            execl("/bin/bash", "bash", script, server->dir, port, "256m", (char *)NULL);
+        }
         _exit(127);
     }
     return pid;
@@ -86,9 +96,12 @@ static bool serves(const kafka_server *server) {
     return false;
 }
 
-const char *kafka_server_start(kafka_server *out) {
+const char *kafka_server_start(kafka_server *out) { return kafka_server_start_guarded(out, NULL); }
+
+const char *kafka_server_start_guarded(kafka_server *out, const char *login) {
     int status;
     memset(out, 0, sizeof *out);
+    out->login = login;
     if (system("command -v java >/dev/null 2>&1") != 0) {
         return "java is missing (Debian package default-jdk-headless)";
     }
@@ -98,12 +111,13 @@ const char *kafka_server_start(kafka_server *out) {
     }
     test_dir_make(out->dir);
     for (int attempt = 0; attempt < 3; attempt++) { /* a port may be taken in between */
-        uint16_t ports[2];
+        uint16_t ports[PORTS];
         if (!free_ports(ports)) {
             break;
         }
         out->port = ports[0];
         out->control = ports[1];
+        out->guarded = ports[2];
         out->pid = run_script(out, false);
         if (out->pid > 0 && serves(out)) {
             return NULL;
@@ -123,6 +137,32 @@ void kafka_server_stop(kafka_server *server) {
         server->pid = 0;
         test_dir_remove(server->dir);
     }
+}
+
+void kafka_server_kill(kafka_server *server) {
+    kill(server->pid, SIGKILL);
+    waitpid(server->pid, NULL, 0); /* when it is a child of ours */
+    while (kill(server->pid, 0) == 0 && getpgid(server->pid) > 0) {
+        nanosleep(&(struct timespec){0, 10000000}, NULL);
+        char path[64], state = 'Z';
+        snprintf(path, sizeof path, "/proc/%d/stat", (int)server->pid);
+        FILE *file = fopen(path, "r");
+        if (!file || fscanf(file, "%*d %*s %c", &state) != 1 || state == 'Z') { /* another process is to reap it */
+            if (file) {
+                fclose(file);
+            }
+            break;
+        }
+        fclose(file);
+    }
+}
+
+bool kafka_server_again(kafka_server *server) {
+    char path[300];
+    snprintf(path, sizeof path, "%s/broker.log", server->dir);
+    unlink(path);
+    server->pid = run_script(server, false);
+    return server->pid > 0 && serves(server);
 }
 
 void kafka_server_pause(const kafka_server *server, bool paused) { kill(server->pid, paused ? SIGSTOP : SIGCONT); }

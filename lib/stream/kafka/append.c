@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 struct append_job;
@@ -549,6 +550,20 @@ static void take_error(reco_stream_store *store, rd_kafka_event_t *event) {
     reco__log(RECO_LOG_WARN, ROOM, "%s", rd_kafka_event_error_string(event));
 }
 
+/* librdkafka's statistics are JSON of its own making, a broker's `"rtt":{..."avg":N` in microseconds: enough to be looked for. */
+static void take_stats(reco_stream_store *store, rd_kafka_event_t *event) {
+    uint64_t slowest = 0;
+    for (const char *at = rd_kafka_event_stats(event); at && (at = strstr(at, "\"rtt\":")) != NULL;) {
+        const char *average = strstr(at, "\"avg\":");
+        long long us = average ? atoll(average + 6) : 0;
+        slowest = us > 0 && (uint64_t)us > slowest ? (uint64_t)us : slowest;
+        at += 6;
+    }
+    pthread_mutex_lock(&store->mutex);
+    store->rtt_us = slowest ? slowest : store->rtt_us;
+    pthread_mutex_unlock(&store->mutex);
+}
+
 static void drop_producer(reco_stream_store *store) {
     if (store->reports) {
         rd_kafka_queue_destroy(store->reports);
@@ -605,6 +620,8 @@ static void *poll_reports(void *context) {
             take_reports(store, event);
         } else if (event && rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR) {
             take_error(store, event);
+        } else if (event && rd_kafka_event_type(event) == RD_KAFKA_EVENT_STATS) {
+            take_stats(store, event);
         }
         if (event) {
             rd_kafka_event_destroy(event);

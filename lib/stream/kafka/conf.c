@@ -3,7 +3,8 @@
  *   kafka://host:port[,host:port]/PREFIX[?name=value&...]
  *
  * Names are librdkafka's own (docs of CONFIGURATION.md), refused by librdkafka when it does not know them, but for `replication` and `create.NAME`,
- * which are of the topics that are made. Values are percent-decoded. What the stream's promises rest on cannot be set. The URL is never part of an
+ * which are of the topics that are made. NAME.file says in which file the value of NAME is: secrets need not be part of a URL. Values are
+ * percent-decoded. What the stream's promises rest on cannot be set. The URL is never part of an
  * error's text, nor is a value of a setting that may be a secret. */
 #include "stream/kafka/kafka.h"
 
@@ -132,7 +133,34 @@ static reco_status add_create(kafka_url *url, const char *name, const char *valu
     return setting->name && setting->value ? RECO_OK : reco__no_memory(err);
 }
 
+static reco_status take_setting(kafka_url *url, const char *name, const char *value, reco_error *err);
+
+/* The first line of a file. */
+static reco_status take_from_file(kafka_url *url, const char *name, size_t name_size, const char *path, reco_error *err) {
+    char value[4096], *inner = reco__strndup(name, name_size);
+    FILE *file = fopen(path, "r");
+    reco_status status = RECO_OK;
+    if (!inner) {
+        status = reco__no_memory(err);
+    } else if (!file || !fgets(value, sizeof value, file)) {
+        status = reco__fail(err, RECO_INVALID, "url", "kafka: the file of %.60s cannot be read or is empty", inner);
+    } else {
+        value[strcspn(value, "\r\n")] = '\0';
+        status = take_setting(url, inner, value, err);
+    }
+    memset(value, 0, sizeof value);
+    if (file) {
+        fclose(file);
+    }
+    reco__release(inner);
+    return status;
+}
+
 static reco_status take_setting(kafka_url *url, const char *name, const char *value, reco_error *err) {
+    size_t size = strlen(name);
+    if (size > 5 && strcmp(name + size - 5, ".file") == 0) {
+        return take_from_file(url, name, size - 5, value, err);
+    }
     if (strcmp(name, "replication") == 0) {
         char *end;
         long n = strtol(value, &end, 10);
@@ -257,6 +285,7 @@ static void take_log(const rd_kafka_t *client, int level, const char *facility, 
 
 static reco_status set_role(rd_kafka_conf_t *conf, kafka_role role, const char *group, reco_error *err) {
     static const char *const settings[][3] = {{"P", "enable.idempotence", "true"},
+                                              {"P", "statistics.interval.ms", "5000"},
                                               {"P", "acks", "all"},
                                               {"SR", "enable.partition.eof", "true"},
                                               {"SR", "auto.offset.reset", "error"},
@@ -277,6 +306,15 @@ static reco_status set_role(rd_kafka_conf_t *conf, kafka_role role, const char *
     return status;
 }
 
+/* Called by rd_kafka_poll on a scanner. */
+static void take_error(rd_kafka_t *client, int code, const char *reason, void *opaque) {
+    reco_stream_store *store = opaque;
+    (void)client;
+    if (reco__kafka_status((rd_kafka_resp_err_t)code) == RECO_REFUSED) {
+        snprintf(store->denied, sizeof store->denied, "%s", reason);
+    }
+}
+
 reco_status reco__kafka_client(rd_kafka_t **out, const kafka_url *url, kafka_role role, const char *group,
                                void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *), void *opaque,
                                reco_error *err) {
@@ -292,8 +330,11 @@ reco_status reco__kafka_client(rd_kafka_t **out, const kafka_url *url, kafka_rol
     if (rebalance) {
         rd_kafka_conf_set_rebalance_cb(conf, rebalance);
     }
+    if (role == KAFKA_SCANNER) {
+        rd_kafka_conf_set_error_cb(conf, take_error);
+    }
     if (role == KAFKA_PRODUCER) {
-        rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
+        rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_STATS);
     }
     *out = rd_kafka_new(role == KAFKA_PRODUCER ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER, conf, why, sizeof why);
     if (!*out) {

@@ -83,6 +83,7 @@ struct reco_stream_store {
     bool fatal;   /* the producer is to be made again once nothing is on its way */
     bool stopping;
     uint64_t delivered, failed;
+    uint64_t rtt_us; /* the slowest broker's, on average lately */
     struct append_job *growing; /* those whose note must grow, until they were waited for */
 
     pthread_mutex_t grow_mutex; /* one of those at a time is checked and queued; taken before scan_mutex */
@@ -94,6 +95,7 @@ struct reco_stream_store {
 
     pthread_mutex_t scan_mutex; /* one scan at a time; taken before `mutex` */
     rd_kafka_t *scanner;
+    char denied[160]; /* while opening: the brokers do not accept who we say we are */
     rd_kafka_topic_t *data_scan, *meta_scan;
     rd_kafka_queue_t *scan_queue;
     kafka_meta meta; /* under scan_mutex */
@@ -108,7 +110,7 @@ struct reco_stream_store {
 reco_status reco__kafka_url_parse(kafka_url *out, const char *url, reco_error *err);
 void reco__kafka_url_dispose(kafka_url *url);
 typedef enum kafka_role { KAFKA_PRODUCER, KAFKA_SCANNER, KAFKA_READER, KAFKA_MEMBER } kafka_role;
-/* A client with the user's settings and those of its role. group: of a member; opaque: given to callbacks. */
+/* A client with the user's settings and those of its role. group: of a member; opaque: given to callbacks, of a scanner the store. */
 reco_status reco__kafka_client(rd_kafka_t **out, const kafka_url *url, kafka_role role, const char *group,
                                void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *), void *opaque,
                                reco_error *err);
@@ -161,6 +163,10 @@ reco_status reco__kafka_note_get(reco_stream_store *store, const char *key, reco
 /* Records to the dead letters, until durable. */
 reco_status reco__kafka_dead_letters(reco_stream_store *store, uint32_t partition, const reco_stream_letter *letters, size_t count,
                                      const reco_call *call, reco_error *err);
+
+/* check.c */
+/* REFUSED when the configuration of a topic of the store's (`topic`, `meta_topic`) would lose what the stream keeps. */
+reco_status reco__kafka_check_topic(reco_stream_store *store, const char *topic, const reco_call *call, reco_error *err);
 
 /* open.c */
 /* Finds a topic or makes it with so many partitions (0: it must be there), and waits until each has a leader. */

@@ -6,13 +6,30 @@
 
 /* --- topics --------------------------------------------------------------------------------------------------------------------------------- */
 
+#define DENIED_MS 500 /* between two looks whether brokers refuse us: to a request they are then merely not there */
+
+static rd_kafka_resp_err_t ask_metadata(const struct rd_kafka_metadata **metadata, reco_stream_store *store, rd_kafka_topic_t *topic,
+                                        const reco_call *call) {
+    int64_t give_up = reco__monotonic_ns() + reco__kafka_left_ms(call) * INT64_C(1000000);
+    rd_kafka_resp_err_t code;
+    do {
+        int64_t left_ms = (give_up - reco__monotonic_ns()) / 1000000;
+        code = rd_kafka_metadata(store->scanner, 0, topic, metadata, left_ms < DENIED_MS ? left_ms < 1 ? 1 : (int)left_ms : DENIED_MS);
+        rd_kafka_poll(store->scanner, 0);
+    } while ((code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__TIMED_OUT) && !store->denied[0] && reco__monotonic_ns() < give_up);
+    return code;
+}
+
 /* How many partitions a topic has, 0: there is none of that name (yet). `ready`: each has a leader. */
 static reco_status count_partitions(uint32_t *count, bool *ready, reco_stream_store *store, rd_kafka_topic_t *topic, const reco_call *call,
                                     reco_error *err) {
     const struct rd_kafka_metadata *metadata = NULL;
     *count = 0;
     *ready = false;
-    rd_kafka_resp_err_t code = rd_kafka_metadata(store->scanner, 0, topic, &metadata, reco__kafka_left_ms(call));
+    rd_kafka_resp_err_t code = ask_metadata(&metadata, store, topic, call);
+    if (store->denied[0]) {
+        return reco__fail(err, RECO_REFUSED, "url", "kafka: the brokers do not accept us: %s", store->denied);
+    }
     if (!code && metadata->topic_cnt == 1) {
         const rd_kafka_metadata_topic_t *found = &metadata->topics[0];
         code = found->err;
@@ -40,8 +57,12 @@ static rd_kafka_NewTopic_t *describe_topic(const reco_stream_store *store, const
     }
     rd_kafka_NewTopic_set_config(topic, "cleanup.policy", kind == KAFKA_META ? "compact" : "delete");
     rd_kafka_NewTopic_set_config(topic, "message.timestamp.type", "CreateTime");
+    if (kind != KAFKA_DEAD && store->url.replication >= 3) {
+        rd_kafka_NewTopic_set_config(topic, "min.insync.replicas", "2"); /* acknowledged by one copy alone would not be kept */
+    }
     if (kind == KAFKA_DATA) {
         rd_kafka_NewTopic_set_config(topic, "retention.ms", "-1"); /* libreco trims; "create.retention.ms" changes it */
+        rd_kafka_NewTopic_set_config(topic, "retention.bytes", "-1");
         rd_kafka_NewTopic_set_config(topic, "max.message.bytes", "1200000");
     } else if (kind == KAFKA_DEAD) {
         rd_kafka_NewTopic_set_config(topic, "retention.ms", "2592000000"); /* 30 days for people to look */
@@ -184,7 +205,7 @@ static reco_status name_topics(reco_stream_store *store, const char *space, reco
 }
 
 static reco_status make_scanner(reco_stream_store *store, reco_error *err) {
-    reco_status status = reco__kafka_client(&store->scanner, &store->url, KAFKA_SCANNER, NULL, NULL, NULL, err);
+    reco_status status = reco__kafka_client(&store->scanner, &store->url, KAFKA_SCANNER, NULL, NULL, store, err);
     if (status != RECO_OK) {
         return status;
     }
@@ -219,6 +240,12 @@ static reco_status open_store(reco_stream_store *store, const reco_stream_option
     }
     if (status == RECO_OK && meta_partitions != 1) {
         status = reco__fail(err, RECO_REFUSED, NULL, "kafka: topic '%s' has %u partitions, it must have one", store->meta_topic, meta_partitions);
+    }
+    if (status == RECO_OK) {
+        status = reco__kafka_check_topic(store, store->topic, call, err);
+    }
+    if (status == RECO_OK) {
+        status = reco__kafka_check_topic(store, store->meta_topic, call, err);
     }
     if (status == RECO_OK) {
         status = reco__kafka_producer_open(store, err);
