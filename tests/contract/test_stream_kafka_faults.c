@@ -30,7 +30,7 @@ static void setup(void) {
     ck_assert(cluster != NULL);
     ck_assert_int_eq(rd_kafka_mock_topic_create(cluster, "t.main", P, 3), 0);
     ck_assert_int_eq(rd_kafka_mock_topic_create(cluster, "t.main.meta", 1, 3), 0);
-    snprintf(url, sizeof url, "kafka://%s/t?message.timeout.ms=3000&socket.timeout.ms=1000&retry.backoff.ms=20&reconnect.backoff.max.ms=200",
+    snprintf(url, sizeof url, "kafka://%s/t?check=no&message.timeout.ms=3000&socket.timeout.ms=1000&retry.backoff.ms=20&reconnect.backoff.max.ms=200",
              rd_kafka_mock_cluster_bootstraps(cluster));
     reco_stream_options options = {.struct_size = sizeof options, .partitions = P, .url = url, .space = "main", .tick_ms = 1000};
     test_ok(kafka->open(&store, &options, NULL, &err), &err);
@@ -152,6 +152,42 @@ START_TEST(brokers_go_and_come_back)
 }
 END_TEST
 
+static void take_renewed(void *context, const char *name, uint64_t value) {
+    if (strcmp(name, "renewed_producers") == 0) {
+        *(uint64_t *)context = value;
+    }
+}
+
+static uint64_t renewed(void) {
+    reco_error err = RECO_ERROR_INIT;
+    uint64_t count = 0;
+    test_ok(kafka->stats(store, take_renewed, &count, NULL, &err), &err);
+    return count;
+}
+
+/* An idempotent producer that lost its place cannot go on; the store makes a new one. */
+START_TEST(a_producer_that_cannot_go_on_is_made_again)
+{
+    reco_error err = RECO_ERROR_INIT;
+    uint64_t next = 0;
+    static const rd_kafka_resp_err_t codes[] = {RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH,
+                                                RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER};
+    test_ok(append_numbers(&next, 10, &err), &err);
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        rd_kafka_mock_push_request_errors(cluster, PRODUCE, 2, codes[i], codes[i]);
+        reco_status status = append_numbers(&next, 10, &err);
+        ck_assert_msg(status == RECO_OK || status == RECO_UNAVAILABLE, "%s: %s", reco_status_name(status), err.text);
+        int64_t give_up = reco__monotonic_ns() + 30000000000;
+        while (status != RECO_OK && reco__monotonic_ns() < give_up) {
+            status = append_numbers(&next, 10, &err);
+        }
+        test_ok(status, &err);
+    }
+    ck_assert_uint_eq(next, 40);
+    ck_assert_uint_ge(renewed(), 1);
+}
+END_TEST
+
 START_TEST(a_deadline_is_kept)
 {
     reco_error err = RECO_ERROR_INIT;
@@ -181,6 +217,7 @@ int main(void) {
     tcase_add_test(tests, a_lost_connection_is_made_again);
     tcase_add_test(tests, what_cannot_succeed_is_answered);
     tcase_add_test(tests, brokers_go_and_come_back);
+    tcase_add_test(tests, a_producer_that_cannot_go_on_is_made_again);
     tcase_add_test(tests, a_deadline_is_kept);
     suite_add_tcase(suite, tests);
     return test_run(suite);

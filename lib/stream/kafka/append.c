@@ -605,6 +605,7 @@ static void renew_producer(reco_stream_store *store) {
         drop_producer(store);
         if (make_producer(store, &err) == RECO_OK) {
             store->fatal = false;
+            store->renewed++;
         } else {
             reco__log(RECO_LOG_ERROR, ROOM, "%s", err.text);
         }

@@ -2,10 +2,11 @@
  *
  *   kafka://host:port[,host:port]/PREFIX[?name=value&...]
  *
- * Names are librdkafka's own (docs of CONFIGURATION.md), refused by librdkafka when it does not know them, but for `replication` and `create.NAME`,
- * which are of the topics that are made. NAME.file says in which file the value of NAME is: secrets need not be part of a URL. Values are
- * percent-decoded. What the stream's promises rest on cannot be set. The URL is never part of an
- * error's text, nor is a value of a setting that may be a secret. */
+ * Names are librdkafka's own (docs of CONFIGURATION.md), refused by librdkafka when it does not know them. Ours are `replication` and
+ * `create.NAME`, of the topics that are made; check=no: the configuration of topics that are there is not asked for (check.c); and NAME.file: the
+ * file that has the value of NAME, for secrets need not be part of a URL. Values are percent-decoded. What the stream's promises rest on cannot be
+ * set. The URL is never part of an error's text, nor is a value of a setting that may be a secret.
+ */
 #include "stream/kafka/kafka.h"
 
 #include <stdio.h>
@@ -169,6 +170,10 @@ static reco_status take_setting(kafka_url *url, const char *name, const char *va
         }
         url->replication = (int)n;
         return RECO_OK;
+    }
+    if (strcmp(name, "check") == 0) {
+        url->unchecked = strcmp(value, "no") == 0;
+        return url->unchecked || strcmp(value, "yes") == 0 ? RECO_OK : reco__fail(err, RECO_INVALID, "url", "kafka: check is yes or no");
     }
     if (strncmp(name, "create.", 7) == 0) {
         return add_create(url, name + 7, value, err);

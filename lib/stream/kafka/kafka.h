@@ -34,6 +34,7 @@ typedef struct kafka_url {
     } * create; /* configuration of a topic that is made, "create." taken off */
     size_t create_count;
     int replication; /* -1: the broker's default */
+    bool unchecked;  /* topics are taken as they are */
 } kafka_url;
 
 /* One partition of the data topic. Under the store's mutex. */
@@ -82,7 +83,7 @@ struct reco_stream_store {
     bool dead_ready;
     bool fatal;   /* the producer is to be made again once nothing is on its way */
     bool stopping;
-    uint64_t delivered, failed;
+    uint64_t delivered, failed, renewed;
     uint64_t rtt_us; /* the slowest broker's, on average lately */
     struct append_job *growing; /* those whose note must grow, until they were waited for */
 

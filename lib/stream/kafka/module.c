@@ -21,9 +21,10 @@ static reco_status kafka_stats(reco_stream_store *store, void (*sink)(void *cont
         return status;
     }
     pthread_mutex_lock(&store->mutex);
-    uint64_t values[] = {store->delivered, store->failed, store->out_count, store->out_bytes, store->failing, store->rtt_us};
+    uint64_t values[] = {store->delivered, store->failed, store->out_count, store->out_bytes, store->failing, store->rtt_us, store->renewed};
     pthread_mutex_unlock(&store->mutex);
-    static const char *const names[] = {"delivered_records", "failed_records", "queued_records", "queued_bytes", "brokers_lost", "broker_rtt_us"};
+    static const char *const names[] = {"delivered_records", "failed_records", "queued_records",   "queued_bytes",
+                                        "brokers_lost",      "broker_rtt_us",  "renewed_producers"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         sink(context, names[i], values[i]);
     }

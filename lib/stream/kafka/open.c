@@ -241,10 +241,10 @@ static reco_status open_store(reco_stream_store *store, const reco_stream_option
     if (status == RECO_OK && meta_partitions != 1) {
         status = reco__fail(err, RECO_REFUSED, NULL, "kafka: topic '%s' has %u partitions, it must have one", store->meta_topic, meta_partitions);
     }
-    if (status == RECO_OK) {
+    if (status == RECO_OK && !store->url.unchecked) {
         status = reco__kafka_check_topic(store, store->topic, call, err);
     }
-    if (status == RECO_OK) {
+    if (status == RECO_OK && !store->url.unchecked) {
         status = reco__kafka_check_topic(store, store->meta_topic, call, err);
     }
     if (status == RECO_OK) {
