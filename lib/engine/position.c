@@ -71,15 +71,15 @@ void reco__engine_learned(reco_engine *engine) {
     pthread_mutex_unlock(&engine->learned_lock);
 }
 
-/* Until a batch of this process is learned after `seen`, or a millisecond is over: another process may be the one that learns. */
-static void position_pause(reco_engine *engine, uint64_t seen) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
+#define PAUSE_MIN_NS 1000000
+#define PAUSE_MAX_NS 20000000
+
+/* Until a batch of this process is learned after `seen`, or a while is over, for another process may be the one that learns: a quarter of what was
+ * waited already, so that many who wait long do not ask the store all the time. */
+static void position_pause(reco_engine *engine, uint64_t seen, int64_t waited_ns) {
+    int64_t pause = waited_ns / 4 < PAUSE_MIN_NS ? PAUSE_MIN_NS : waited_ns / 4 > PAUSE_MAX_NS ? PAUSE_MAX_NS : waited_ns / 4;
+    pause += reco__monotonic_ns();
+    struct timespec until = {pause / 1000000000, pause % 1000000000};
     pthread_mutex_lock(&engine->learned_lock);
     while (engine->learned_count == seen)
         if (pthread_cond_timedwait(&engine->learned_cond, &engine->learned_lock, &until) != 0)
@@ -88,7 +88,7 @@ static void position_pause(reco_engine *engine, uint64_t seen) {
 }
 
 reco_status reco__position_wait(reco_engine *engine, const int64_t *next, uint32_t only, int64_t wait_ms, const reco_call *call, reco_error *err) {
-    int64_t until = reco__monotonic_ns() + wait_ms * 1000000;
+    int64_t began = reco__monotonic_ns(), until = began + wait_ms * 1000000;
     for (;;) {
         pthread_mutex_lock(&engine->learned_lock);
         uint64_t seen = engine->learned_count;
@@ -101,7 +101,7 @@ reco_status reco__position_wait(reco_engine *engine, const int64_t *next, uint32
             return status;
         if (reco__monotonic_ns() >= until)
             return reco__fail(err, RECO_TIMEOUT, "position", "not learned within %lld ms", (long long)wait_ms);
-        position_pause(engine, seen);
+        position_pause(engine, seen, reco__monotonic_ns() - began);
     }
 }
 

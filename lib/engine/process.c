@@ -20,6 +20,7 @@ struct reco_processor {
     uint32_t batch_events;
     uint32_t owned[RECO_PARTITIONS_MAX], owned_count;
     int64_t ends[RECO_PARTITIONS_MAX]; /* as last seen, for waiting */
+    int64_t available;                 /* records of the chosen partition, as last seen */
     bool held;                         /* something waits, but for other partitions to catch up */
     bool closing;                      /* closing is left to do */
     int64_t learned_ns;                /* when the last batch began */
@@ -109,7 +110,7 @@ static reco_status look(reco_position *positions, reco_stream_span *spans, reco_
     bool trimmed = false;
     reco_status status = reco__features_positions(positions, &epoch, engine->features, call, err);
     if (status == RECO_OK)
-        status = reco__stream_spans(spans, engine->stream, call, err);
+        status = reco__stream_bounds(spans, engine->stream, call, err);
     for (uint32_t p = 0; status == RECO_OK && p < engine->partitions; p++) {
         if (positions[p].offset > spans[p].end)
             return out_of_step(p, &positions[p], &spans[p], err);
@@ -123,20 +124,28 @@ static reco_status look(reco_position *positions, reco_stream_span *spans, reco_
     return status;
 }
 
+/* Who owns the other partitions may be asked of a server: it is asked only when one of them would hold something back, were it owned. */
 static reco_status survey(uint32_t *partition, reco_processor *processor, const reco_call *call, reco_error *err) {
     reco_engine *engine = processor->engine;
     reco_stream_span spans[RECO_PARTITIONS_MAX];
     reco_position positions[RECO_PARTITIONS_MAX];
-    uint8_t owned[RECO_PARTITIONS_MAX] = {0};
+    uint8_t owned[RECO_PARTITIONS_MAX];
     reco_status status = reco__stream_member_assign(processor->owned, &processor->owned_count, processor->member, call, err);
-    if (status == RECO_OK)
-        status = reco__stream_member_owned(owned, processor->member, call, err);
     if (status == RECO_OK)
         status = look(positions, spans, engine, call, err);
     if (status != RECO_OK)
         return status;
     processor->total.partitions = processor->owned_count;
+    memset(owned, 1, sizeof owned);
     *partition = choose(processor, spans, positions, owned);
+    if (processor->held) {
+        memset(owned, 0, sizeof owned);
+        status = reco__stream_member_owned(owned, processor->member, call, err);
+        if (status != RECO_OK)
+            return status;
+        *partition = choose(processor, spans, positions, owned);
+    }
+    processor->available = *partition == UINT32_MAX ? 0 : spans[*partition].end - positions[*partition].offset;
     return RECO_OK;
 }
 
@@ -172,7 +181,8 @@ static reco_status close_some(reco_processor *processor, int64_t batch_ns, bool 
 
 /* A batch of a partition. When a table is full, expiry that is due may make room: all of it is done before the batch is given up. */
 static reco_status learn_some(reco__learned *done, reco_processor *processor, uint32_t partition, const reco_call *call, reco_error *err) {
-    reco_status status = reco__learner_batch(done, processor->learner, partition, processor->batch_events, INT64_MAX, call, err);
+    uint32_t most = processor->available < processor->batch_events ? (uint32_t)processor->available : processor->batch_events;
+    reco_status status = reco__learner_batch(done, processor->learner, partition, most, INT64_MAX, call, err);
     if (status != RECO_FULL)
         return status;
     reco_error closing = RECO_ERROR_INIT;
@@ -180,7 +190,7 @@ static reco_status learn_some(reco__learned *done, reco_processor *processor, ui
         if (close_some(processor, 0, false, call, &closing) != RECO_OK)
             return status;
     } while (processor->closing);
-    return reco__learner_batch(done, processor->learner, partition, processor->batch_events, INT64_MAX, call, err);
+    return reco__learner_batch(done, processor->learner, partition, most, INT64_MAX, call, err);
 }
 
 reco_status reco_processor_step(reco_progress *out, reco_processor *processor, const reco_call *call, reco_error *err) {
@@ -332,7 +342,7 @@ reco_status reco_process(reco_progress *out, reco_engine *engine, const reco_cal
         return reco__fail(err, RECO_INVALID, "out", "struct_size is not set");
     reco_status status = reco__engine_enter(engine, call, err);
     if (status == RECO_OK)
-        status = reco__stream_spans(spans, engine->stream, call, err);
+        status = reco__stream_bounds(spans, engine->stream, call, err);
     if (status != RECO_OK)
         return status;
     for (uint32_t p = 0; p < engine->partitions; p++)

@@ -269,7 +269,7 @@ static reco_status verify_against(reco_verification *out, reco_engine *engine, c
 /* What the stream holds beyond the positions compared. */
 static reco_status count_unlearned(reco_verification *out, reco_engine *engine, const reco__hashing *live, const reco_call *call, reco_error *err) {
     reco_stream_span spans[RECO_PARTITIONS_MAX];
-    reco_status status = reco__stream_spans(spans, engine->stream, call, err);
+    reco_status status = reco__stream_bounds(spans, engine->stream, call, err);
     for (uint32_t p = 0; status == RECO_OK && p < engine->partitions; p++)
         out->unlearned += (uint64_t)(spans[p].end - live->positions[p].offset);
     return status;

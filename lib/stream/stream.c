@@ -288,6 +288,14 @@ reco_status reco__stream_spans(reco_stream_span *spans, reco__stream *stream, co
     return status == RECO_OK ? leave(stream, stream->backend->spans(spans, stream->store, call, err), err) : status;
 }
 
+reco_status reco__stream_bounds(reco_stream_span *spans, reco__stream *stream, const reco_call *call, reco_error *err) {
+    if (!stream->backend->bounds) {
+        return reco__stream_spans(spans, stream, call, err);
+    }
+    reco_status status = enter("stream.bounds", call, err);
+    return status == RECO_OK ? leave(stream, stream->backend->bounds(spans, stream->store, call, err), err) : status;
+}
+
 reco_status reco__stream_wait_for(reco__stream *stream, const int64_t *ends, int64_t timeout_ns, const reco_call *call, reco_error *err) {
     reco_status status = enter("stream.wait_for", call, err);
     return status == RECO_OK ? leave(stream, stream->backend->wait_for(stream->store, ends, timeout_ns, call, err), err) : status;

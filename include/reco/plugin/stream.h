@@ -127,6 +127,9 @@ typedef struct reco_stream_backend {
      * record may be told again after a crash. Without this function such a record is damage, and learning stops there. */
     reco_status (*dead_letters)(reco_stream_store *store, uint32_t partition, const reco_stream_letter *letters, size_t count, const reco_call *call,
                                 reco_error *err);
+
+    /* Optional: `spans` without its two times, which may be left 0, for those who ask often and want to know where partitions end. NULL: spans. */
+    reco_status (*bounds)(reco_stream_span *spans, reco_stream_store *store, const reco_call *call, reco_error *err);
 } reco_stream_backend;
 
 /* The record of a tick, for backends to add: writes at most RECO_STREAM_TICK_MAX bytes and answers how many; 0 when memory is out. SHARED. */

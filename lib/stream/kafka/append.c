@@ -34,6 +34,7 @@ typedef struct append_job {
     const void *note;
     size_t note_size;
     bool note_sent, done;
+    pthread_cond_t ready; /* it is done: each append wakes its own caller, there may be hundreds */
     struct append_job *next_growing; /* of the store's appends whose note must grow */
     reco_error failure; /* status 0: none */
 } append_job;
@@ -170,6 +171,7 @@ static void go_on(reco_stream_store *store, append_job *append) {
         }
     }
     append->done = true;
+    pthread_cond_signal(&append->ready);
 }
 
 /* --- admission ------------------------------------------------------------------------------------------------------------------------------ */
@@ -214,8 +216,10 @@ static reco_status prepare(append_job *append, const reco_stream_store *store, s
     }
     if (!append->slots || (key && !append->note_key)) {
         reco__release(append->slots);
+        reco__release(append->note_key);
         return reco__no_memory(err);
     }
+    reco__kafka_condition(&append->ready);
     return RECO_OK;
 }
 
@@ -228,6 +232,7 @@ static void release(reco_stream_store *store, append_job *append) {
         }
     }
     pthread_mutex_unlock(&store->mutex);
+    pthread_cond_destroy(&append->ready);
     reco__release(append->slots);
     reco__release(append->note_key);
     append->slots = NULL;
@@ -345,7 +350,7 @@ reco_status reco__kafka_append(reco_stream_ticket *ticket, reco_stream_store *st
 /* --- waiting -------------------------------------------------------------------------------------------------------------------------------- */
 
 /* Until the deadline, looking at `cancel` now and then. Under the mutex. */
-static reco_status await(reco_stream_store *store, const append_job *append, const reco_call *call, reco_error *err) {
+static reco_status await(reco_stream_store *store, append_job *append, const reco_call *call, reco_error *err) {
     while (!append->done) {
         reco_status status = reco__call_check(call, err);
         if (status != RECO_OK) {
@@ -354,7 +359,7 @@ static reco_status await(reco_stream_store *store, const append_job *append, con
         int64_t left = reco__call_left_ns(call), most = call && call->cancel ? 10000000 : 1000000000;
         int64_t until = reco__monotonic_ns() + (left < most ? left : most);
         struct timespec time = {until / 1000000000, until % 1000000000};
-        pthread_cond_timedwait(&store->changed, &store->mutex, &time);
+        pthread_cond_timedwait(&append->ready, &store->mutex, &time);
     }
     return RECO_OK;
 }

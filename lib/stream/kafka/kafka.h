@@ -73,7 +73,7 @@ struct reco_stream_store {
     int64_t tick_ms;
 
     pthread_mutex_t mutex;  /* guards what follows */
-    pthread_cond_t changed; /* an append is done, an end has moved */
+    pthread_cond_t changed; /* records of ours are durable, an end has moved */
     kafka_part parts[RECO_PARTITIONS_MAX];
     rd_kafka_t *producer;
     rd_kafka_topic_t *data_out, *meta_out;
@@ -104,6 +104,7 @@ struct reco_stream_store {
     pthread_mutex_t reader_mutex; /* of making the reader */
     rd_kafka_t *reader;           /* atomic */
     rd_kafka_topic_t *data_in;
+    int64_t begins_at; /* atomic: when the beginnings were asked for `bounds` */
     kafka_cursor cursors[RECO_PARTITIONS_MAX];
 };
 
@@ -147,6 +148,7 @@ reco_status reco__kafka_scan(reco_stream_store *store, rd_kafka_topic_t *topic, 
 /* Accounts for what others have appended: afterwards parts[].seen is the end of each partition as it was when called. */
 reco_status reco__kafka_catch_up(reco_stream_store *store, const reco_call *call, reco_error *err);
 reco_status reco__kafka_spans(reco_stream_span *spans, reco_stream_store *store, const reco_call *call, reco_error *err);
+reco_status reco__kafka_bounds(reco_stream_span *spans, reco_stream_store *store, const reco_call *call, reco_error *err);
 reco_status reco__kafka_wait_for(reco_stream_store *store, const int64_t *ends, int64_t timeout_ns, const reco_call *call, reco_error *err);
 reco_status reco__kafka_trim(reco_stream_store *store, uint32_t partition, int64_t before, const reco_call *call, reco_error *err);
 /* Under `mutex`: a record at this offset is durable. */
@@ -176,11 +178,15 @@ reco_status reco__kafka_need_topic(uint32_t *count, reco_stream_store *store, rd
                                    const reco_call *call, reco_error *err);
 reco_status reco__kafka_open(reco_stream_store **out, const reco_stream_options *options, const reco_call *call, reco_error *err);
 void reco__kafka_close(reco_stream_store *store);
+/* A condition that is waited for by the monotonic clock. */
+void reco__kafka_condition(pthread_cond_t *condition);
 
 /* read.c */
 reco_status reco__kafka_read(reco_stream_store *store, uint32_t partition, int64_t from, uint32_t max_records, uint64_t max_bytes,
                              reco_stream_sink sink, void *context, const reco_call *call, reco_error *err);
 void reco__kafka_reader_close(reco_stream_store *store);
+/* Ends that the reader has heard of while it fetches, without asking anybody. True when it fetches from all partitions with ends[p] < INT64_MAX. */
+bool reco__kafka_hear(reco_stream_store *store, const int64_t *ends);
 
 /* members.c */
 reco_status reco__kafka_member_open(reco_stream_member **out, reco_stream_store *store, const reco_call *call, reco_error *err);

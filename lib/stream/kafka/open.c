@@ -256,12 +256,16 @@ static reco_status open_store(reco_stream_store *store, const reco_stream_option
     return status == RECO_OK ? reco__kafka_catch_up(store, call, err) : status;
 }
 
-static void init_locks(reco_stream_store *store) {
+void reco__kafka_condition(pthread_cond_t *condition) {
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&store->changed, &attributes);
+    pthread_cond_init(condition, &attributes);
     pthread_condattr_destroy(&attributes);
+}
+
+static void init_locks(reco_stream_store *store) {
+    reco__kafka_condition(&store->changed);
     pthread_mutex_init(&store->mutex, NULL);
     pthread_mutex_init(&store->scan_mutex, NULL);
     pthread_mutex_init(&store->grow_mutex, NULL);

@@ -35,7 +35,7 @@ static void halt(reco_stream_store *store, uint32_t partition) {
     }
     if (cursor->started) {
         rd_kafka_consume_stop(store->data_in, (int32_t)partition);
-        cursor->started = false;
+        __atomic_store_n(&cursor->started, false, __ATOMIC_RELAXED);
     }
 }
 
@@ -50,6 +50,26 @@ void reco__kafka_reader_close(reco_stream_store *store) {
     rd_kafka_destroy(store->reader);
 }
 
+bool reco__kafka_hear(reco_stream_store *store, const int64_t *ends) {
+    rd_kafka_t *reader = __atomic_load_n(&store->reader, __ATOMIC_ACQUIRE);
+    bool all = reader != NULL;
+    for (uint32_t p = 0; reader && p < store->partitions; p++) {
+        int64_t low, high;
+        if (ends[p] == INT64_MAX) {
+            continue;
+        }
+        bool fetches = __atomic_load_n(&store->cursors[p].started, __ATOMIC_RELAXED) &&
+                       rd_kafka_get_watermark_offsets(reader, store->topic, (int32_t)p, &low, &high) == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0;
+        all = all && fetches;
+        if (fetches) {
+            pthread_mutex_lock(&store->mutex);
+            store->parts[p].end = high > store->parts[p].end ? high : store->parts[p].end;
+            pthread_mutex_unlock(&store->mutex);
+        }
+    }
+    return all;
+}
+
 static reco_status place(reco_stream_store *store, uint32_t partition, int64_t from, reco_error *err) {
     kafka_cursor *cursor = &store->cursors[partition];
     if (cursor->started && cursor->next == from) {
@@ -59,7 +79,7 @@ static reco_status place(reco_stream_store *store, uint32_t partition, int64_t f
     if (rd_kafka_consume_start(store->data_in, (int32_t)partition, from) != 0) {
         return reco__kafka_fail(err, rd_kafka_last_error(), "reading");
     }
-    cursor->started = true;
+    __atomic_store_n(&cursor->started, true, __ATOMIC_RELAXED);
     cursor->next = cursor->empty = from;
     return RECO_OK;
 }

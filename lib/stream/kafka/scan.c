@@ -9,6 +9,12 @@
 #include <stdio.h>
 #include <time.h>
 
+#define BEGINS_NS 1000000000 /* how old the beginnings of `bounds` may be */
+#define HEAR_NS 1000000      /* between two looks at what the reader has heard */
+#define ASK_NS 2000000       /* between two questions to the brokers, at first, later, and when the reader hears of all */
+#define ASK_LATER_NS 20000000
+#define ASK_RARELY_NS 100000000
+
 /* --- offsets -------------------------------------------------------------------------------------------------------------------------------- */
 
 #define MOVED_NS 5000000000ll /* a new leader is waited for, at most */
@@ -313,6 +319,27 @@ reco_status reco__kafka_spans(reco_stream_span *spans, reco_stream_store *store,
     return RECO_OK;
 }
 
+/* Beginnings move rarely and only forwards; who reads below one is told by `read`. */
+reco_status reco__kafka_bounds(reco_stream_span *spans, reco_stream_store *store, const reco_call *call, reco_error *err) {
+    int64_t ends[RECO_PARTITIONS_MAX], begins[RECO_PARTITIONS_MAX], now = reco__monotonic_ns();
+    reco_status status = RECO_OK;
+    if (now - __atomic_load_n(&store->begins_at, __ATOMIC_RELAXED) > BEGINS_NS) {
+        status = reco__kafka_begins(begins, store, call, err);
+        if (status == RECO_OK) {
+            __atomic_store_n(&store->begins_at, now, __ATOMIC_RELAXED);
+        }
+    }
+    if (status == RECO_OK) {
+        status = reco__kafka_ends(ends, store, call, err);
+    }
+    pthread_mutex_lock(&store->mutex);
+    for (uint32_t p = 0; status == RECO_OK && p < store->partitions; p++) {
+        spans[p] = (reco_stream_span){.begin = store->parts[p].begin, .end = ends[p]};
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}
+
 /* --- waiting -------------------------------------------------------------------------------------------------------------------------------- */
 
 static bool any_beyond(reco_stream_store *store, const int64_t *ends) {
@@ -324,26 +351,33 @@ static bool any_beyond(reco_stream_store *store, const int64_t *ends) {
     return false;
 }
 
-/* Appends of this store wake at once; others' are seen by asking, every 2 ms at first, every 20 ms after a while. */
+/* Appends of this store wake at once. Others' are heard of by the reader, when it has come to the end of a partition, for a fetch is always waiting
+ * there; for the rest the brokers are asked, more often at first than after a while. */
 reco_status reco__kafka_wait_for(reco_stream_store *store, const int64_t *ends, int64_t timeout_ns, const reco_call *call, reco_error *err) {
-    int64_t give_up = reco__monotonic_ns() + timeout_ns, pause = 2000000;
+    int64_t give_up = reco__monotonic_ns() + timeout_ns, pause = ASK_NS, ask_at = 0;
     for (;;) {
         int64_t now[RECO_PARTITIONS_MAX];
+        bool hears = reco__kafka_hear(store, ends);
         pthread_mutex_lock(&store->mutex);
         bool beyond = any_beyond(store, ends);
         pthread_mutex_unlock(&store->mutex);
         if (beyond || reco__call_check(call, NULL) != RECO_OK) {
             return RECO_OK;
         }
-        reco_status status = reco__kafka_ends(now, store, NULL, err);
-        if (status != RECO_OK) {
-            return status;
+        if (reco__monotonic_ns() >= ask_at) {
+            reco_status status = reco__kafka_ends(now, store, NULL, err);
+            if (status != RECO_OK) {
+                return status;
+            }
+            ask_at = reco__monotonic_ns() + (hears ? ASK_RARELY_NS : pause);
+            pause = pause < ASK_LATER_NS ? pause + pause / 4 : ASK_LATER_NS;
         }
-        int64_t left = give_up - reco__monotonic_ns(), allowed = reco__call_left_ns(call);
+        int64_t left = give_up - reco__monotonic_ns(), allowed = reco__call_left_ns(call), nap = ask_at - reco__monotonic_ns();
         left = allowed < left ? allowed : left;
+        nap = hears && nap > HEAR_NS ? HEAR_NS : nap;
         pthread_mutex_lock(&store->mutex);
         if (!any_beyond(store, ends) && left > 0) {
-            int64_t until = reco__monotonic_ns() + (left < pause ? left : pause);
+            int64_t until = reco__monotonic_ns() + (left < nap ? left : nap);
             struct timespec time = {until / 1000000000, until % 1000000000};
             pthread_cond_timedwait(&store->changed, &store->mutex, &time);
         }
@@ -352,7 +386,6 @@ reco_status reco__kafka_wait_for(reco_stream_store *store, const int64_t *ends, 
         if (beyond || left <= 0) {
             return RECO_OK;
         }
-        pause = pause < 20000000 ? pause + pause / 4 : 20000000;
     }
 }
 
