@@ -69,7 +69,7 @@ static reco_status load(reco__redis_state *state, reco_features_store *store, re
         if (status != RECO_OK) {
             return status;
         }
-        known = !reco__redis_doubtful(store, link) && (cells || count == 0);
+        known = !reco__redis_doubtful(store, link, state) && (cells || count == 0);
         if (!known) {
             status = reco__redis_follow(store, link, state, err);
         }
@@ -338,7 +338,7 @@ static reco_status apply_once(bool *again, reco_features_store *store, reco__red
     if (status == RECO_NOT_FOUND) {
         return reco__fail(err, RECO_STALE, "epoch", "redis has lost what was learned");
     }
-    if (status == RECO_OK && reco__redis_doubtful(store, link)) {
+    if (status == RECO_OK && reco__redis_doubtful(store, link, &state)) {
         status = reco__redis_follow(store, link, &state, err);
     }
     if (status == RECO_OK) {

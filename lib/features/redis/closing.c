@@ -262,7 +262,7 @@ static reco_status step(int *more, reco_features_store *store, reco__redis_link 
             status = reco__redis_state_read(&state, link, store, what, err);
         }
     }
-    bool closing = status == RECO_OK && reco__redis_closing_due(store, &state);
+    bool closing = status == RECO_OK && reco__redis_closing_due(store, &state), worked = true;
     if (closing || (status == RECO_OK && reco__redis_publishing_due(store, &state))) {
         status = reco__redis_follow(store, link, &state, err);
     }
@@ -272,11 +272,13 @@ static reco_status step(int *more, reco_features_store *store, reco__redis_link 
         status = publish_round(&ended, store, link, &state, until_ns, most > 1 ? PUBLISHED_AT_ONCE : 1, err);
     } else if (status == RECO_OK && state.mark == RECO__REDIS_WHOLE && reco__redis_sweep_due(store, &state, &partition)) {
         status = reco__redis_sweep(store, link, partition, err);
+    } else {
+        worked = false;
     }
     if (status == RECO_OK && !state.scanning) {
         status = reco__redis_compact(store, link, until_ns, err);
     }
-    if (status == RECO_OK) {
+    if (status == RECO_OK && worked) {
         status = reco__redis_state_read(&state, link, store, what, err);
     }
     *more = status == RECO_OK && (reco__redis_closing_due(store, &state) || reco__redis_publishing_due(store, &state) ||

@@ -103,15 +103,16 @@ static reco_status look_again(reco_features_store *store, reco__redis_link *link
     return status;
 }
 
-bool reco__redis_doubtful(const reco_features_store *store, const reco__redis_link *link) {
+static bool of_another_run(const reco__redis_names *table, const reco__redis_link *link) { return atomic_load(&table->run) != link->run; }
+
+bool reco__redis_doubtful(const reco_features_store *store, const reco__redis_link *link, const reco__redis_state *state) {
     const reco__redis_names *table = current(store);
-    return table && atomic_load(&table->run) != link->run;
+    return table && (of_another_run(table, link) || table->epoch != state->names_epoch);
 }
 
 reco_status reco__redis_follow(reco_features_store *store, reco__redis_link *link, const reco__redis_state *state, reco_error *err) {
     reco__redis_names *table = current(store);
-    bool doubtful = reco__redis_doubtful(store, link);
-    if (table && !doubtful && table->epoch == state->names_epoch && reco__names_count(table->names) >= state->item_count) {
+    if (table && !reco__redis_doubtful(store, link, state) && reco__names_count(table->names) >= state->item_count) {
         return RECO_OK;
     }
     reco_status status = RECO_OK;
@@ -119,7 +120,7 @@ reco_status reco__redis_follow(reco_features_store *store, reco__redis_link *lin
     table = current(store);
     if (!table || table->epoch != state->names_epoch) {
         status = change_epoch(store, state->names_epoch, link->run, err);
-    } else if (reco__redis_doubtful(store, link)) {
+    } else if (of_another_run(table, link)) {
         status = look_again(store, link, state->names_epoch, err);
     }
     if (status == RECO_OK) {
@@ -264,6 +265,9 @@ reco_status reco__redis_intern(uint32_t *numbers, reco_features_store *store, co
                                reco_error *err) {
     reco__redis_link *link;
     reco__redis_state state;
+    if (reco__names_find(numbers, current(store)->names, names, count, RECO_NO_ITEM) == 0) {
+        return RECO_OK; /* should they be of another epoch, so was the load before: the batch is STALE */
+    }
     reco_status status = reco__redis_take(&link, store, call, err);
     if (status != RECO_OK) {
         return status;

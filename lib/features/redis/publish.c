@@ -510,7 +510,7 @@ static reco_status ask_state_and_heads(reco__redis_state *state, reco_features_s
         if (status == RECO_OK) {
             found = reco__redis_state_take(state, link, store, 0, err);
         }
-        if (status == RECO_OK && found == RECO_OK && !reco__redis_doubtful(store, link)) {
+        if (status == RECO_OK && found == RECO_OK && !reco__redis_doubtful(store, link, state)) {
             return RECO_OK;
         }
         if (status == RECO_OK && (found == RECO_OK || found == RECO_NOT_FOUND)) {

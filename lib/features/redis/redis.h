@@ -220,8 +220,8 @@ reco_status reco__redis_positions(reco_position *positions, uint64_t *epoch, rec
 /* --- items.c ---------------------------------------------------------------------------------------------------------------------------- */
 /* Reads on the names that the state shows and this process has not seen. */
 reco_status reco__redis_follow(reco_features_store *store, reco__redis_link *link, const reco__redis_state *state, reco_error *err);
-/* The names known may be others by now: follow finds out. */
-bool reco__redis_doubtful(const reco_features_store *store, const reco__redis_link *link);
+/* The names known may be others than those of the state: follow finds out. */
+bool reco__redis_doubtful(const reco_features_store *store, const reco__redis_link *link, const reco__redis_state *state);
 reco_board_names reco__redis_board_names(const reco_features_store *store);
 void reco__redis_names_dispose(reco_features_store *store);
 reco_status reco__redis_intern(uint32_t *numbers, reco_features_store *store, const reco_str *names, size_t count, const reco_call *call,

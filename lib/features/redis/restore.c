@@ -232,6 +232,9 @@ static reco_status put_piece(reco_features_store *store, reco__redis_link *link,
     if (status == RECO_OK) {
         status = reco__redis_state_read(&state, link, store, RECO__REDIS_USERS, err);
     }
+    if (status == RECO_OK) { /* numbers of before are void */
+        status = reco__redis_follow(store, link, &state, err);
+    }
     if (status == RECO_OK) {
         status = check_piece(store, &state, piece, err);
     }

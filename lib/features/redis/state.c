@@ -369,7 +369,7 @@ static reco_status read_state(reco__redis_state *state, reco_features_store *sto
     reco_status status = reco__redis_take(&link, store, call, err);
     if (status == RECO_OK) {
         status = reco__redis_state_read(state, link, store, what, err);
-        if (status == RECO_OK && reco__redis_doubtful(store, link)) {
+        if (status == RECO_OK && reco__redis_doubtful(store, link, state)) {
             status = reco__redis_follow(store, link, state, err);
         }
         reco__redis_give(store, link);
