@@ -43,6 +43,55 @@ typedef struct reco_import_result {
 RECO_API reco_status reco_import(reco_import_result *out, reco_engine *engine, const reco_import_options *options, const reco_call *call,
                                  reco_error *err);
 
+/* --- the archive ---------------------------------------------------------------------------------------------------------------------------
+ *
+ * With the setting `archive` (postgresql://...), every record of the stream, ticks included, is kept in that database as it was, beside columns for
+ * queries. An archiver reads the stream for itself and keeps its position in the archive's own transactions: learning knows nothing of it, and each
+ * record is there once however many archivers run and whatever ends them.
+ *
+ *     while (reco_archiver_step(&done, archiver, &call, &err) == RECO_OK) {
+ *         if (done.idle) reco_archiver_wait(archiver, 1000, &call, &err);
+ *     }
+ */
+typedef struct reco_archiver reco_archiver; /* CONFINED */
+typedef struct reco_archiver_options {
+    uint32_t struct_size;
+    uint32_t batch_records; /* most records of a transaction; 0: 5,000; at most 20,000 */
+} reco_archiver_options;
+/* Totals since the archiver was opened. */
+typedef struct reco_archived {
+    uint32_t struct_size;
+    uint32_t idle;       /* 1: nothing to archive, or another archiver is at it */
+    uint64_t records;    /* archived by this archiver */
+    uint64_t batches;    /* transactions */
+    uint64_t stale;      /* batches that another archiver was faster with */
+    uint64_t missed;     /* records that the stream had dropped before they could be archived */
+    uint64_t unreadable; /* of records: kept as bytes only */
+    int64_t lag;         /* records of all partitions that are in the stream and, as far as known, not in the archive */
+} reco_archived;
+/* INVALID naming "archive" when the setting is empty. The database is reached for by the first step: it may be down. */
+RECO_API reco_status reco_archiver_open(reco_archiver **out, reco_engine *engine, const reco_archiver_options *options, const reco_call *call,
+                                        reco_error *err);
+/* One batch of one partition. After a failure the next step goes on from where the archive then stands. *out may be NULL. */
+RECO_API reco_status reco_archiver_step(reco_archived *out, reco_archiver *archiver, const reco_call *call, reco_error *err);
+/* Until the stream has more, at most timeout_ms; and until a quarter of a second has passed since the last batch began, so that a trickle of events
+ * does not become as many transactions. */
+RECO_API reco_status reco_archiver_wait(reco_archiver *archiver, int64_t timeout_ms, const reco_call *call, reco_error *err);
+RECO_API void reco_archiver_close(reco_archiver *archiver); /* NULL is allowed */
+
+/* --- schemas ------------------------------------------------------------------------------------------------------------------------------- */
+
+#define RECO_MIGRATE_CHECK 1u   /* change nothing, tell what is missing */
+#define RECO_MIGRATE_DRY_RUN 2u /* do what is missing, then undo it */
+/* Told of each missing step: the setting that names the database ("records", "archive"), the version and name of the step, and whether it was done.
+ */
+typedef void (*reco_migration_sink)(void *context, const char *setting, uint32_t version, const char *name, int32_t done);
+/* Brings the schemas of the databases that `records` and `archive` name to the versions this library knows, each in one transaction; runs at the same
+ * time do it once. Stores without a schema are left alone. *missing: steps that are missing afterwards. NEWER, naming the version, when a database
+ * is ahead of this library. SHARED. */
+RECO_API reco_status reco_migrate(uint32_t *missing, const reco_settings *settings, uint32_t flags, reco_migration_sink sink, void *context,
+                                  const reco_call *call, reco_error *err);
+
 /* Health for /ready: OK, or the reason; *lag: records not yet learned; *lag_ms their age. What counts is what the process is for: with threads in the
  * background one that answers is ready while it has something to answer with, one that only takes in (NO_ANSWERS, no processor) while the stream
  * does; what they lack besides is told by reco_lacking, and the lag is -1 when nobody can tell it. SHARED. */

@@ -40,27 +40,68 @@ FROM reco.changes WHERE space = :'space' AND changed_at > now() - interval '1 da
 
 \echo Events a day by type, the last two weeks
 SELECT date_trunc('day', received_at) AS day, event_type, count(*) AS events, count(DISTINCT user_id) AS users
-FROM reco.events WHERE space = :'space' AND received_at > now() - interval '14 days' AND record_type = 'event'
+FROM reco.history WHERE space = :'space' AND received_at > now() - interval '14 days'
 GROUP BY 1, 2 ORDER BY 1, events DESC;
 
 \echo Most seen items of the week, with the share that led to a purchase
-SELECT e.item_id, i.title, count(*) FILTER (WHERE e.event_type IN ('view', 'click')) AS seen,
-    count(*) FILTER (WHERE e.event_type = 'purchase') AS bought,
-    round(count(*) FILTER (WHERE e.event_type = 'purchase')::numeric /
-        nullif(count(*) FILTER (WHERE e.event_type IN ('view', 'click')), 0), 4) AS rate
-FROM reco.events e LEFT JOIN reco.items i ON i.space = e.space AND i.item_id = e.item_id
-WHERE e.space = :'space' AND e.received_at > now() - interval '7 days' AND e.record_type = 'event'
-GROUP BY e.item_id, i.title ORDER BY seen DESC, e.item_id LIMIT 50;
+SELECT h.item_id, i.title, count(*) FILTER (WHERE h.event_type IN ('view', 'click')) AS seen,
+    count(*) FILTER (WHERE h.event_type = 'purchase') AS bought,
+    round(count(*) FILTER (WHERE h.event_type = 'purchase')::numeric /
+        nullif(count(*) FILTER (WHERE h.event_type IN ('view', 'click')), 0), 4) AS rate
+FROM reco.history h LEFT JOIN reco.items i ON i.space = h.space AND i.item_id = h.item_id
+WHERE h.space = :'space' AND h.received_at > now() - interval '7 days'
+GROUP BY h.item_id, i.title ORDER BY seen DESC, h.item_id LIMIT 50;
+
+\echo Events of the week by category of the item
+SELECT category, count(*) AS events, count(DISTINCT h.user_id) AS users
+FROM reco.history h JOIN reco.items i ON i.space = h.space AND i.item_id = h.item_id CROSS JOIN LATERAL unnest(i.categories) AS category
+WHERE h.space = :'space' AND h.received_at > now() - interval '7 days' GROUP BY category ORDER BY events DESC, category LIMIT 50;
+
+\echo Items that people ask for and records do not know, the week
+SELECT h.item_id, count(*) AS events FROM reco.history h
+WHERE h.space = :'space' AND h.received_at > now() - interval '7 days'
+    AND NOT EXISTS (SELECT FROM reco.items i WHERE i.space = h.space AND i.item_id = h.item_id)
+GROUP BY h.item_id ORDER BY events DESC, h.item_id LIMIT 20;
+
+\echo Items nobody has seen for thirty days
+SELECT i.item_id, i.title FROM reco.items i
+WHERE i.space = :'space' AND NOT i.hidden AND NOT EXISTS (SELECT FROM reco.history h WHERE h.space = i.space AND h.item_id = i.item_id
+    AND h.received_at > now() - interval '30 days')
+ORDER BY i.item_id LIMIT 50;
 
 \echo Recommendations of the week: how many were answered by an event
 SELECT date_trunc('day', received_at) AS day, count(DISTINCT recommendation_id) FILTER (WHERE event_type = 'impression') AS shown,
     count(DISTINCT recommendation_id) FILTER (WHERE event_type IN ('view', 'click')) AS clicked,
     count(DISTINCT recommendation_id) FILTER (WHERE event_type = 'purchase') AS bought
-FROM reco.events WHERE space = :'space' AND received_at > now() - interval '7 days' AND recommendation_id IS NOT NULL GROUP BY 1 ORDER BY 1;
+FROM reco.history WHERE space = :'space' AND received_at > now() - interval '7 days' AND recommendation_id IS NOT NULL GROUP BY 1 ORDER BY 1;
 
-\echo The archive: how far each partition has come
-SELECT stream_id, partition, next_position, moved_at, now() - moved_at AS ago FROM reco.archive_positions ORDER BY stream_id, partition;
+\echo Clicks by the place an item was shown at, the week
+SELECT shown_at, count(*) AS clicks FROM reco.history
+WHERE space = :'space' AND received_at > now() - interval '7 days' AND event_type = 'click' AND shown_at IS NOT NULL
+GROUP BY shown_at ORDER BY shown_at LIMIT 50;
+
+\echo Users: how many came each week, and how many of them came again in the next
+WITH weeks AS (
+    SELECT DISTINCT date_trunc('week', received_at) AS week, user_id FROM reco.history
+    WHERE space = :'space' AND received_at > now() - interval '12 weeks'
+)
+SELECT w.week, count(*) AS users, count(n.user_id) AS came_again
+FROM weeks w LEFT JOIN weeks n ON n.user_id = w.user_id AND n.week = w.week + interval '7 days' GROUP BY w.week ORDER BY w.week;
+
+\echo The archive: how far each partition has come, and whether it is complete
+SELECT s.space, s.stream_id, p.partition, p.first_position, p.next_position, p.records, p.missed,
+    p.first_position + p.records + p.missed = p.next_position AS adds_up, now() - p.moved_at AS ago
+FROM reco.archive_positions p JOIN reco.streams s USING (stream) ORDER BY s.space, s.stream_id, p.partition;
+
+\echo The archive: rows counted against its positions (reads all of it)
+SELECT p.stream, p.partition, p.records, count(e.position) AS rows, count(DISTINCT e.position) AS positions,
+    p.records = count(e.position) AND p.records = count(DISTINCT e.position) AS exact
+FROM reco.archive_positions p LEFT JOIN reco.events e USING (stream, partition)
+GROUP BY p.stream, p.partition, p.records ORDER BY p.stream, p.partition;
+
+\echo The archive: rows whose month has no partition of its own (reco.events_months makes it and moves them)
+SELECT date_trunc('month', received_at) AS month, count(*) AS rows FROM reco.events_other GROUP BY 1 ORDER BY 1;
 
 \echo Tables by size
 SELECT c.relname AS "table", pg_size_pretty(pg_total_relation_size(c.oid)) AS size, c.reltuples::bigint AS rows_about
-FROM pg_class c WHERE c.relnamespace = 'reco'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY pg_total_relation_size(c.oid) DESC;
+FROM pg_class c WHERE c.relnamespace = 'reco'::regnamespace AND c.relkind = 'r' ORDER BY pg_total_relation_size(c.oid) DESC;

@@ -19,6 +19,7 @@
 typedef struct reco__counters {
     atomic_uint_fast64_t accepted, rejected, too_late, too_early, attributed, unattributed;
     atomic_uint_fast64_t records, events, batches, duplicates, clamped, closing_steps, stale, dead_letters;
+    atomic_uint_fast64_t archive_records, archive_batches, archive_stale, archive_missed, archive_unreadable, archive_failures;
 } reco__counters;
 
 typedef struct reco__ingest_context reco__ingest_context;
@@ -70,6 +71,10 @@ struct reco_engine {
     reco_error thread_error; /* what keeps the processor thread from getting on; under thread_lock */
 
     reco__counters counters;
+
+    /* where the archive stands, as far as an archiver of this process has seen; archiving: there is or was one */
+    atomic_bool archiving;
+    atomic_int_fast64_t archived[RECO_PARTITIONS_MAX];
 };
 
 /* --- position.c ---------------------------------------------------------------------------------------------------------------------------- */

@@ -250,6 +250,29 @@ static void relay_counters(metric_relay *relay, reco_engine *engine) {
         relay->sink(relay->context, counters[i].name, counters[i].labels, (double)counters[i].value, "counter", counters[i].help);
 }
 
+/* The lag is that of the stream as it is now against what an archiver of this process last knew: it grows while the archive is out of reach. */
+static void relay_archive(metric_relay *relay, reco_engine *engine, const survey *at) {
+    int64_t lag = 0;
+    for (uint32_t p = 0; p < engine->partitions; p++) {
+        int64_t next = atomic_load(&engine->archived[p]), from = next > at->spans[p].begin ? next : at->spans[p].begin;
+        lag += at->spans[p].end > from ? at->spans[p].end - from : 0;
+    }
+    relay->sink(relay->context, "reco_archive_lag", "", (double)lag, "gauge", "Records durable and not yet archived.");
+    const struct {
+        const char *name, *help;
+        uint64_t value;
+    } counters[] = {
+        {"reco_archive_records_total", "Records archived by this process.", atomic_load(&engine->counters.archive_records)},
+        {"reco_archive_batches_total", "Transactions of the archive by this process.", atomic_load(&engine->counters.archive_batches)},
+        {"reco_archive_stale_total", "Batches that another archiver was faster with.", atomic_load(&engine->counters.archive_stale)},
+        {"reco_archive_missed_total", "Records dropped by the stream before they were archived.", atomic_load(&engine->counters.archive_missed)},
+        {"reco_archive_unreadable_total", "Records archived as bytes only.", atomic_load(&engine->counters.archive_unreadable)},
+        {"reco_archive_failures_total", "Attempts to archive that failed.", atomic_load(&engine->counters.archive_failures)},
+    };
+    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
+        relay->sink(relay->context, counters[i].name, "", (double)counters[i].value, "counter", counters[i].help);
+}
+
 reco_status reco_metrics(reco_engine *engine, reco_metric_sink sink, void *context, const reco_call *call, reco_error *err) {
     survey at;
     metric_relay relay = {sink, context, "stream"};
@@ -261,6 +284,8 @@ reco_status reco_metrics(reco_engine *engine, reco_metric_sink sink, void *conte
     if (status != RECO_OK)
         return status;
     relay_counters(&relay, engine);
+    if (atomic_load(&engine->archiving))
+        relay_archive(&relay, engine, &at);
     sink(context, "reco_stream_lag", "", (double)at.lag, "gauge", "Records durable and not yet learned.");
     sink(context, "reco_stream_lag_seconds", "", (double)at.lag_ms / 1000, "gauge", "Age of the oldest partition's lag.");
     for (uint32_t p = 0; p < engine->partitions; p++) {

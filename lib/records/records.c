@@ -7,6 +7,7 @@
 
 #include "base/later.h"
 #include "base/module.h"
+#include <reco/plugin/stream.h>
 
 enum { BACKENDS_MAX = 16, SPACE_MAX = 64 };
 
@@ -46,8 +47,9 @@ static bool scheme_valid(const char *scheme) {
 static reco_status check_backend(const reco_records_backend *backend, reco_error *err) {
     if (!backend)
         return reco__fail(err, RECO_INVALID, "backend", "is NULL");
-    if (backend->struct_size < sizeof *backend)
-        return reco__fail(err, RECO_INVALID, "struct_size", "%u bytes, %zu are needed", backend->struct_size, sizeof *backend);
+    if (backend->struct_size < offsetof(reco_records_backend, archive_positions))
+        return reco__fail(err, RECO_INVALID, "struct_size", "%u bytes, %zu are needed", backend->struct_size,
+                          offsetof(reco_records_backend, archive_positions));
     if (backend->contract != RECO_RECORDS_CONTRACT)
         return reco__fail(err, RECO_UNSUPPORTED, "contract", "version %u of the contract of records, this library has %u", backend->contract,
                           RECO_RECORDS_CONTRACT);
@@ -127,33 +129,47 @@ static const reco_records_backend *known(const char *scheme, size_t size) {
     return backend;
 }
 
-static reco_status open_records(reco__records **out, const reco_records_options *given, bool patient, const reco_call *call, reco_error *err) {
-    reco_records_options options;
-    *out = NULL;
-    reco_status status = reco__struct_copy(&options, sizeof options, given, given ? given->struct_size : 0, "records options", err);
-    if (status == RECO_OK)
-        status = check_options(&options, err);
-    if (status == RECO_OK)
-        status = reco__call_check(call, err);
-    if (status == RECO_OK)
-        status = reco__fault("records.open", err);
-    if (status != RECO_OK)
-        return status;
-    options.struct_size = sizeof options;
-    size_t scheme = strcspn(options.url, ":");
-    const reco_records_backend *backend = known(options.url, scheme);
-    if (!backend) {
+/* The backend of a URL's scheme; its module is loaded when it takes one. */
+static reco_status backend_of(const reco_records_backend **out, const char *url, reco_error *err) {
+    size_t scheme = strcspn(url, ":");
+    *out = known(url, scheme);
+    if (!*out) {
         const reco_module *module;
-        status = reco__module_find(&module, options.url, scheme, err);
+        reco_status status = reco__module_find(&module, url, scheme, err);
         if (status == RECO_OK && module->records)
             status = reco_register_records(module->records, err);
         if (status != RECO_OK && status != RECO_CONFLICT && status != RECO_NOT_FOUND)
             return status;
-        backend = known(options.url, scheme); /* CONFLICT: another thread was faster */
+        *out = known(url, scheme); /* CONFLICT: another thread was faster */
     }
-    if (!backend)
+    if (!*out)
         return reco__fail(err, RECO_UNSUPPORTED, "records", "there is no records backend '%.*s', and no module with one beside libreco",
-                          (int)(scheme < 40 ? scheme : 40), options.url);
+                          (int)(scheme < 40 ? scheme : 40), url);
+    return RECO_OK;
+}
+
+static reco_status choose(reco_records_options *out, const reco_records_backend **backend, const reco_records_options *given, const char *point,
+                          const reco_call *call, reco_error *err) {
+    reco_status status = reco__struct_copy(out, sizeof *out, given, given ? given->struct_size : 0, "records options", err);
+    if (status == RECO_OK)
+        status = check_options(out, err);
+    if (status == RECO_OK)
+        status = reco__call_check(call, err);
+    if (status == RECO_OK)
+        status = reco__fault(point, err);
+    if (status != RECO_OK)
+        return status;
+    out->struct_size = sizeof *out;
+    return backend_of(backend, out->url, err);
+}
+
+static reco_status open_records(reco__records **out, const reco_records_options *given, bool patient, const reco_call *call, reco_error *err) {
+    reco_records_options options;
+    const reco_records_backend *backend;
+    *out = NULL;
+    reco_status status = choose(&options, &backend, given, "records.open", call, err);
+    if (status != RECO_OK)
+        return status;
     reco__records *records = reco__zalloc(sizeof *records);
     if (!records)
         return reco__no_memory(err);
@@ -275,4 +291,72 @@ reco_status reco__records_stats(reco__records *records, void (*sink)(void *conte
                                 const reco_call *call, reco_error *err) {
     reco_status status = begin(records, "records.stats", call, err);
     return status == RECO_OK ? end(records->backend->stats(store_of(records), sink, context, call, err), err) : status;
+}
+
+/* --- what a backend need not have ---------------------------------------------------------------------------------------------------------- */
+
+/* Whether the table is long enough to have the function, and has it. */
+#define HAS(backend, function)                                                                                                                       \
+    ((backend)->struct_size >= offsetof(reco_records_backend, function) + sizeof(backend)->function && (backend)->function != NULL)
+
+static reco_status check_archive(const reco__records *records, uint32_t partitions, reco_error *err) {
+    if (!HAS(records->backend, archive_positions) || !HAS(records->backend, archive_put))
+        return reco__fail(err, RECO_UNSUPPORTED, "archive", "the records backend '%s' keeps no archive", records->backend->scheme);
+    if (partitions < 1 || partitions > RECO_PARTITIONS_MAX)
+        return reco__fail(err, RECO_INVALID, "partitions", "%u, 1 to %u are possible", partitions, RECO_PARTITIONS_MAX);
+    return RECO_OK;
+}
+
+static reco_status check_batch(const reco_archive_batch *batch, reco_error *err) {
+    uint64_t bytes = 0;
+    if (batch->partition >= batch->partitions)
+        return reco__fail(err, RECO_INVALID, "partition", "%u of %u", batch->partition, batch->partitions);
+    if (batch->from < 0 || batch->to <= batch->from)
+        return reco__fail(err, RECO_INVALID, "to", "a batch goes from an offset to a later one, not from %lld to %lld", (long long)batch->from,
+                          (long long)batch->to);
+    if (batch->count > RECO_ARCHIVE_ROWS_MAX)
+        return reco__fail(err, RECO_TOO_LARGE, "rows", "%zu rows at once, at most %u are allowed", batch->count, RECO_ARCHIVE_ROWS_MAX);
+    int64_t least = batch->from;
+    for (size_t i = 0; i < batch->count; i++) {
+        const reco_archive_row *row = &batch->rows[i];
+        if (row->offset < least || row->offset >= batch->to)
+            return reco__fail_at(err, RECO_INVALID, (int32_t)i, "offset", "%lld is not between %lld and %lld", (long long)row->offset,
+                                 (long long)least, (long long)batch->to - 1);
+        if (row->type > RECO_ARCHIVE_ERASE)
+            return reco__fail_at(err, RECO_INVALID, (int32_t)i, "type", "there is no type %u of records", row->type);
+        least = row->offset + 1;
+        bytes += row->raw.size;
+    }
+    if (bytes > RECO_ARCHIVE_BYTES_MAX)
+        return reco__fail(err, RECO_TOO_LARGE, "rows", "%llu bytes at once, at most %u are allowed", (unsigned long long)bytes,
+                          RECO_ARCHIVE_BYTES_MAX);
+    return RECO_OK;
+}
+
+reco_status reco__records_archive_positions(int64_t *next, reco__records *records, const uint8_t stream_id[16], uint32_t partitions,
+                                            const reco_call *call, reco_error *err) {
+    reco_status status = check_archive(records, partitions, err);
+    if (status == RECO_OK)
+        status = begin(records, "records.archive_positions", call, err);
+    return status == RECO_OK ? end(records->backend->archive_positions(next, store_of(records), stream_id, partitions, call, err), err) : status;
+}
+
+reco_status reco__records_archive_put(reco__records *records, const reco_archive_batch *batch, const reco_call *call, reco_error *err) {
+    reco_status status = check_archive(records, batch->partitions, err);
+    if (status == RECO_OK)
+        status = check_batch(batch, err);
+    if (status == RECO_OK)
+        status = begin(records, "records.archive_put", call, err);
+    return status == RECO_OK ? end(records->backend->archive_put(store_of(records), batch, call, err), err) : status;
+}
+
+reco_status reco__records_migrate(uint32_t *version, const reco_records_options *given, uint32_t flags, reco_migrate_sink sink, void *context,
+                                  const reco_call *call, reco_error *err) {
+    reco_records_options options;
+    const reco_records_backend *backend;
+    *version = 0;
+    reco_status status = choose(&options, &backend, given, "records.migrate", call, err);
+    if (status != RECO_OK || !HAS(backend, migrate))
+        return status;
+    return end(backend->migrate(version, &options, flags, sink, context, call, err), err);
 }

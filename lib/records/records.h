@@ -25,6 +25,15 @@ reco_status reco__records_changes(uint64_t *newest, reco__records *records, uint
 reco_status reco__records_stats(reco__records *records, void (*sink)(void *context, const char *name, uint64_t value), void *context,
                                 const reco_call *call, reco_error *err);
 
+/* Checks the batch. UNSUPPORTED when the backend keeps no archive. */
+reco_status reco__records_archive_positions(int64_t *next, reco__records *records, const uint8_t stream_id[16], uint32_t partitions,
+                                            const reco_call *call, reco_error *err);
+reco_status reco__records_archive_put(reco__records *records, const reco_archive_batch *batch, const reco_call *call, reco_error *err);
+
+/* Without opening it, which an old schema refuses. *version is 0 for a backend that has no schema. */
+reco_status reco__records_migrate(uint32_t *version, const reco_records_options *options, uint32_t flags, reco_migrate_sink sink, void *context,
+                                  const reco_call *call, reco_error *err);
+
 /* The namespace's signing key for recommendation ids: key number 1 of 128 random bits, made by whoever first asks, the same for everybody
  * afterwards. */
 reco_status reco__records_signing_key(uint32_t *number, uint8_t key[16], reco__records *records, const reco_call *call, reco_error *err);

@@ -28,6 +28,7 @@ extern const cli_command cli_import, cli_ingest, cli_items;    /* import.c, inge
 extern const cli_command cli_recommend, cli_popular, cli_item; /* answers.c */
 extern const cli_command cli_verify, cli_stats, cli_snapshot;  /* state.c */
 extern const cli_command cli_generate;                         /* generate.c */
+extern const cli_command cli_archive, cli_migrate;             /* archive.c */
 
 #define CLI_OPTIONS(table) table, sizeof table / sizeof *table
 

@@ -4,8 +4,8 @@
 
 #include "cli/cli.h"
 
-static const cli_command *const commands[] = {&cli_serve, &cli_import, &cli_ingest, &cli_items,    &cli_recommend, &cli_popular,
-                                              &cli_item,  &cli_verify, &cli_stats,  &cli_snapshot, &cli_generate};
+static const cli_command *const commands[] = {&cli_serve,  &cli_import, &cli_ingest,   &cli_items,    &cli_recommend, &cli_popular, &cli_item,
+                                              &cli_verify, &cli_stats,  &cli_snapshot, &cli_generate, &cli_archive,   &cli_migrate};
 static const size_t command_count = sizeof commands / sizeof *commands;
 
 #define ARGUMENTS_MAX 1024u

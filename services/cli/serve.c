@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "http/log.h"
 #include "ingest/ingest.h"
+#include "processor/archiving.h"
 
 typedef struct options {
     const char *ingest, *api, *processor, *port_file;
@@ -64,10 +65,14 @@ static reco_status serve(const cli_call *call, reco_engine *engine, const reco_s
     http_route routes[SERVERS][HTTP_ROUTES_MAX];
     http_server *servers[SERVERS] = {NULL};
     http_standard standard = {.engine = engine};
-    reco_status status = open_servers(servers, call->options, settings, &standard, routes, err);
+    archiving *archive = NULL;
+    reco_status status = archiving_start(&archive, engine, err);
+    if (status == RECO_OK)
+        status = open_servers(servers, call->options, settings, &standard, routes, err);
     if (status == RECO_OK)
         program_wait_signal();
     program_stop(servers, SERVERS);
+    archiving_stop(archive);
     return status;
 }
 

@@ -1,12 +1,15 @@
-/* reco-processor: learns from the events that others take in. Several may run; they share the partitions and take over from one that is killed. */
+/* reco-processor: learns from the events that others take in, and archives them when an archive is set. Several may run; they share the partitions
+ * and take over from one that is killed. */
 #include <stddef.h>
 
 #include "http/program.h"
+#include "processor/archiving.h"
 #include "processor/workers.h"
 
 typedef struct state {
     uint32_t threads, batch_events;
     workers *workers;
+    archiving *archive;
 } state;
 
 static const option_spec options[] = {
@@ -19,6 +22,8 @@ static reco_status start(void *context, http_route *routes, size_t *count, http_
     (void)routes;
     (void)count;
     reco_status status = workers_start(&self->workers, standard->engine, self->threads, self->batch_events, err);
+    if (status == RECO_OK)
+        status = archiving_start(&self->archive, standard->engine, err);
     standard->metrics = workers_metrics;
     standard->metrics_context = self->workers;
     return status;
@@ -26,6 +31,7 @@ static reco_status start(void *context, http_route *routes, size_t *count, http_
 
 static void stop(void *context) {
     state *self = context;
+    archiving_stop(self->archive);
     workers_stop(self->workers);
 }
 

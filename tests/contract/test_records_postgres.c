@@ -518,13 +518,6 @@ START_TEST(seed_and_reports_run)
     ck_assert_uint_eq(told, 8);
     test_ok(reco__records_changes(&newest, shop, 0, 100, nothing, &told, NULL, &err), &err);
     ck_assert_uint_eq(newest, 12);
-    PGconn *link = link_to(url);
-    run_sql(link, "INSERT INTO reco.events (space, stream_id, partition, position, received_at) VALUES ('default', 's', 0, 1, now())");
-    expect_sql(link,
-               "SELECT (SELECT relname FROM pg_class c WHERE c.oid = e.tableoid) = 'events_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')"
-               " FROM reco.events e",
-               "t");
-    PQfinish(link);
     reco__records_close(shop);
     reco__records_close(records);
 }

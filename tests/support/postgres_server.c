@@ -175,6 +175,8 @@ bool postgres_server_start(postgres_server *server) {
                                (char[]){"-c"},
                                (char[]){"fsync=off"},
                                (char[]){"-c"},
+                               (char[]){"full_page_writes=off"},
+                               (char[]){"-c"},
                                (char[]){"shared_buffers=64MB"},
                                (char[]){"-c"},
                                (char[]){"log_min_messages=fatal"},
@@ -189,6 +191,39 @@ void postgres_server_stop(postgres_server *server) {
     if (server->process <= 0)
         return;
     kill(server->process, SIGQUIT); /* it takes its children with it */
+    while (waitpid(server->process, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    server->process = 0;
+}
+
+/* Children are sessions of their own: they are found by their parent. */
+static int signal_children(pid_t parent, int signal_number) {
+    char path[64], text[4096];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
+    FILE *file = fopen(path, "r");
+    size_t size = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    if (file)
+        fclose(file);
+    text[size] = '\0';
+    int result = 0;
+    for (char *at = text, *end; (end = at, strtol(at, &end, 10)) > 0 && end != at; at = end)
+        if (kill((pid_t)strtol(at, NULL, 10), signal_number) != 0 && errno != ESRCH)
+            result = -1;
+    return result;
+}
+
+int postgres_server_signal(const postgres_server *server, int signal_number) {
+    if (kill(server->process, signal_number) != 0)
+        return -1;
+    return signal_children(server->process, signal_number);
+}
+
+void postgres_server_kill(postgres_server *server) {
+    if (server->process <= 0)
+        return;
+    kill(server->process, SIGSTOP); /* it would start children anew */
+    signal_children(server->process, SIGKILL);
+    kill(server->process, SIGKILL);
     while (waitpid(server->process, NULL, 0) < 0 && errno == EINTR)
         continue;
     server->process = 0;

@@ -20,6 +20,10 @@ bool postgres_server_make(postgres_server *server);
 bool postgres_server_start(postgres_server *server);
 /* Ends it at once, as a crash would. It can be started again. */
 void postgres_server_stop(postgres_server *server);
+/* Sends a signal to the server and all its children (SIGSTOP, SIGCONT); 0, or -1 with errno. */
+int postgres_server_signal(const postgres_server *server, int signal_number);
+/* kill -9 of the server and its children. It can be started again, and then recovers from its log. */
+void postgres_server_kill(postgres_server *server);
 /* Ends it and removes its folder. */
 void postgres_server_remove(postgres_server *server);
 

@@ -5,10 +5,8 @@
  * certainly do nothing are not sent, and of several documents of one record only the one that remains is. */
 #include "records/postgres/internal.h"
 
-#include <limits.h>
-
 enum { ALWAYS = 1, IF_THERE = 2, IF_MISSING = 3, REMAINS = 4 };
-enum { OID_INT2 = 21, OID_TEXT = 25, ID_MAX = 256 };
+enum { ID_MAX = 256 };
 
 typedef struct step {
     uint32_t index; /* into the caller's changes */
@@ -76,34 +74,7 @@ static void dispose_plan(plan *p) {
     reco__release(p->fates);
 }
 
-/* --- arrays in the server's binary format ------------------------------------------------------------------------------------------------- */
-
-static void put_be32(reco__buf *buf, uint32_t value) {
-    uint8_t bytes[4];
-    reco__be32(bytes, value);
-    reco__buf_add(buf, bytes, sizeof bytes);
-}
-
-static void begin_array(reco__buf *buf, uint32_t type, size_t count, bool nulls) {
-    put_be32(buf, 1); /* dimension */
-    put_be32(buf, nulls);
-    put_be32(buf, type);
-    put_be32(buf, (uint32_t)count);
-    put_be32(buf, 1); /* first subscript */
-}
-
-static void put_int2(reco__buf *buf, uint32_t value) {
-    uint8_t bytes[2];
-    put_be32(buf, sizeof bytes);
-    reco__be16(bytes, (uint16_t)value);
-    reco__buf_add(buf, bytes, sizeof bytes);
-}
-
-static void put_text(reco__buf *buf, reco_str text) {
-    put_be32(buf, text.data ? (uint32_t)text.size : UINT32_MAX); /* -1: NULL */
-    if (text.data)
-        reco__buf_add(buf, text.data, text.size);
-}
+/* --- the arrays -------------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct arrays {
     reco__buf kinds, modes, ids, documents;
@@ -111,25 +82,22 @@ typedef struct arrays {
 
 static reco_status fill(arrays *to, const plan *p, reco_error *err) {
     static const reco_str none = {NULL, 0};
-    begin_array(&to->kinds, OID_INT2, p->count, false);
-    begin_array(&to->modes, OID_INT2, p->count, false);
-    begin_array(&to->ids, OID_TEXT, p->count, false);
-    begin_array(&to->documents, OID_TEXT, p->count, true);
+    reco__postgres_array(&to->kinds, RECO__POSTGRES_INT2, p->count, false);
+    reco__postgres_array(&to->modes, RECO__POSTGRES_INT2, p->count, false);
+    reco__postgres_array(&to->ids, RECO__POSTGRES_TEXT, p->count, false);
+    reco__postgres_array(&to->documents, RECO__POSTGRES_TEXT, p->count, true);
     for (size_t i = 0; i < p->count; i++) {
         const step *s = &p->steps[i];
         const reco_record_change *change = &p->changes[s->index];
-        put_int2(&to->kinds, change->kind);
-        put_int2(&to->modes, s->mode);
-        put_text(&to->ids, change->id);
-        put_text(&to->documents, s->mode & REMAINS ? change->document : none);
+        reco__postgres_put_int2(&to->kinds, change->kind);
+        reco__postgres_put_int2(&to->modes, s->mode);
+        reco__postgres_put_text(&to->ids, change->id);
+        reco__postgres_put_text(&to->documents, s->mode & REMAINS ? change->document : none);
     }
-    reco__buf *const all[] = {&to->kinds, &to->modes, &to->ids, &to->documents};
     reco_status status = RECO_OK;
-    for (size_t i = 0; i < sizeof all / sizeof *all && status == RECO_OK; i++) {
-        status = reco__buf_status(all[i], err);
-        if (status == RECO_OK && all[i]->size > INT_MAX)
-            status = reco__fail(err, RECO_TOO_LARGE, "changes", "too many bytes for one call");
-    }
+    const reco__buf *const all[] = {&to->kinds, &to->modes, &to->ids, &to->documents};
+    for (size_t i = 0; i < sizeof all / sizeof *all && status == RECO_OK; i++)
+        status = reco__postgres_array_status(all[i], "changes", err);
     return status;
 }
 

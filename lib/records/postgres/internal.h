@@ -11,8 +11,9 @@
 
 enum {
     RECO__POSTGRES_KINDS = 5,
-    RECO__POSTGRES_POOL = 8,    /* connections of a store at most */
-    RECO__POSTGRES_CHANGING = 2 /* of them for changes: one that runs, one that waits for its lock; the others are for reading */
+    RECO__POSTGRES_MONTHS_KNOWN = 4096, /* months since 1970 that can have a partition of the archive */
+    RECO__POSTGRES_POOL = 8,            /* connections of a store at most */
+    RECO__POSTGRES_CHANGING = 2         /* of them for changes: one that runs, one that waits for its lock; the others are for reading */
 };
 
 /* --- statements --------------------------------------------------------------------------------------------------------------------------- */
@@ -24,10 +25,13 @@ typedef enum reco__postgres_statement {
     RECO__POSTGRES_CHANGES,
     RECO__POSTGRES_CHANGE,
     RECO__POSTGRES_STATS,
+    RECO__POSTGRES_ARCHIVED,
+    RECO__POSTGRES_ARCHIVE,
+    RECO__POSTGRES_MONTHS,
     RECO__POSTGRES_STATEMENTS
 } reco__postgres_statement;
 
-enum { RECO__POSTGRES_PARAMS = 6 };
+enum { RECO__POSTGRES_PARAMS = 24 };
 
 /* Parameters of one statement. Binary ones are in the server's format of their type. Borrowed for the call. */
 typedef struct reco__postgres_params {
@@ -40,6 +44,26 @@ typedef struct reco__postgres_params {
 void reco__postgres_add_number(reco__postgres_params *params, uint64_t value);
 void reco__postgres_add_text(reco__postgres_params *params, const char *terminated);
 void reco__postgres_add_binary(reco__postgres_params *params, const reco__buf *value);
+
+/* Arrays as binary parameters. The head, of `count` elements that follow; `nulls`: some may be missing. Types are the server's numbers of them. */
+enum {
+    RECO__POSTGRES_BYTEA = 17,
+    RECO__POSTGRES_INT8 = 20,
+    RECO__POSTGRES_INT2 = 21,
+    RECO__POSTGRES_INT4 = 23,
+    RECO__POSTGRES_TEXT = 25,
+    RECO__POSTGRES_FLOAT8 = 701,
+    RECO__POSTGRES_TIMESTAMPTZ = 1184
+};
+void reco__postgres_array(reco__buf *array, uint32_t type, size_t count, bool nulls);
+void reco__postgres_put_null(reco__buf *array);
+void reco__postgres_put_int2(reco__buf *array, uint32_t value);
+void reco__postgres_put_int4(reco__buf *array, int32_t value);
+void reco__postgres_put_int8(reco__buf *array, int64_t value);
+void reco__postgres_put_float8(reco__buf *array, double value);
+void reco__postgres_put_text(reco__buf *array, reco_str text); /* data NULL: missing */
+/* Whether it can be sent. */
+reco_status reco__postgres_array_status(const reco__buf *array, const char *field, reco_error *err);
 
 /* Receives one row of a result, as text; non-zero: no more rows, please. */
 typedef int (*reco__postgres_row)(void *context, const PGresult *result, int row);
@@ -66,8 +90,10 @@ struct reco_records_store {
     pthread_cond_t freed;
     reco__postgres_connection *idle;
     int open, changing;
-    int64_t backoff_ns, retry_at_ns; /* after a failed attempt to connect: none before retry_at_ns */
-    bool lost;                       /* the last attempt failed: say so once */
+    int64_t backoff_ns, retry_at_ns;                   /* after a failed attempt to connect: none before retry_at_ns */
+    bool lost;                                         /* the last attempt failed: say so once */
+    uint64_t months[RECO__POSTGRES_MONTHS_KNOWN / 64]; /* bit of a month since 1970: its partition of the archive is there */
+    int64_t months_retry_ns;                           /* none is made before */
 };
 
 reco_status reco__postgres_pool_init(reco_records_store *store, reco_error *err);
@@ -99,10 +125,15 @@ typedef struct reco__postgres_migration {
 extern const reco__postgres_migration reco__postgres_migrations[];
 extern const int reco__postgres_migration_count;
 
+/* The contract's migrate. */
+reco_status reco__postgres_migrate(uint32_t *version, const reco_records_options *options, uint32_t flags, reco_migrate_sink sink, void *context,
+                                   const reco_call *call, reco_error *err);
 /* The database has the schema this library was built for; a fresh one is set up. NEWER or REFUSED when not. */
 reco_status reco__postgres_schema_check(reco_records_store *store, const reco_call *call, reco_error *err);
 /* A link of its own, in no pool, and not in pipeline mode. Ended by PQfinish. */
-reco_status reco__postgres_connect(PGconn **out, reco_records_store *store, const reco_call *call, reco_error *err);
+reco_status reco__postgres_connect(PGconn **out, const char *url, const reco_call *call, reco_error *err);
+/* INVALID when it is no address of libpq. */
+reco_status reco__postgres_check_url(const char *url, reco_error *err);
 
 /* --- the functions of the contract -------------------------------------------------------------------------------------------------------- */
 
@@ -117,5 +148,8 @@ reco_status reco__postgres_changes(uint64_t *newest, reco_records_store *store, 
                                    const reco_call *call, reco_error *err);
 reco_status reco__postgres_stats(reco_records_store *store, void (*sink)(void *context, const char *name, uint64_t value), void *context,
                                  const reco_call *call, reco_error *err);
+reco_status reco__postgres_archive_positions(int64_t *next, reco_records_store *store, const uint8_t stream_id[16], uint32_t partitions,
+                                             const reco_call *call, reco_error *err);
+reco_status reco__postgres_archive_put(reco_records_store *store, const reco_archive_batch *batch, const reco_call *call, reco_error *err);
 
 #endif

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 /* The message of libpq is not told: it may quote parts of the address. */
-static reco_status check_url(const char *url, reco_error *err) {
+reco_status reco__postgres_check_url(const char *url, reco_error *err) {
     PQconninfoOption *options = PQconninfoParse(url, NULL);
     bool good = options && strstr(url, "://");
     PQconninfoFree(options);
@@ -54,7 +54,7 @@ static void store_close(reco_records_store *store) {
 
 static reco_status store_open(reco_records_store **out, const reco_records_options *options, const reco_call *call, reco_error *err) {
     reco_records_store *store = NULL;
-    reco_status status = check_url(options->url, err);
+    reco_status status = reco__postgres_check_url(options->url, err);
     if (status == RECO_OK)
         status = create_store(&store, options, err);
     if (status != RECO_OK)
@@ -71,7 +71,8 @@ static reco_status store_open(reco_records_store **out, const reco_records_optio
     {                                                                                                                                                \
         .struct_size = sizeof(reco_records_backend), .contract = RECO_RECORDS_CONTRACT, .scheme = name, .open = store_open, .close = store_close,    \
         .change = reco__postgres_change, .find = reco__postgres_find, .scan = reco__postgres_scan, .changes = reco__postgres_changes,                \
-        .stats = reco__postgres_stats                                                                                                                \
+        .stats = reco__postgres_stats, .archive_positions = reco__postgres_archive_positions, .archive_put = reco__postgres_archive_put,             \
+        .migrate = reco__postgres_migrate                                                                                                            \
     }
 
 static const reco_records_backend by_long_name = BACKEND("postgresql");

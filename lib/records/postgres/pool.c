@@ -62,12 +62,12 @@ static reco_status check_server(PGconn *link, reco_error *err) {
     return RECO_OK;
 }
 
-reco_status reco__postgres_connect(PGconn **out, reco_records_store *store, const reco_call *call, reco_error *err) {
+reco_status reco__postgres_connect(PGconn **out, const char *url, const reco_call *call, reco_error *err) {
     reco_call limited = {.struct_size = sizeof limited, .deadline_ns = reco__monotonic_ns() + CONNECT_NS, .cancel = call ? call->cancel : NULL};
     bool hurried = reco__call_left_ns(call) < CONNECT_NS;
     if (hurried)
         limited.deadline_ns = call->deadline_ns;
-    PGconn *link = begin_connect(store->url);
+    PGconn *link = begin_connect(url);
     if (!link)
         return reco__no_memory(err);
     PQsetNoticeProcessor(link, quiet, NULL);
@@ -95,7 +95,7 @@ static reco_status open_connection(reco__postgres_connection **out, reco_records
     reco__postgres_connection *connection = reco__zalloc(sizeof *connection);
     if (!connection)
         return reco__no_memory(err);
-    reco_status status = reco__postgres_connect(&connection->link, store, call, err);
+    reco_status status = reco__postgres_connect(&connection->link, store->url, call, err);
     if (status == RECO_OK && (PQsetnonblocking(connection->link, 1) != 0 || !PQenterPipelineMode(connection->link)))
         status = reco__postgres_fail(err, NULL, connection->link, "connecting");
     if (status == RECO_OK)

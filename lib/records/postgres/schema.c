@@ -38,26 +38,42 @@ static reco_status look(found *out, PGconn *link, const reco_call *call, reco_er
     return status;
 }
 
-static reco_status set_up(PGconn *link, const reco_call *call, reco_error *err) {
+static reco_status too_new(uint64_t version, reco_error *err) {
+    return reco__fail(err, RECO_NEWER, "records", "the database has version %llu of the schema, this library knows %d: a newer libreco is needed",
+                      (unsigned long long)version, reco__postgres_migration_count);
+}
+
+/* The caller ends the link when this fails, and with it what was begun. `after`: the statement that ends the transaction. *from: where it stood. */
+static reco_status advance(uint64_t *from, PGconn *link, bool fresh_only, const char *after, const reco_call *call, reco_error *err) {
     found there;
     reco_status status = reco__postgres_script(link, "BEGIN; " LOCK, NULL, NULL, call, err);
     if (status == RECO_OK)
         status = look(&there, link, call, err);
-    if (status == RECO_OK && !there.tables)
-        for (int i = 0; i < reco__postgres_migration_count && status == RECO_OK; i++)
-            status = reco__postgres_script(link, reco__postgres_migrations[i].sql, NULL, NULL, call, err);
-    if (status == RECO_OK)
-        status = reco__postgres_script(link, "COMMIT", NULL, NULL, call, err);
-    if (status == RECO_OK && !there.tables)
+    if (status != RECO_OK)
+        return status;
+    *from = there.version;
+    if (there.version > (uint64_t)reco__postgres_migration_count)
+        return too_new(there.version, err);
+    if (there.tables && !there.migrations)
+        return reco__fail(err, RECO_REFUSED, "records",
+                          "the database has tables in a schema \"reco\" that are not of libreco: it lacks reco.migrations");
+    for (uint64_t v = there.version; v < (uint64_t)reco__postgres_migration_count && status == RECO_OK && !(fresh_only && there.tables); v++)
+        status = reco__postgres_script(link, reco__postgres_migrations[v].sql, NULL, NULL, call, err);
+    return status == RECO_OK ? reco__postgres_script(link, after, NULL, NULL, call, err) : status;
+}
+
+static reco_status set_up(PGconn *link, const reco_call *call, reco_error *err) {
+    uint64_t from = 0;
+    reco_status status = advance(&from, link, true, "COMMIT", call, err);
+    if (status == RECO_OK && from == 0)
         reco__log(RECO_LOG_INFO, "records", "PostgreSQL: the schema is set up, version %d", reco__postgres_migration_count);
-    return status; /* when it is not OK the caller ends the link, and with it what was begun */
+    return status;
 }
 
 static reco_status judge(const found *there, reco_error *err) {
     int wanted = reco__postgres_migration_count;
     if (there->version > (uint64_t)wanted)
-        return reco__fail(err, RECO_NEWER, "records", "the database has version %llu of the schema, this library knows %d: a newer libreco is needed",
-                          (unsigned long long)there->version, wanted);
+        return too_new(there->version, err);
     if (there->version < (uint64_t)wanted)
         return reco__fail(
             err, RECO_REFUSED, "records",
@@ -69,7 +85,7 @@ static reco_status judge(const found *there, reco_error *err) {
 reco_status reco__postgres_schema_check(reco_records_store *store, const reco_call *call, reco_error *err) {
     PGconn *link;
     found there;
-    reco_status status = reco__postgres_connect(&link, store, call, err);
+    reco_status status = reco__postgres_connect(&link, store->url, call, err);
     if (status != RECO_OK)
         return status;
     status = look(&there, link, call, err);
@@ -82,4 +98,43 @@ reco_status reco__postgres_schema_check(reco_records_store *store, const reco_ca
         status = judge(&there, err);
     PQfinish(link);
     return status;
+}
+
+/* --- reco migrate -------------------------------------------------------------------------------------------------------------------------- */
+
+static reco_status look_only(uint64_t *from, PGconn *link, const reco_call *call, reco_error *err) {
+    found there;
+    reco_status status = look(&there, link, call, err);
+    if (status == RECO_OK) {
+        *from = there.version;
+        if (there.version > (uint64_t)reco__postgres_migration_count)
+            status = too_new(there.version, err);
+    }
+    return status;
+}
+
+reco_status reco__postgres_migrate(uint32_t *version, const reco_records_options *options, uint32_t flags, reco_migrate_sink sink, void *context,
+                                   const reco_call *call, reco_error *err) {
+    bool check = flags & RECO_SCHEMA_CHECK;
+    PGconn *link;
+    uint64_t from = 0;
+    reco_status status = reco__postgres_check_url(options->url, err);
+    if (status == RECO_OK)
+        status = reco__postgres_connect(&link, options->url, call, err);
+    if (status != RECO_OK)
+        return status;
+    if (check)
+        status = look_only(&from, link, call, err);
+    else
+        status = advance(&from, link, false, flags & RECO_SCHEMA_DRY_RUN ? "ROLLBACK" : "COMMIT", call, err);
+    PQfinish(link);
+    *version = (uint32_t)from;
+    if (status != RECO_OK)
+        return status;
+    for (uint64_t v = from; v < (uint64_t)reco__postgres_migration_count; v++)
+        if (sink)
+            sink(context, (uint32_t)v + 1, reco__postgres_migrations[v].file, !check);
+    if (!check)
+        *version = (uint32_t)reco__postgres_migration_count;
+    return RECO_OK;
 }

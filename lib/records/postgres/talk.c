@@ -45,6 +45,11 @@ static const char *const statements[RECO__POSTGRES_STATEMENTS] = {
     [RECO__POSTGRES_STATS] = ("SELECT s.newest, s.documents, s.bytes, d.bytes"
                               " FROM (SELECT sum(pg_total_relation_size(oid))::bigint AS bytes FROM pg_class"
                               " WHERE relnamespace = 'reco'::regnamespace AND relkind = 'r') d LEFT JOIN reco.spaces s ON s.space = $1"),
+    [RECO__POSTGRES_ARCHIVED] = ("SELECT p.partition, p.next_position FROM reco.archive_positions p JOIN reco.streams s USING (stream)"
+                                 " WHERE s.space = $1 AND s.stream_id = $2"),
+    [RECO__POSTGRES_ARCHIVE] = ("SELECT reco.archive($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,"
+                                " $21)"),
+    [RECO__POSTGRES_MONTHS] = "SELECT reco.events_months($1, $1)",
 };
 
 static void add(reco__postgres_params *params, const char *value, int size, int format) {
@@ -97,10 +102,10 @@ static reco_status status_of(const char *state) {
     static const struct {
         const char *state;
         reco_status status;
-    } rows[] = {{"RC001", RECO_FULL},        {"53100", RECO_FULL},    {"53", RECO_UNAVAILABLE}, {"08", RECO_UNAVAILABLE}, {"57P", RECO_UNAVAILABLE},
-                {"25006", RECO_UNAVAILABLE}, {"57014", RECO_TIMEOUT}, {"40", RECO_BUSY},        {"55P03", RECO_BUSY},     {"XX0", RECO_CORRUPT},
-                {"42501", RECO_REFUSED},     {"28", RECO_REFUSED},    {"3D000", RECO_REFUSED},  {"3F000", RECO_REFUSED},  {"42P01", RECO_REFUSED},
-                {"42883", RECO_REFUSED},     {"42703", RECO_REFUSED}};
+    } rows[] = {{"RC001", RECO_FULL},      {"RC002", RECO_STALE},       {"53100", RECO_FULL},    {"53", RECO_UNAVAILABLE}, {"08", RECO_UNAVAILABLE},
+                {"57P", RECO_UNAVAILABLE}, {"25006", RECO_UNAVAILABLE}, {"57014", RECO_TIMEOUT}, {"40", RECO_BUSY},        {"55P03", RECO_BUSY},
+                {"XX0", RECO_CORRUPT},     {"42501", RECO_REFUSED},     {"28", RECO_REFUSED},    {"3D000", RECO_REFUSED},  {"3F000", RECO_REFUSED},
+                {"42P01", RECO_REFUSED},   {"42883", RECO_REFUSED},     {"42703", RECO_REFUSED}};
     for (size_t i = 0; state && i < sizeof rows / sizeof *rows; i++)
         if (strncmp(state, rows[i].state, strlen(rows[i].state)) == 0)
             return strcmp(state, "XX000") == 0 ? RECO_IO : rows[i].status;
@@ -291,7 +296,7 @@ static bool is_broken(const exchange *x) {
 
 reco_status reco__postgres_run(reco_records_store *store, reco__postgres_statement statement, const reco__postgres_params *params,
                                reco__postgres_row row, void *context, const reco_call *call, reco_error *err) {
-    bool changes = statement == RECO__POSTGRES_CHANGE;
+    bool changes = statement == RECO__POSTGRES_CHANGE || statement == RECO__POSTGRES_ARCHIVE || statement == RECO__POSTGRES_MONTHS;
     reco_call patient = {.struct_size = sizeof patient};
     if (call && changes) /* what is sent is done, or undone by the deadline; a cancel would leave it unknown */
         patient.deadline_ns = call->deadline_ns;
