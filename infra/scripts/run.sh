@@ -155,7 +155,7 @@ fi
 ingest=http://127.0.0.1:${ports[0]}
 api=http://127.0.0.1:${ports[1]}
 fetch() { curl --silent --show-error --fail --max-time 10 "$@"; }
-fetch --retry 20 --retry-delay 1 "$api/ready" >/dev/null
+for number in "${ports[@]}"; do fetch --retry 60 --retry-delay 1 "http://127.0.0.1:$number/ready" >/dev/null; done
 echo "events in            POST $ingest/events"
 echo "recommendations out  GET  $api/recommendations?user_id=$user"
 for number in "${ports[@]:2}"; do echo "learning             GET  http://127.0.0.1:$number/metrics"; done

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -37,6 +38,12 @@ class Node(Service):
     def __init__(self, program, settings, *arguments, env=None):
         self.settings = settings
         super().__init__(program, "", *arguments, env=env)
+        try:
+            wait_for(lambda: self.process.poll() is not None or get(self.port, "/ready").status == 200, program + " to be ready")
+        except BaseException:
+            sys.stderr.write(self.log_text())
+            self.end()
+            raise
 
     def command(self):
         return ["--config", os.path.join(ROOT, "infra", "config", "distributed.yaml"), "--listen", "127.0.0.1:0", *self.settings]
@@ -63,10 +70,16 @@ class Cluster(unittest.TestCase):
         return run("reco", *self.settings, "--set", "data=", *arguments, stdin=stdin, check=check)
 
     def tell(self, ingest, *events):
-        answer = post(ingest.port, "/events", list(events))
-        self.assertEqual(answer.status, 202, answer.body)
-        self.assertEqual(answer.json()["accepted"], len(events), answer.body)
-        return answer.json()["position"]
+        """503 is no acknowledgement: it is said again, with the same ids."""
+        batch = [{**one, "event_id": f"{time.monotonic_ns()}-{i}"} for i, one in enumerate(events)]
+
+        def answered():
+            answer = post(ingest.port, "/events", batch)
+            self.assertIn(answer.status, (202, 503), answer.body)
+            return answer.status == 202 and answer.json()
+        answer = wait_for(answered, "202")
+        self.assertEqual(answer["accepted"], len(events), answer)
+        return answer["position"]
 
     def answer(self, api, user, **more):
         query = "&".join(f"{name}={value}" for name, value in more.items())
@@ -130,7 +143,8 @@ class Together(Cluster):
 
     def check_metrics(self, events):
         wait_for(lambda: all(self.metric(node, "reco_processor_partitions") == 2 for node in self.processors), "an even share")
-        self.assertEqual(sum(self.metric(node, "reco_processor_events_total") for node in self.processors), events)
+        counted = [sum(self.metric(node, f"reco_processor_{name}_total") for node in self.processors) for name in ("events", "duplicates")]
+        self.assertEqual(counted[0] - counted[1], events)
         self.assertEqual(sum(self.metric(node, "reco_processor_failures_total") for node in self.processors), 0)
         for node in self.ingests + self.processors + self.apis:
             self.assertEqual(self.metric(node, "reco_build_info"), 1)
@@ -237,10 +251,10 @@ class Starting(Cluster):
     def test_refusals(self):
         done = run("reco-api", *self.settings, "--set", "data=", env=environment(RECO_STREEM="x"))
         self.assertEqual((done.returncode, "RECO_STREEM" in done.stderr), (2, True), done.stderr)
-        for name, value, words in (("stream", "nothing://here", "stream backend 'nothing'"), ("features", "redis://", "host"),
-                                   ("records", "postgresql://127.0.0.1:1/reco", ""), ("features", "redis://127.0.0.1:1", ""),
-                                   ("stream", "kafka://127.0.0.1:1/x?socket.connection.setup.timeout.ms=1000&no.such=1", "no.such")):
-            done = run("reco-api", *self.settings, "--set", "data=", "--set", f"{name}={value}")
+        for program, name, value, words in (("reco-api", "stream", "nothing://here", "stream backend 'nothing'"), ("reco-api", "features", "redis://", "host"),
+                                            ("reco-api", "stream", "kafka://127.0.0.1:1/x?no.such=1", "no.such"),
+                                            ("reco", "records", "postgresql://127.0.0.1:1/reco", ""), ("reco", "features", "redis://127.0.0.1:1", "")):
+            done = run(program, *self.settings, "--set", "data=", "--set", f"{name}={value}", *(["stats"] if program == "reco" else []))
             self.assertIn(done.returncode, (1, 2), done.stderr)
             self.assertIn(words, done.stderr)
             self.assertTrue(done.stderr.splitlines()[-1].startswith("reco: "), done.stderr)
