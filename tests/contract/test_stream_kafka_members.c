@@ -1,6 +1,6 @@
 /* Processors in processes of their own share the partitions of a stream on Kafka: evenly; what a killed one had is taken over once its session is
- * over; one that was stopped for so long that it was taken for dead does no harm when it goes on. What was learned equals a replay. Through libreco.so
- * and the module beside it; features on LMDB, which the processes share. */
+ * over; one that was stopped for so long that it was taken for dead does no harm when it goes on. What was learned equals a replay. Through
+ * libreco.so and the module beside it; features on LMDB, which the processes share. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
