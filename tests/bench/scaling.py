@@ -27,7 +27,7 @@ MEASURED = {
     "ingest_us": (6.1, "us CPU an event", "bench_kafka, client, batches of 100"),
     "http_us": (20.0, "us CPU an event", "taken: a request of 100 events at 2 ms with HTTP and JSON"),
     "broker_us": (5.3, "us CPU an event and replica", "bench_kafka, broker, raw producer, batches of 100"),
-    "processor_us": (25.0, "us CPU an event", "bench_redis, client, batches of 100"),
+    "processor_us": (20.0, "us CPU an event", "bench_redis, client, batches of 100"),
     "redis_us": (25.0, "us CPU an event", "bench_redis, server, batches of 100, heads published"),
     "step_us": (1500.0, "us a processor's step without events", "bench_distributed --effect --rate 200: 1,280 us an event, one event a step"),
     "produce_ms": (2.9, "ms from linger to acknowledged", "bench_distributed, floor at 200 events/s, p50"),
