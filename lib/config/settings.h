@@ -43,6 +43,11 @@ typedef struct reco__settings {
     /* limits */
     uint32_t max_items; /* 10,000,000 */
     uint64_t max_users; /* 100,000,000 */
+    /* snapshots */
+    char snapshots_folder[1024]; /* empty: none */
+    uint64_t snapshots_every;    /* 1,000,000 */
+    uint32_t snapshots_kept;     /* 2 */
+    uint32_t snapshots_trim;     /* 0 */
     /* asking */
     uint32_t normalise;           /* RECO__NORM_SUM (row sum ^ row_power) or RECO__NORM_MAX (row maximum) */
     double row_power;             /* .5 */

@@ -69,6 +69,11 @@ const setting reco__config_table[] = {
     NUMBER(KIND_BYTES, 0, "limits.min_free", min_free, 0, TIB, "64MiB", "free disk space below which events are refused"),
     NUMBER(KIND_BYTES, 0, "limits.map_size", map_size, MIB, 64 * TIB, "256GiB", "address space of each embedded store, the same in all processes"),
 
+    TEXT("snapshots.folder", snapshots_folder, "", "folder where processors keep snapshots, and learn again from; empty: none"),
+    NUMBER(KIND_LARGE, 0, "snapshots.every", snapshots_every, 0, 1e15, "1000000", "records learned between two snapshots; 0: take none"),
+    COUNT(0, "snapshots.kept", snapshots_kept, 1, 32, "2", "verified snapshots that are kept"),
+    SWITCH("snapshots.trim", snapshots_trim, "no", "trim the stream to the oldest verified snapshot that is kept"),
+
     CHOICE(0, "recommend.normalise", normalise, normalise, "sum",
            "what a co-view is divided by: the sum of its row to row_power, or the maximum of the row"),
     REAL("recommend.row_power", row_power, 0, 2, "0.5", "power of the sum of the row"),

@@ -20,6 +20,7 @@ typedef struct reco__counters {
     atomic_uint_fast64_t accepted, rejected, too_late, too_early, attributed, unattributed;
     atomic_uint_fast64_t records, events, batches, duplicates, clamped, closing_steps, stale, dead_letters;
     atomic_uint_fast64_t archive_records, archive_batches, archive_stale, archive_missed, archive_unreadable, archive_failures;
+    atomic_uint_fast64_t snapshots, snapshots_verified, snapshots_different, relearned;
 } reco__counters;
 
 typedef struct reco__ingest_context reco__ingest_context;
@@ -35,7 +36,7 @@ struct reco_engine {
     reco__recommend *recommend;
     uint32_t partitions;
     bool background, patient;
-    bool answers;             /* questions are kept ready for */
+    bool answers;                    /* questions are kept ready for */
     atomic_uint_fast32_t processors; /* that are open */
 
     /* the clock of ingest */
@@ -62,8 +63,8 @@ struct reco_engine {
     uint64_t learned_count;
 
     /* threads */
-    pthread_t process_thread, refresh_thread;
-    bool process_running, refresh_running;
+    pthread_t process_thread, refresh_thread, snapshot_thread;
+    bool process_running, refresh_running, snapshot_running;
     atomic_bool stopping;
     volatile int32_t cancel; /* handed to the threads' calls */
     pthread_mutex_t thread_lock;
@@ -124,6 +125,15 @@ void reco__state_hash_text(char out[40], const reco__state_hash *hash);
 /* Loads a snapshot into an empty (or to be emptied) store. */
 reco_status reco__snapshot_load(reco__features *features, const char *path, const reco__learn_rules *rules, reco_str fingerprint,
                                 const uint8_t stream_id[16], uint32_t partitions, const reco_call *call, reco_error *err);
+
+/* Positions a snapshot was taken at. REFUSED when it is of another stream or other settings; the rest of the file is not looked at. */
+reco_status reco__snapshot_positions(reco_position *positions, const char *path, reco_str fingerprint, const uint8_t stream_id[16],
+                                     uint32_t partitions, reco_error *err);
+
+/* --- verify.c ------------------------------------------------------------------------------------------------------------------------------ */
+/* Learns the stream into a store up to the given positions; counts in *out. */
+reco_status reco__verify_replay(reco_verification *out, reco_engine *engine, reco__features *scratch, const reco_position *targets,
+                                const reco_call *call, reco_error *err);
 
 /* --- open.c -------------------------------------------------------------------------------------------------------------------------------- */
 /* Opens features like the engine's own, at another URL. */

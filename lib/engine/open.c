@@ -6,6 +6,7 @@
 
 #include "base/later.h"
 #include "config/settings.h"
+#include "engine/snapshots.h"
 
 static void rules_fill(reco__learn_rules *rules, const reco__settings *settings) {
     reco_board_rules *boards = &rules->boards;
@@ -212,12 +213,32 @@ static void *refresh_thread(void *context) {
     return NULL;
 }
 
+/* Snapshots, where there are processors. A failure is logged once per kind and tried again. */
+static void *snapshot_thread(void *context) {
+    reco_engine *engine = context;
+    reco_status before = RECO_OK;
+    reco_call call = {.struct_size = sizeof call, .cancel = &engine->cancel};
+    while (!atomic_load(&engine->stopping)) {
+        reco_error err = RECO_ERROR_INIT;
+        reco_status status = atomic_load(&engine->processors) > 0 ? reco__snapshots_step(engine, &call, &err) : RECO_OK;
+        if (status != before && status != RECO_OK && status != RECO_CANCELLED)
+            reco__log(RECO_LOG_WARN, "snapshots", "no snapshot was taken: %s: %s", reco_status_name(status), err.text);
+        before = status;
+        thread_pause(engine, 1000);
+    }
+    return NULL;
+}
+
 static reco_status threads_start(reco_engine *engine, bool processor, reco_error *err) {
     int failed = pthread_create(&engine->refresh_thread, NULL, refresh_thread, engine);
     engine->refresh_running = failed == 0;
     if (!failed && processor) {
         failed = pthread_create(&engine->process_thread, NULL, process_thread, engine);
         engine->process_running = failed == 0;
+    }
+    if (!failed && reco__snapshots_wanted(engine)) {
+        failed = pthread_create(&engine->snapshot_thread, NULL, snapshot_thread, engine);
+        engine->snapshot_running = failed == 0;
     }
     return failed ? reco__fail_errno(err, failed, "starting a thread") : RECO_OK;
 }
@@ -232,6 +253,8 @@ static void threads_stop(reco_engine *engine) {
         pthread_join(engine->process_thread, NULL);
     if (engine->refresh_running)
         pthread_join(engine->refresh_thread, NULL);
+    if (engine->snapshot_running)
+        pthread_join(engine->snapshot_thread, NULL);
 }
 
 /* --- open and close ----------------------------------------------------------------------------------------------------------------------- */

@@ -6,6 +6,8 @@
  * events wait. */
 #include "engine/engine.h"
 
+#include "engine/snapshots.h"
+
 #include <time.h>
 
 #define BATCH_EVENTS 20000u
@@ -124,6 +126,40 @@ static reco_status look(reco_position *positions, reco_stream_span *spans, reco_
     return status;
 }
 
+/* Features that have learned nothing of a stream that is going on, or whose place in it the stream no longer has, are learned again from the newest
+ * snapshot that lies within it. NOT_FOUND: there is none. */
+static bool is_lost(const reco_engine *engine, reco_status status, const reco_error *error, const reco_position *positions,
+                    const reco_stream_span *spans) {
+    int64_t learned = 0, there = 0;
+    if (!reco__snapshots_wanted(engine))
+        return false;
+    if (status != RECO_OK)
+        return status == RECO_CORRUPT && strcmp(error->field, "position") == 0;
+    for (uint32_t p = 0; p < engine->partitions; p++) {
+        learned += positions[p].offset;
+        there += spans[p].end;
+    }
+    return learned == 0 && there > 0;
+}
+
+static reco_status look_or_relearn(reco_position *positions, reco_stream_span *spans, reco_engine *engine, const reco_call *call, reco_error *err) {
+    reco_error error = RECO_ERROR_INIT;
+    reco_status status = look(positions, spans, engine, call, &error);
+    if (is_lost(engine, status, &error, positions, spans)) {
+        reco_error relearning = RECO_ERROR_INIT;
+        reco_status found = reco__snapshots_relearn(engine, call, &relearning);
+        if (found == RECO_OK || found == RECO_NOT_FOUND) /* without one: from the beginning, if it is there */
+            status = look(positions, spans, engine, call, &error);
+        else {
+            status = found;
+            error = relearning;
+        }
+    }
+    if (status != RECO_OK && err)
+        *err = error;
+    return status;
+}
+
 /* Who owns the other partitions may be asked of a server: it is asked only when one of them would hold something back, were it owned. */
 static reco_status survey(uint32_t *partition, reco_processor *processor, const reco_call *call, reco_error *err) {
     reco_engine *engine = processor->engine;
@@ -132,7 +168,7 @@ static reco_status survey(uint32_t *partition, reco_processor *processor, const 
     uint8_t owned[RECO_PARTITIONS_MAX];
     reco_status status = reco__stream_member_assign(processor->owned, &processor->owned_count, processor->member, call, err);
     if (status == RECO_OK)
-        status = look(positions, spans, engine, call, err);
+        status = look_or_relearn(positions, spans, engine, call, err);
     if (status != RECO_OK)
         return status;
     processor->total.partitions = processor->owned_count;

@@ -94,6 +94,27 @@ static reco_status load_head(loader *from, reco__reader reader, reco_error *err)
     return RECO_OK;
 }
 
+reco_status reco__snapshot_positions(reco_position *positions, const char *path, reco_str fingerprint, const uint8_t stream_id[16],
+                                     uint32_t partitions, reco_error *err) {
+    loader from = {.fingerprint = fingerprint, .stream_id = stream_id, .partitions = partitions};
+    uint8_t kind = 0;
+    from.file = fopen(path, "rbe");
+    if (!from.file)
+        return errno == ENOENT ? reco__fail(err, RECO_NOT_FOUND, "snapshot", "there is no file %s", path) : reco__fail_errno(err, errno, path);
+    reco_status status = reco__frames_open(from.file, err);
+    if (status == RECO_OK)
+        status = reco__frame_read(&kind, from.file, &from.payload, err);
+    if (status == RECO_NOT_FOUND || (status == RECO_OK && kind != RECO__FRAME_HEAD))
+        status = damaged(err);
+    if (status == RECO_OK)
+        status = load_head(&from, reco__reader_of(from.payload.data, from.payload.size), err);
+    if (status == RECO_OK)
+        memcpy(positions, from.positions, partitions * sizeof *positions);
+    fclose(from.file);
+    reco__buf_dispose(&from.payload);
+    return status;
+}
+
 static reco_status load_names(loader *from, reco__reader reader, reco_error *err) {
     while (reader.at < reader.end) {
         reco_str name = reco__read_str(&reader);

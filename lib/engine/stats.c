@@ -137,6 +137,9 @@ static void json_counters(reco__buf *out, reco_engine *engine) {
         {"batches", atomic_load(&engine->counters.batches)},       {"duplicates", atomic_load(&engine->counters.duplicates)},
         {"clamped", atomic_load(&engine->counters.clamped)},       {"closing_steps", atomic_load(&engine->counters.closing_steps)},
         {"stale", atomic_load(&engine->counters.stale)},           {"dead_letters", atomic_load(&engine->counters.dead_letters)},
+        {"snapshots", atomic_load(&engine->counters.snapshots)},   {"snapshots_verified", atomic_load(&engine->counters.snapshots_verified)},
+        {"snapshots_different", atomic_load(&engine->counters.snapshots_different)},
+        {"relearned", atomic_load(&engine->counters.relearned)},
     };
     table_sink sink = {out, true};
     reco__buf_text(out, "\"process\":{");
@@ -242,6 +245,11 @@ static void relay_counters(metric_relay *relay, reco_engine *engine) {
         {"reco_events_clamped_total", "", "Events counted in a newer generation than their own.", atomic_load(&engine->counters.clamped)},
         {"reco_batches_total", "", "Batches applied by this process.", atomic_load(&engine->counters.batches)},
         {"reco_batches_stale_total", "", "Batches that another processor was faster with.", atomic_load(&engine->counters.stale)},
+        {"reco_snapshots_total", "result=\"taken\"", "Snapshots taken by this process.", atomic_load(&engine->counters.snapshots)},
+        {"reco_snapshots_total", "result=\"verified\"", "Snapshots taken by this process.", atomic_load(&engine->counters.snapshots_verified)},
+        {"reco_snapshots_total", "result=\"different\"", "Snapshots taken by this process.", atomic_load(&engine->counters.snapshots_different)},
+        {"reco_relearned_total", "", "Times this process loaded a snapshot into features that had lost what they had.",
+         atomic_load(&engine->counters.relearned)},
         {"reco_dead_letters_total", "", "Stream records that cannot be read, put aside by this process.",
          atomic_load(&engine->counters.dead_letters)},
         {"reco_closing_steps_total", "", "Steps of closing done by this process.", atomic_load(&engine->counters.closing_steps)},

@@ -65,8 +65,8 @@ static reco_status replay_close(reco__features *scratch, const reco_call *call, 
     return status;
 }
 
-static reco_status replay(reco_verification *out, reco_engine *engine, reco__features *scratch, const reco_position *targets, const reco_call *call,
-                          reco_error *err) {
+reco_status reco__verify_replay(reco_verification *out, reco_engine *engine, reco__features *scratch, const reco_position *targets,
+                                const reco_call *call, reco_error *err) {
     reco__learner *learner = NULL;
     reco_position positions[RECO_PARTITIONS_MAX];
     uint64_t epoch;
@@ -250,7 +250,7 @@ static reco_status verify_against(reco_verification *out, reco_engine *engine, c
         status = reco__snapshot_load(scratch, snapshot, &engine->rules, (reco_str){engine->fingerprint.data, engine->fingerprint.size},
                                      reco__stream_id(engine->stream), engine->partitions, call, err);
     if (status == RECO_OK)
-        status = replay(out, engine, scratch, live->positions, call, err);
+        status = reco__verify_replay(out, engine, scratch, live->positions, call, err);
     if (status == RECO_OK)
         status = reco__features_settle(scratch, call, err);
     if (status == RECO_OK)

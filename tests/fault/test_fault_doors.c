@@ -4,7 +4,7 @@
  * a replay equals what was learned.
  *
  * One thing answers OK though an operation failed, by design: a question that goes without what failed says DEGRADED.
- * stream.trim is not here: nothing trims yet. */
+ * stream.trim is not here: tests/integration/test_snapshots.c has it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,0 +1,16 @@
+/* engine/snapshots.h - the folder of snapshots: what is in it, taking another, learning from the newest again. */
+#ifndef RECO__ENGINE_SNAPSHOTS_H
+#define RECO__ENGINE_SNAPSHOTS_H
+
+#include "engine/engine.h"
+
+#define RECO__SNAPSHOTS_MOST 64u /* files of a namespace that are looked at */
+
+/* Whether a folder is set. */
+bool reco__snapshots_wanted(const reco_engine *engine);
+/* Takes, verifies and trims when `snapshots.every` records were learned since the newest snapshot; else nothing. One process does at a time. */
+reco_status reco__snapshots_step(reco_engine *engine, const reco_call *call, reco_error *err);
+/* Loads the newest snapshot that fits the stream as it stands into features. NOT_FOUND when there is none; BUSY while another process loads. */
+reco_status reco__snapshots_relearn(reco_engine *engine, const reco_call *call, reco_error *err);
+
+#endif
