@@ -1,7 +1,8 @@
 """kill -9 of everything, again and again, while events and questions go on.
 
     normal run      one broker, one ingest, two processors, one API, Redis, PostgreSQL; each is killed a few times
-    RECO_FULL=1     three brokers (three replicas, two in sync), two ingest, three processors, two APIs, Redis, PostgreSQL, for 10 minutes
+    RECO_FULL=1     three brokers (three replicas, two in sync), two ingest, three processors, two APIs, Redis with a replica and sentinels,
+                    PostgreSQL, for 10 minutes
 
 In the end every acknowledged event is in the topic, each event id counts once, and what is learned is what a clean embedded replay of the topic
 learns; the archive has each record once. Ports, users and times are of chance: RECO_SEED repeats the order of the kills."""
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from servers import ARCHIVE, Clock, Kafka, Postgres, Program, Redis, Watch, have_servers, wait_for
+from servers import ARCHIVE, Clock, Kafka, Postgres, Program, Redis, RedisPair, Watch, have_servers, wait_for
 from load import Load
 from verdict import judge
 
@@ -23,9 +24,9 @@ SECONDS = float(os.environ.get("RECO_CHAOS_SECONDS", "600" if FULL else "30"))
 class World:
     def __init__(self, folder, say):
         self.folder, self.say = folder, say
-        self.kafka, self.redis, self.postgres = Kafka(folder, 3 if FULL else 1), Redis(folder), Postgres(folder)
+        self.kafka, self.redis, self.postgres = Kafka(folder, 3 if FULL else 1), RedisPair(folder) if FULL else Redis(folder), Postgres(folder)
         self.settings = [f"stream=kafka://{self.kafka.address()}/chaos" + ("?replication=3" if FULL else ""),
-                         f"features=redis://127.0.0.1:{self.redis.port}", "records=" + self.postgres.url(),
+                         "features=" + self.redis.url, "records=" + self.postgres.url(),
                          *(["archive=" + self.postgres.url()] if ARCHIVE else [])]
         counts = {"ingest": 2, "processor": 3, "api": 2} if FULL else {"ingest": 1, "processor": 2, "api": 1}
         self.programs = {kind: [Program("reco-" + kind, f"{kind}-{i + 1}", folder, self.settings) for i in range(count)]
@@ -65,14 +66,7 @@ def strike(world, kind, chance):
     if kind in world.programs:
         chance.choice(world.programs[kind]).kill()
         return
-    victim = {"broker": lambda: chance.choice(world.kafka.brokers), "redis": lambda: world.redis, "postgres": lambda: world.postgres}[kind]()
-    victim.kill()
-    time.sleep(chance.uniform(0, 2))
-    victim.start()
-    if kind == "broker":
-        wait_for(lambda: world.kafka.in_sync(), "the broker to be in sync again", 120)
-    else:
-        victim.wait()
+    {"broker": world.kafka, "redis": world.redis, "postgres": world.postgres}[kind].strike(chance)
 
 
 def kill(world, chance):
@@ -108,7 +102,7 @@ def main():
         kill(world, random.Random(seed))
         judge(clock.say, world.load, world.settings, folder, world.kafka, world.postgres, world.programs.values())
     except BaseException:
-        for process in (*world.all_programs(), world.redis, world.postgres, *world.kafka.brokers):
+        for process in (*world.all_programs(), *world.redis.processes, world.postgres, *world.kafka.brokers):
             print(f"--- {process.name}", process.log_text(3000), sep="\n")
         raise
     finally:

@@ -146,6 +146,14 @@ class Kafka:
         time.sleep(0.2)  # a question costs a connection to each broker
         return subprocess.run([os.path.join(BIN, "in_sync"), self.address(), str(self.count)], env=environment(), capture_output=True).returncode == 0
 
+    def strike(self, chance):
+        """One at a time: the next one only when all are in sync again."""
+        broker = chance.choice(self.brokers)
+        broker.kill()
+        time.sleep(chance.uniform(0, 2))
+        broker.start()
+        wait_for(self.in_sync, "the broker to be in sync again", STARTING)
+
     def address(self):
         return ",".join(f"127.0.0.1:{port}" for port in self.ports)
 
@@ -154,34 +162,121 @@ class Kafka:
             broker.end()
 
 
-class Redis(Process):
+class Speaks(Process):
+    """A Redis or a sentinel: speaks its protocol."""
+
+    def ask(self, *words):
+        """One command; the answer as a flat list of texts."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as link:
+            link.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word.encode()) for word in words))
+            return self.answer(link.makefile("rb"))
+
+    def answer(self, stream):
+        line = stream.readline().decode().rstrip("\r\n")
+        if not line:
+            raise ConnectionError(self.name + " closed the connection")
+        if line[0] == "*":
+            return [text for _ in range(int(line[1:])) for text in self.answer(stream)]
+        if line[0] != "$":
+            return [line[1:]]
+        return ["" if line == "$-1" else stream.read(int(line[1:]) + 2)[:-2].decode()]
+
+
+class Redis(Speaks):
     """Every write is on disk before it is answered: a kill loses nothing."""
 
     def __init__(self, folder, name="redis"):
         super().__init__(name, folder)
         self.data, self.port = os.path.join(folder, name), free_port()
+        self.url, self.processes = f"redis://127.0.0.1:{self.port}", [self]
 
     def start(self, *more):
         os.makedirs(self.data, exist_ok=True)
         self.spawn(["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.data, "--save", "", "--appendonly", "yes",
                     "--appendfsync", "always", "--maxmemory-policy", "noeviction", *more])
 
-    def ask(self, *words):
-        """One command; the answer's first line."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as link:
-            link.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word.encode()) for word in words))
-            return link.makefile("rb").readline().strip()
-
     def ready(self):
         if not self.alive():
             raise AssertionError(f"{self.name} ended: {self.log_text()}")
         try:
-            return self.ask("PING") == b"+PONG"
+            return self.ask("PING") == ["PONG"]
         except OSError:
             return False
 
     def wait(self):
         wait_for(self.ready, self.name + " to serve", STARTING)
+
+    def strike(self, chance):
+        self.kill()
+        time.sleep(chance.uniform(0, 2))
+        self.start()
+        self.wait()
+
+
+class Sentinel(Speaks):
+    def __init__(self, folder, number):
+        super().__init__(f"sentinel-{number}", folder)
+        self.config, self.port = os.path.join(folder, self.name + ".conf"), free_port()
+
+    def prepare(self, primary):
+        with open(self.config, "w", encoding="ascii") as file:
+            file.write(f"port {self.port}\nbind 127.0.0.1\nsentinel monitor reco 127.0.0.1 {primary.port} 2\n"
+                       "sentinel down-after-milliseconds reco 2000\nsentinel failover-timeout reco 10000\n")
+
+    def start(self):
+        self.spawn(["redis-server", self.config, "--sentinel"])
+
+
+class RedisPair:
+    """A primary, a replica, and three sentinels that decide which is which."""
+
+    def __init__(self, folder):
+        self.name = "redis"
+        self.nodes = [Redis(folder, "redis-1"), Redis(folder, "redis-2")]
+        self.sentinels = [Sentinel(folder, i + 1) for i in range(3)]
+        self.processes = [*self.nodes, *self.sentinels]
+        self.url = "redis://" + ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels) + "?sentinel=reco"
+
+    def start(self):
+        self.nodes[0].start()
+        self.nodes[1].start("--replicaof", "127.0.0.1", str(self.nodes[0].port))
+        for sentinel in self.sentinels:
+            sentinel.prepare(self.nodes[0])
+            sentinel.start()
+
+    def roles(self):
+        """(primary, replica) when both serve, the replica follows and all sentinels know; else None."""
+        try:
+            found = {node.ask("ROLE")[0]: node for node in self.nodes}
+            primary, replica = found["master"], found["slave"]
+            known = {sentinel.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "reco")[1] for sentinel in self.sentinels}
+            following = replica.ask("ROLE")
+            others = {sentinel.ask("INFO", "sentinel")[0].split("slaves=")[1].split(",")[0] for sentinel in self.sentinels}
+        except (OSError, KeyError, IndexError):
+            return None
+        good = known == {str(primary.port)} and following[2:4] == [str(primary.port), "connected"] and others == {"1"}
+        return (primary, replica) if good else None
+
+    def wait(self):
+        wait_for(self.roles, "a primary that is followed", STARTING)
+
+    def strike(self, chance):
+        """Mostly the primary dies: the replica takes over, and the dead one comes back to follow it."""
+        primary, replica = self.roles()
+        victim = chance.choice([primary, primary, replica, chance.choice(self.sentinels)])
+        victim.kill()
+        if victim is primary:
+            wait_for(lambda: replica.ask("ROLE")[0] == "master", "the replica to take over", 120)
+            victim.start("--replicaof", "127.0.0.1", str(replica.port))
+        elif victim is replica:
+            victim.start("--replicaof", "127.0.0.1", str(primary.port))
+        else:
+            victim.start()
+        self.wait()
+
+    def end(self):
+        for process in self.processes:
+            process.end()
 
 
 class Postgres(Process):
@@ -237,6 +332,12 @@ class Postgres(Process):
                 os.kill(child, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+
+    def strike(self, chance):
+        self.kill()
+        time.sleep(chance.uniform(0, 2))
+        self.start()
+        self.wait()
 
     def end(self):
         if self.alive():
