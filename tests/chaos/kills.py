@@ -11,6 +11,7 @@ import random
 import shutil
 import sys
 import tempfile
+import threading
 import time
 
 from servers import ARCHIVE, Clock, Kafka, Postgres, Program, Redis, RedisPair, Watch, have_servers, wait_for
@@ -18,7 +19,7 @@ from load import Load
 from verdict import judge
 
 FULL = os.environ.get("RECO_FULL") == "1"
-SECONDS = float(os.environ.get("RECO_CHAOS_SECONDS", "600" if FULL else "30"))
+SECONDS = float(os.environ.get("RECO_CHAOS_SECONDS", "600" if FULL else "15"))
 
 
 class World:
@@ -61,27 +62,41 @@ class World:
             process.end()
 
 
-def strike(world, kind, chance):
-    """Kills one of a kind; a server comes back after a moment, a program by itself."""
-    if kind in world.programs:
-        chance.choice(world.programs[kind]).kill()
-        return
-    {"broker": world.kafka, "redis": world.redis, "postgres": world.postgres}[kind].strike(chance)
+class Killer(threading.Thread):
+    """Kills one thing of its kind, lets it come back, and again: at least twice, and until the time is over."""
+
+    def __init__(self, kind, strike, seed, end, pause):
+        super().__init__(daemon=True)
+        self.kind, self.strike, self.end, self.pause = kind, strike, end, pause
+        self.chance = random.Random(f"{seed} {kind}")
+        self.count, self.failure = 0, None
+
+    def run(self):
+        try:
+            while self.count < 2 or time.monotonic() < self.end:
+                time.sleep(self.chance.uniform(*self.pause))
+                self.strike(self.chance)
+                self.count += 1
+        except BaseException as failure:  # told to the main thread
+            self.failure = failure
 
 
-def kill(world, chance):
-    """Each kind in turn, in an order of chance, until the time is over."""
-    end, counts = time.monotonic() + SECONDS, {}
-    kinds = [*world.programs, "broker", "redis", "postgres"]
-    while time.monotonic() < end or len(counts) < len(kinds):
-        for kind in chance.sample(kinds, len(kinds)):
-            time.sleep(chance.uniform(0.2, 1.5))
-            strike(world, kind, chance)
-            counts[kind] = counts.get(kind, 0) + 1
-    world.say("killed", counts)
-    for programs in world.programs.values():
-        for program in programs:
-            wait_for(lambda program=program: program.port, program.name + " to listen", 60)
+def kill(world, seed):
+    """All kinds at the same time."""
+    end = time.monotonic() + SECONDS
+    killers = [Killer(kind, lambda chance, programs=programs: chance.choice(programs).kill(), seed, end, (1, 6))
+               for kind, programs in world.programs.items()]
+    killers += [Killer(kind, server.strike, seed, end, (2, 8))
+                for kind, server in (("broker", world.kafka), ("redis", world.redis), ("postgres", world.postgres))]
+    for killer in killers:
+        killer.start()
+    for killer in killers:
+        killer.join()
+        if killer.failure:
+            raise killer.failure
+    world.say("killed", {killer.kind: killer.count for killer in killers})
+    for program in world.all_programs():
+        wait_for(lambda program=program: program.port, program.name + " to listen", 60)
     wait_for(world.load.probe, "recovery", 60)
     world.say("all is well again")
     for program in world.all_programs():
@@ -99,7 +114,7 @@ def main():
     world = World(folder, clock.say)
     try:
         world.start()
-        kill(world, random.Random(seed))
+        kill(world, seed)
         judge(clock.say, world.load, world.settings, folder, world.kafka, world.postgres, world.programs.values())
     except BaseException:
         for process in (*world.all_programs(), *world.redis.processes, world.postgres, *world.kafka.brokers):

@@ -1,5 +1,6 @@
 """Real servers and programs of ours for the chaos tests: on free ports of 127.0.0.1, in a temporary folder, killed and brought back at will. All of
 them die with the process that started them."""
+import concurrent.futures
 import contextlib
 import ctypes
 import os
@@ -23,6 +24,8 @@ MIGRATE = os.path.join(SOURCE, "infra", "scripts", "migrate-postgres.sh")
 ARCHIVE = "\n  archive " in subprocess.run([os.path.join(BIN, "reco"), "--help"], capture_output=True, text=True, env=environment()).stdout
 STARTING = 180  # seconds a server may take, on a machine with other things to do
 libc = ctypes.CDLL(None, use_errno=True)
+# One thread starts all processes: a process's parent is the thread that started it, and killers and watchers end before what they brought back.
+STARTER = concurrent.futures.ThreadPoolExecutor(max_workers=1)
 
 
 def skip(reason):
@@ -64,7 +67,8 @@ class Process:
 
     def spawn(self, command, **options):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent, **options)
+            self.process = STARTER.submit(subprocess.Popen, command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent,
+                                          **options).result()
 
     def alive(self):
         return self.process is not None and self.process.poll() is None
@@ -366,7 +370,7 @@ class Program(Process):
         self.exits = []  # of its own accord
         self.lock = threading.Lock()
         self.wanted = False
-        self.port = None
+        self.port = self.again_at = None
 
     def start(self):
         with self.lock:
@@ -376,7 +380,7 @@ class Program(Process):
     def spawn_again(self):
         if os.path.exists(self.port_file):
             os.unlink(self.port_file)
-        self.port = None
+        self.port = self.again_at = None
         self.starts += 1
         self.spawn(self.command, env=environment())
 
@@ -386,9 +390,11 @@ class Program(Process):
             if not self.wanted:
                 return
             if not self.alive():
-                if self.process.returncode != -signal.SIGKILL:
+                if self.process.returncode != -signal.SIGKILL and self.again_at is None:
                     self.exits.append(self.process.returncode)
-                self.spawn_again()
+                    self.again_at = time.monotonic() + 0.5  # a store is not there: as supervisors do
+                if self.again_at is None or time.monotonic() > self.again_at:
+                    self.spawn_again()
             elif self.port is None and os.path.exists(self.port_file):
                 with open(self.port_file, encoding="ascii") as file:
                     self.port = int(file.read())
