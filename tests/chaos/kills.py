@@ -63,17 +63,17 @@ class World:
 
 
 class Killer(threading.Thread):
-    """Kills one thing of its kind, lets it come back, and again: at least twice, and until the time is over."""
+    """Kills one thing of its kind, lets it come back, and again: at least so often, and until the time is over."""
 
-    def __init__(self, kind, strike, seed, end, pause):
+    def __init__(self, kind, strike, seed, end, pause, least=2):
         super().__init__(daemon=True)
-        self.kind, self.strike, self.end, self.pause = kind, strike, end, pause
+        self.kind, self.strike, self.end, self.pause, self.least = kind, strike, end, pause, least
         self.chance = random.Random(f"{seed} {kind}")
         self.count, self.failure = 0, None
 
     def run(self):
         try:
-            while self.count < 2 or time.monotonic() < self.end:
+            while self.count < self.least or time.monotonic() < self.end:
                 time.sleep(self.chance.uniform(*self.pause))
                 self.strike(self.chance)
                 self.count += 1
@@ -86,8 +86,8 @@ def kill(world, seed):
     end = time.monotonic() + SECONDS
     killers = [Killer(kind, lambda chance, programs=programs: chance.choice(programs).kill(), seed, end, (1, 6))
                for kind, programs in world.programs.items()]
-    killers += [Killer(kind, server.strike, seed, end, (2, 8))
-                for kind, server in (("broker", world.kafka), ("redis", world.redis), ("postgres", world.postgres))]
+    killers += [Killer(kind, server.strike, seed, end, (1, 6)) for kind, server in (("redis", world.redis), ("postgres", world.postgres))]
+    killers.append(Killer("broker", world.kafka.strike, seed, end, (1, 6), least=2 if FULL else 1))  # a JVM takes its time
     for killer in killers:
         killer.start()
     for killer in killers:
