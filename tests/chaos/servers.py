@@ -210,6 +210,12 @@ class Redis(Speaks):
     def wait(self):
         wait_for(self.ready, self.name + " to serve", STARTING)
 
+    def leads(self):
+        try:
+            return self.ask("ROLE")[0] == "master"
+        except OSError:
+            return False
+
     def strike(self, chance):
         self.kill()
         time.sleep(chance.uniform(0, 2))
@@ -262,15 +268,15 @@ class RedisPair:
         return (primary, replica) if good else None
 
     def wait(self):
-        wait_for(self.roles, "a primary that is followed", STARTING)
+        return wait_for(self.roles, "a primary that is followed", STARTING)
 
     def strike(self, chance):
         """Mostly the primary dies: the replica takes over, and the dead one comes back to follow it."""
-        primary, replica = self.roles()
+        primary, replica = self.wait()
         victim = chance.choice([primary, primary, replica, chance.choice(self.sentinels)])
         victim.kill()
         if victim is primary:
-            wait_for(lambda: replica.ask("ROLE")[0] == "master", "the replica to take over", 120)
+            wait_for(replica.leads, "the replica to take over", STARTING)
             victim.start("--replicaof", "127.0.0.1", str(replica.port))
         elif victim is replica:
             victim.start("--replicaof", "127.0.0.1", str(primary.port))
