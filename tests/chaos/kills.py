@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 
-from servers import ARCHIVE, Clock, Kafka, Postgres, Program, Redis, RedisPair, Watch, have_servers, wait_for
+from servers import Clock, Kafka, Postgres, Program, Redis, RedisPair, Watch, have_servers, wait_for
 from load import Load
 from verdict import judge
 
@@ -28,7 +28,7 @@ class World:
         self.kafka, self.redis, self.postgres = Kafka(folder, 3 if FULL else 1), RedisPair(folder) if FULL else Redis(folder), Postgres(folder)
         self.settings = [f"stream=kafka://{self.kafka.address()}/chaos" + ("?replication=3" if FULL else ""),
                          "features=" + self.redis.url, "records=" + self.postgres.url(),
-                         *(["archive=" + self.postgres.url()] if ARCHIVE else [])]
+                         "archive=" + self.postgres.url()]
         counts = {"ingest": 2, "processor": 3, "api": 2} if FULL else {"ingest": 1, "processor": 2, "api": 1}
         self.programs = {kind: [Program("reco-" + kind, f"{kind}-{i + 1}", folder, self.settings) for i in range(count)]
                          for kind, count in counts.items()}

@@ -3,6 +3,7 @@ there. Events and questions go on all the while.
 
     ingest      answers 202, or 503 with Retry-After, within its deadline; every event that got a 202 is in the topic, and none counts twice
     API         answers 200, or 503 with Retry-After, within its deadline; without the features an answer says that it is degraded
+    archive     (of the processor) keeps no learning waiting, and has each record once in the end
     all         none ends; all recover by themselves; what is learned in the end is what a clean embedded replay of the topic learns
 
 Normal run: five rounds in which every link has a fault, each link another one in each round. RECO_FULL=1: each fault on each link alone too, and a
@@ -19,7 +20,7 @@ from proxy import FAULTS, Proxy
 from verdict import judge
 
 FULL = os.environ.get("RECO_FULL") == "1"
-LINKS = ("ingest-kafka", "processor-kafka", "api-kafka", "ingest-redis", "processor-redis", "api-redis", "api-postgres")
+LINKS = ("ingest-kafka", "processor-kafka", "api-kafka", "ingest-redis", "processor-redis", "api-redis", "api-postgres", "processor-postgres")
 SHORT = 3.0
 LONG = {"latency": 10.0, "slow": 10.0, "reset": 10.0, "half_open": 25.0, "down": 60.0}
 RECOVERY = 45.0
@@ -47,9 +48,9 @@ class World:
         def port(server, straight):
             proxy = self.proxies.get(f"{program}-{server}")
             return proxy.port if proxy else straight
+        database = self.postgres.url(port=port("postgres", self.postgres.port))
         return [f"stream=kafka://127.0.0.1:{port('kafka', self.kafka.ports[0])}/chaos",
-                f"features=redis://127.0.0.1:{port('redis', self.redis.port)}",
-                "records=" + self.postgres.url(port=port("postgres", self.postgres.port))]
+                f"features=redis://127.0.0.1:{port('redis', self.redis.port)}", "records=" + database, "archive=" + database]
 
     def start(self):
         self.kafka.start()
@@ -73,6 +74,8 @@ class World:
         for link, fault in faults.items():
             self.proxies[link].set(fault)
         self.load.without_features = faults.get("api-redis") in ("down", "half_open")
+        if list(faults) == ["processor-postgres"]:
+            wait_for(self.load.probe, "learning, which does not wait for the archive", RECOVERY)
         time.sleep(seconds)
         self.load.without_features = False
         for link in faults:

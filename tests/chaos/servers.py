@@ -21,7 +21,6 @@ from http_support import BIN, environment, wait_for  # noqa: E402
 
 UP_KAFKA = os.path.join(SOURCE, "infra", "scripts", "up-kafka.sh")
 MIGRATE = os.path.join(SOURCE, "infra", "scripts", "migrate-postgres.sh")
-ARCHIVE = "\n  archive " in subprocess.run([os.path.join(BIN, "reco"), "--help"], capture_output=True, text=True, env=environment()).stdout
 STARTING = 180  # seconds a server may take, on a machine with other things to do
 libc = ctypes.CDLL(None, use_errno=True)
 # One thread starts all processes: a process's parent is the thread that started it, and killers and watchers end before what they brought back.
