@@ -9,6 +9,9 @@
 #define NOTE_SIZE_MAX (64u << 10)
 #define SPACE_MAX 64u
 
+/* Functions that came after the first release of the contract may lie past the end of a table. */
+#define HAS(backend, function) ((backend)->struct_size > offsetof(reco_stream_backend, function) && (backend)->function)
+
 struct reco__stream {
     const reco_stream_backend *backend;
     reco_stream_store *store;
@@ -289,7 +292,7 @@ reco_status reco__stream_spans(reco_stream_span *spans, reco__stream *stream, co
 }
 
 reco_status reco__stream_bounds(reco_stream_span *spans, reco__stream *stream, const reco_call *call, reco_error *err) {
-    if (!stream->backend->bounds) {
+    if (!HAS(stream->backend, bounds)) {
         return reco__stream_spans(spans, stream, call, err);
     }
     reco_status status = enter("stream.bounds", call, err);
@@ -313,7 +316,7 @@ reco_status reco__stream_trim(reco__stream *stream, uint32_t partition, int64_t 
 }
 
 bool reco__stream_takes_letters(const reco__stream *stream) {
-    return stream->backend->struct_size > offsetof(reco_stream_backend, dead_letters) && stream->backend->dead_letters;
+    return HAS(stream->backend, dead_letters);
 }
 
 reco_status reco__stream_dead_letters(reco__stream *stream, uint32_t partition, const reco_stream_letter *letters, size_t count,
