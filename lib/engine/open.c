@@ -202,6 +202,8 @@ static void *refresh_thread(void *context) {
         reco_error err = RECO_ERROR_INIT;
         reco_status status = signing_open(engine, &call, &err);
         if (engine->answers)
+            (void)reco__recommend_follow(engine->recommend, &call, NULL); /* what fails here, the refresh tells of */
+        if (engine->answers)
             status = reco__recommend_refresh(engine->recommend, 0, &call, &err);
         if (status != before && status != RECO_OK && status != RECO_CANCELLED)
             reco__log(RECO_LOG_WARN, "engine", "answers are not kept up to date: %s: %s", reco_status_name(status), err.text);

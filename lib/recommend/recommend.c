@@ -399,6 +399,20 @@ reco_status reco__recommend_refresh(reco__recommend *recommend, bool force, cons
     return status;
 }
 
+reco_status reco__recommend_follow(reco__recommend *recommend, const reco_call *call, reco_error *err) {
+    bool relearning;
+    int64_t age;
+    reco__state *state = hold_current(recommend, &relearning, &age);
+    if (!state) {
+        return RECO_OK;
+    }
+    const reco_call part = {
+        .struct_size = sizeof(part), .deadline_ns = reco__monotonic_ns() + FOLLOW_NS, .cancel = call ? call->cancel : NULL};
+    reco_status status = reco__catalogue_follow(state->catalogue, &part, err);
+    reco__state_release(state);
+    return status == RECO_NOT_FOUND ? RECO_OK : status; /* the refresh loads anew */
+}
+
 reco_status reco__state_follow(uint32_t *degraded, reco__recommend *recommend, reco__state *state, const reco_call *call, reco_error *err) {
     if (recommend->options.records_far) {
         return RECO_OK;

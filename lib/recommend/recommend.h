@@ -22,6 +22,9 @@ typedef struct reco__recommend_options {
 
 /* Checks the plan (INVALID naming the setting), makes the application's stages. Loads nothing yet. */
 reco_status reco__recommend_open(reco__recommend **out, const reco__recommend_options *options, const reco_call *call, reco_error *err);
+/* Takes in what has changed in records since, for a thread that calls it twice a second: a change is seen in time though no question asks for it, or
+ * each has too little time to. A refresh does more. */
+reco_status reco__recommend_follow(reco__recommend *recommend, const reco_call *call, reco_error *err);
 /* The key of recommendation ids; without one, answers have none and are degraded. Once. */
 void reco__recommend_sign(reco__recommend *recommend, uint32_t key_number, const uint8_t key[16]);
 /* RECO_DEGRADED_... of answers that are given now. */

@@ -294,7 +294,9 @@ static const char *check_changes(bench *b) {
     got.count = 0, got.stop_after = 2;
     b->backend->changes(&newest, b->stores[0], 0, 100, take, &got, NULL, &b->err);
     NEED(got.count == 2, "changes that were stopped went on");
+    newest = 0;
     NEED(b->backend->changes(&newest, b->stores[0], 5, 10, take, &got, NULL, &b->err) == RECO_NOT_FOUND, "a number that was never given is accepted");
+    NEED(newest == 4, "newest is %llu with NOT_FOUND", (unsigned long long)newest);
     return NULL;
 }
 
@@ -330,6 +332,7 @@ static const char *check_log_is_trimmed(bench *b) {
     PASS(put(b, RECO_RECORD_ITEM, "one more", "{}"));
     status = b->backend->changes(&newest, b->stores[0], 0, 1, take, &got, NULL, &b->err);
     NEED(status == RECO_NOT_FOUND, "the log reaches back further than it keeps: %s", reco_status_name(status));
+    NEED(newest == last + 1, "newest is %llu with NOT_FOUND, not %llu", (unsigned long long)newest, (unsigned long long)last + 1);
     got.count = 0;
     status = b->backend->changes(&newest, b->stores[0], 1, 1, take, &got, NULL, &b->err);
     NEED(status == RECO_OK && got.count == 1 && got.at[0].sequence == 2, "the oldest change kept is not told");

@@ -11,6 +11,7 @@
 
 #include "base/base.h"
 #include "records/records.h"
+#include "support/engine.h"
 #include "records_suite.h"
 #include "support/postgres_server.h"
 #include "support/support.h"
@@ -424,9 +425,19 @@ START_TEST(a_server_that_goes_comes_back)
     test_status(RECO_OK, h.status);
     test_ok(reco__records_find(records, RECO_RECORD_ITEM, reco__str_of("a"), keep, &got, NULL, &err), &err);
     ck_assert_str_eq(reco__buf_cstr(&got), "{\"kept\":1}");
-    postgres_server_stop(&mine); /* behind the back of idle connections: no call notices */
+    postgres_server_kill(&mine); /* behind the back of idle connections: no call notices */
     ck_assert(postgres_server_start(&mine));
     test_ok(put(records, "c", "{}", NULL), &err);
+    ck_assert_int_eq(postgres_server_signal(&mine, SIGSTOP), 0); /* its sockets stay, and say nothing */
+    for (int i = 0; i < 2; i++) {                                /* on a connection, and on none */
+        int64_t began = reco__monotonic_ns();
+        reco_call call = until_ms(300);
+        test_status(RECO_TIMEOUT, reco__records_find(records, RECO_RECORD_ITEM, reco__str_of("a"), keep, &got, &call, &err));
+        ck_assert_int_lt(ms_since(began), 3000);
+    }
+    ck_assert_int_eq(postgres_server_signal(&mine, SIGCONT), 0);
+    ck_assert(test_wait(works_again, &h, 20000));
+    test_status(RECO_OK, h.status);
     reco__buf_dispose(&got);
     reco__records_close(records);
     postgres_server_remove(&mine);
@@ -541,6 +552,7 @@ START_TEST(versions_are_checked)
     ck_assert_int_eq(system(command), 0); /* again: nothing to do */
     reco__records_close(open_door(url));
     run_sql(link, "INSERT INTO reco.migrations VALUES (99, 'future')");
+    ck_assert_int_ne(system(command), 0); /* the script does not go back either */
     test_status(RECO_NEWER, open_status(&records, url, "test"));
     run_sql(link, "DROP TABLE reco.migrations");
     test_status(RECO_REFUSED, open_status(&records, url, "test"));
@@ -550,6 +562,186 @@ START_TEST(versions_are_checked)
     char plain[300];
     snprintf(plain, sizeof plain, "%.*s", (int)strcspn(url, " "), url);
     test_status(RECO_REFUSED, open_status(&records, plain, "test"));
+}
+END_TEST
+
+/* --- migrating ----------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct told_steps {
+    uint32_t done, missing, last;
+} told_steps;
+
+static void count_step(void *context, const char *setting, uint32_t version, const char *name, int32_t done) {
+    told_steps *to = context;
+    ck_assert_str_eq(setting, "records");
+    ck_assert(name && *name);
+    ck_assert_uint_gt(version, to->last);
+    to->last = version;
+    *(done ? &to->done : &to->missing) += 1;
+}
+
+static reco_status migrate(told_steps *to, uint32_t *missing, const char *url, uint32_t flags) {
+    reco_settings *settings = NULL;
+    *to = (told_steps){0};
+    test_ok(reco_settings_create(&settings, &err), &err);
+    test_ok(reco_settings_set(settings, "records", url, &err), &err);
+    test_ok(reco_settings_set(settings, "archive", url, &err), &err); /* the same: once */
+    reco_status status = reco_migrate(missing, settings, flags, count_step, to, NULL, &err);
+    reco_settings_free(settings);
+    return status;
+}
+
+static int run_reco(const char *url, const char *arguments) {
+    char command[1000];
+    const char *build = getenv("RECO_BUILD_DIR");
+    snprintf(command, sizeof command, "env -u RECO_POSTGRES_BIN -u RECO_FULL '%s/bin/reco' -s 'records=%s' migrate %s >/dev/null 2>&1",
+             build ? build : ".", url, arguments);
+    int result = system(command);
+    return WIFEXITED(result) ? WEXITSTATUS(result) : -1;
+}
+
+START_TEST(migrating_looks_tries_and_does)
+{
+    const char *url = database("migrating");
+    told_steps to;
+    uint32_t missing = 9;
+    reco__records *records = NULL;
+    PGconn *link = link_to(url);
+    test_ok(migrate(&to, &missing, url, RECO_MIGRATE_CHECK), &err);
+    ck_assert(missing == 2 && to.missing == 2 && to.done == 0);
+    test_ok(migrate(&to, &missing, url, RECO_MIGRATE_DRY_RUN), &err);
+    ck_assert(missing == 2 && to.missing == 0 && to.done == 2);
+    expect_sql(link, "SELECT to_regclass('reco.migrations') IS NULL", "t"); /* nothing stayed */
+    run_file("migrations/0001_records.sql", url, "/dev/null");
+    run_sql(link, "SELECT reco.put('test', 1::smallint, 'kept', '{\"title\":\"Kept\"}')");
+    test_status(RECO_REFUSED, open_status(&records, url, "test"));
+    run_sql(link, "CREATE TABLE reco.streams (in_the_way integer)");
+    ck_assert_int_ne(migrate(&to, &missing, url, 0), RECO_OK);
+    expect_sql(link, "SELECT max(version) FROM reco.migrations", "1"); /* all or nothing */
+    run_sql(link, "DROP TABLE reco.streams");
+    ck_assert_int_eq(run_reco(url, "--check"), 1);
+    ck_assert_int_eq(run_reco(url, "--dry-run"), 0);
+    ck_assert_int_eq(run_reco(url, "--dry-run --check"), 2);
+    ck_assert_int_eq(run_reco(url, ""), 0);
+    ck_assert_int_eq(run_reco(url, "--check"), 0);
+    test_ok(migrate(&to, &missing, url, 0), &err);
+    ck_assert(missing == 0 && to.done == 0);
+    records = open_door(url);
+    reco__buf got = {0};
+    test_ok(reco__records_find(records, RECO_RECORD_ITEM, reco__str_of("kept"), keep, &got, NULL, &err), &err);
+    ck_assert_str_eq(reco__buf_cstr(&got), "{\"title\":\"Kept\"}");
+    reco__buf_dispose(&got);
+    reco__records_close(records);
+    run_sql(link, "INSERT INTO reco.migrations VALUES (99, 'future')");
+    test_status(RECO_NEWER, migrate(&to, &missing, url, RECO_MIGRATE_CHECK));
+    test_status(RECO_NEWER, migrate(&to, &missing, url, 0));
+    ck_assert_ptr_nonnull(strstr(err.text, "99"));
+    ck_assert_int_eq(run_reco(url, ""), 1);
+    run_sql(link, "DROP TABLE reco.migrations");
+    test_status(RECO_REFUSED, migrate(&to, &missing, url, 0));
+    PQfinish(link);
+    test_ok(migrate(&to, &missing, "memory:", 0), &err);
+    ck_assert(missing == 0 && to.done == 0);
+}
+END_TEST
+
+static void *migrate_too(void *context) {
+    writer *w = context;
+    reco_settings *settings = NULL;
+    uint32_t missing;
+    w->status = reco_settings_create(&settings, NULL);
+    if (w->status == RECO_OK)
+        w->status = reco_settings_set(settings, "records", w->url, NULL);
+    if (w->status == RECO_OK)
+        w->status = reco_migrate(&missing, settings, 0, NULL, NULL, NULL, NULL);
+    reco_settings_free(settings);
+    return NULL;
+}
+
+START_TEST(migrations_at_the_same_time_are_done_once)
+{
+    const char *url = database("migrations");
+    pthread_t threads[4];
+    writer writers[4];
+    for (int i = 0; i < 4; i++) {
+        writers[i] = (writer){url, i, RECO_OK};
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, migrate_too, &writers[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        test_status(RECO_OK, writers[i].status);
+    }
+    PGconn *link = link_to(url);
+    expect_sql(link, "SELECT count(*) || ' ' || max(version) FROM reco.migrations", "2 2");
+    PQfinish(link);
+}
+END_TEST
+
+/* --- two engines --------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct asking {
+    reco_engine *engine;
+    bool wanted;
+} asking;
+
+/* Whether "tea" is among the popular items. */
+static bool sees(void *context) {
+    asking *a = context;
+    reco_reply reply = {.struct_size = sizeof reply};
+    test_ok(reco_popular_json(&reply, a->engine, "", NULL, &err), &err);
+    bool there = reply.body && strstr(reply.body, "\"tea\"") != NULL;
+    reco_reply_dispose(&reply);
+    return there == a->wanted;
+}
+
+static void put_tea(reco_engine *engine, const char *document) {
+    test_ok(reco_items_put_json(NULL, engine, document, strlen(document), 0, NULL, &err), &err);
+}
+
+/* What one process changes, another answers by within a second; the first process is a child. */
+START_TEST(a_change_is_seen_by_another_process_within_a_second)
+{
+    char url[300], folder[256];
+    snprintf(url, sizeof url, "%s", database("feed"));
+    test_dir_make(folder);
+    const char *const settings[] = {"records", url, "limits.min_free", "0", NULL};
+    int commands[2], answers[2], soon = 0;
+    ck_assert(pipe(commands) == 0 && pipe(answers) == 0);
+    pid_t child = test_fork();
+    if (child == 0) { /* changes the item at each byte it is sent */
+        char byte;
+        close(commands[1]);
+        reco_engine *engine = test_engine_open(folder, 0, settings);
+        while (read(commands[0], &byte, 1) == 1) {
+            put_tea(engine, byte == 'h' ? "{\"item_id\":\"tea\",\"hidden\":true}" : "{\"item_id\":\"tea\"}");
+            if (write(answers[1], &byte, 1) != 1)
+                break;
+        }
+        reco_close(engine);
+        _exit(0);
+    }
+    close(commands[0]);
+    reco_engine *engine = test_engine_open(folder, RECO_OPEN_BACKGROUND, settings);
+    reco_event event = test_event("ada", "tea", "view");
+    test_engine_tell(NULL, engine, &event);
+    asking a = {engine, true};
+    ck_assert(test_wait(sees, &a, 20000));
+    for (int i = 0; i < 4; i++) {
+        char byte;
+        ck_assert_int_eq(write(commands[1], i % 2 ? "s" : "h", 1), 1);
+        ck_assert_int_eq(read(answers[0], &byte, 1), 1); /* it is in the database */
+        int64_t began = reco__monotonic_ns();
+        a.wanted = i % 2;
+        ck_assert(test_wait(sees, &a, 20000));
+        fprintf(stderr, "%s: seen by another process after %lld ms\n", i % 2 ? "shown" : "hidden", (long long)ms_since(began));
+        ck_assert_int_lt(ms_since(began), 5000);
+        soon += ms_since(began) < 1000;
+    }
+    ck_assert_int_ge(soon, 3); /* one pause of a crowded machine is forgiven */
+    close(commands[1]);
+    ck_assert_int_eq(test_child_end(child), 0);
+    reco_close(engine);
+    test_dir_remove(folder);
 }
 END_TEST
 
@@ -662,6 +854,12 @@ int main(void) {
     tcase_add_test(tests, a_fresh_database_is_set_up_once);
     tcase_add_test(tests, memory_may_end_anywhere);
     tcase_add_test(tests, a_forked_child_is_refused);
+    suite_add_tcase(suite, tests);
+    tests = tcase_create("processes");
+    tcase_add_checked_fixture(tests, setup, NULL);
+    tcase_add_test(tests, migrating_looks_tries_and_does);
+    tcase_add_test(tests, migrations_at_the_same_time_are_done_once);
+    tcase_add_test(tests, a_change_is_seen_by_another_process_within_a_second);
     suite_add_tcase(suite, tests);
     int result = test_run(suite);
     postgres_server_remove(&server);
