@@ -203,12 +203,20 @@ static reco_status verify_taken(int64_t stamp, reco_engine *engine, const shelf 
     return RECO_OK;
 }
 
+/* What the archive has yet to read stays in the stream; how far it is, only a process with an archiver knows. */
+static int64_t archived_to(const reco_engine *engine, uint32_t partition, int64_t offset) {
+    if (!engine->settings.archive[0])
+        return offset;
+    int64_t archived = atomic_load(&engine->archiving) ? atomic_load(&engine->archived[partition]) : 0;
+    return archived < 0 ? 0 : archived < offset ? archived : offset;
+}
+
 static reco_status trim_to(reco_engine *engine, const shelf_file *base, const reco_call *call, reco_error *err) {
     reco_position positions[RECO_PARTITIONS_MAX];
     char path[PATH_ROOM];
     reco_status status = positions_of(positions, engine, file_path(path, engine, base), err);
     for (uint32_t p = 0; status == RECO_OK && p < engine->partitions; p++)
-        status = reco__stream_trim(engine->stream, p, positions[p].offset, call, err);
+        status = reco__stream_trim(engine->stream, p, archived_to(engine, p, positions[p].offset), call, err);
     return status;
 }
 

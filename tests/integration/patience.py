@@ -25,10 +25,16 @@ class Redis:
     """A server on a port that was free a moment ago."""
 
     def __init__(self, port):
+        self.port = port
         self.folder = tempfile.mkdtemp(prefix="reco-redis-")
         self.process = subprocess.Popen(
             ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", self.folder, "--save", "", "--maxmemory-policy", "noeviction"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
+
+    def command(self, text):
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(text.encode() + b"\r\n")
+            return connection.recv(100)
 
     def end(self):
         self.process.kill()
@@ -58,6 +64,34 @@ class Patience(unittest.TestCase):
                 self.assertIn("Retry-After", answer.headers)
                 self.assertIn("afka", answer.json()["detail"])
             self.assertEqual(service.stop(signal.SIGTERM), 0)
+
+    @unittest.skipUnless(has_module("redis") and shutil.which("redis-server"), "libreco-redis.so or redis-server is not there")
+    def test_features_are_emptied(self):
+        redis = Redis(closed_port())
+        self.addCleanup(redis.end)
+        folder = os.path.join(self.data, "snapshots")
+        arguments = ("--set", f"features=redis://127.0.0.1:{redis.port}", "--set", f"snapshots.folder={folder}", "--set", "snapshots.every=4")
+        ingest, api, processor = (self.service(name, *arguments) for name in ("reco-ingest", "reco-api", "reco-processor"))
+        for item in ("a", "b", "c"):
+            for user in ("u", "v"):
+                self.assertEqual(post(ingest.port, "/events", {"user_id": user, "item_id": item, "event_type": "view"}).status, 202)
+        wait_for(lambda: os.path.isdir(folder) and any(name.endswith(".snapshot") for name in os.listdir(folder)), "a verified snapshot")
+        wait_for(lambda: len(get(api.port, "/popular").json().get("items", [])) == 3, "popular")
+
+        processor.process.send_signal(signal.SIGSTOP)
+        try:
+            redis.command("FLUSHALL")
+            answer = wait_for(lambda: [got for got in [get(api.port, "/recommendations?user_id=v")] if b"relearning" in got.body], "relearning")[0]
+            self.assertEqual(answer.status, 200)
+            self.assertEqual(len(answer.json()["items"]), 3)
+            self.assertTrue(answer.json()["degraded"])
+            ready = get(api.port, "/ready?verbose")
+            self.assertEqual((ready.status, ready.json()["degraded_reasons"]), (200, ["relearning"]))
+        finally:
+            processor.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: get(api.port, "/recommendations?user_id=v").json().get("degraded") is False, "whole again")
+        self.assertIn(b"reco_relearned_total 1", get(processor.port, "/metrics").body)
+        wait_for(lambda: len(get(api.port, "/popular").json().get("items", [])) == 3, "popular")
 
     @unittest.skipUnless(has_module("redis") and shutil.which("redis-server"), "libreco-redis.so or redis-server is not there")
     def test_features_are_away(self):
