@@ -7,7 +7,8 @@
  * While everything is being read (scan.c) nothing is closed, compacted, swept or expired, and close_step has nothing to do but to publish; settle
  * waits until that is over.
  *
- * Items whose heads are not current are published in rounds, PUBLISH_NS apart, and at once by settle. */
+ * Items whose heads are not current are published in rounds, PUBLISH_NS apart, and at once by settle. Several processors would put the same heads
+ * again and again: in rounds one of them publishes at a time, the one that holds the key `publisher`, which expires when it is not held on to. */
 #include "features/redis/redis.h"
 
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 
 enum { ITEMS_LOOKED_AT = 128, ITEMS_AT_ONCE = 16, PUBLISHED_AT_ONCE = 48, EXPIRED_AT_ONCE = 64 };
 #define PUBLISH_NS (INT64_C(750) * 1000 * 1000)
+#define LEASE_NS PUBLISH_NS
 #define PATIENT_NS (INT64_C(200) * 1000)
 
 static bool coview_due(const reco_features_store *store, const reco__redis_state *state) {
@@ -212,6 +214,33 @@ static reco_status next_items(size_t *count, reco_features_store *store, reco__r
 }
 
 /* A round goes through the list once. False in *ended when time is over: the next call goes on where this one has stopped. */
+static reco_status may_publish(bool *may, reco_features_store *store, reco__redis_link *link, reco_error *err) {
+    int64_t now = reco__monotonic_ns();
+    const redisReply *reply;
+    *may = store->lease_ns && now - store->lease_ns < LEASE_NS / 2;
+    if (*may) {
+        return RECO_OK;
+    }
+    reco__redis_command(link, "SET", store->lease_ns ? 5 : 6);
+    reco__redis_key(link, store, "publisher");
+    reco__redis_text(link, "1");
+    reco__redis_text(link, "PX");
+    reco__redis_number(link, LEASE_NS / 1000000);
+    if (!store->lease_ns) {
+        reco__redis_text(link, "NX");
+    }
+    reco_status status = reco__redis_send(link, err);
+    if (status == RECO_OK) {
+        status = reco__redis_reply(&reply, link, err);
+    }
+    *may = status == RECO_OK && reply->type == REDIS_REPLY_STATUS;
+    store->lease_ns = *may ? now : 0;
+    if (status == RECO_OK && !*may) {
+        atomic_store(&store->published_ns, now); /* another one does it: look again after a pause */
+    }
+    return status;
+}
+
 static reco_status publish_round(bool *ended, reco_features_store *store, reco__redis_link *link, const reco__redis_state *state, int64_t until_ns,
                                  size_t most, reco_error *err) {
     reco_status status = RECO_OK;
@@ -231,6 +260,7 @@ static reco_status publish_round(bool *ended, reco_features_store *store, reco__
     }
     if (*ended) {
         atomic_store(&store->published_ns, reco__monotonic_ns());
+        store->lease_ns = 0;
     }
     return status;
 }
@@ -269,7 +299,11 @@ static reco_status step(int *more, reco_features_store *store, reco__redis_link 
     if (status == RECO_OK && closing) {
         status = close_some(store, link, &state, until_ns, most, err);
     } else if (status == RECO_OK && reco__redis_publishing_due(store, &state)) {
-        status = publish_round(&ended, store, link, &state, until_ns, most > 1 ? PUBLISHED_AT_ONCE : 1, err);
+        bool may;
+        status = may_publish(&may, store, link, err);
+        if (may) {
+            status = publish_round(&ended, store, link, &state, until_ns, most > 1 ? PUBLISHED_AT_ONCE : 1, err);
+        }
     } else if (status == RECO_OK && state.mark == RECO__REDIS_WHOLE && reco__redis_sweep_due(store, &state, &partition)) {
         status = reco__redis_sweep(store, link, partition, err);
     } else {

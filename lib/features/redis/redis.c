@@ -10,6 +10,7 @@
  *   gB, negB                     generations of board B that may have rows; those something was taken from
  *   h, u32 item                  head; d: items whose head is not current                                publish.c
  *   lock                         who loads a snapshot                                                    restore.c
+ *   publisher                    who publishes heads, for less than a second                             closing.c
  *   scan, lease, sr, si, scN     who reads everything, and what was changed under it                     scan.c
  *
  * Learning is APPEND and SET in one MULTI ... EXEC under WATCH (apply.c). Everything else is done beside it by two small functions inside Redis that

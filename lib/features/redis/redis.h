@@ -173,6 +173,7 @@ struct reco_features_store {
 
     pthread_mutex_t closing_lock; /* one thread of this store closes at a time; guards what follows */
     _Atomic int64_t published_ns; /* when the last round of publishing ended */
+    int64_t lease_ns;             /* since when this store is the one that publishes, or 0 */
     char publishing[24];          /* where it stands in the list of items whose heads are not current; "" or "0": at its beginning */
     bool restoring;
     char token[33]; /* of the lock held while restoring */
