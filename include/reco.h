@@ -98,7 +98,7 @@ RECO_API reco_status reco_ingest_json(reco_reply *reply, reco_engine *engine, co
 
 typedef struct reco_processor_options {
     uint32_t struct_size;
-    uint32_t batch_events; /* most records of a batch; 0: 20,000 */
+    uint32_t batch_events; /* most records of a batch; 0: what suits features: 20,000, on Redis 100 */
 } reco_processor_options;
 
 typedef struct reco_progress {

@@ -10,7 +10,6 @@
 
 #include <time.h>
 
-#define BATCH_EVENTS 20000u
 #define CLOSE_BUSY_NS 1000000
 #define LIVE_PACE_NS 1000000 /* live batches begin no closer than this: events of a millisecond share one commit */
 #define CLOSE_IDLE_NS 5000000
@@ -46,7 +45,7 @@ reco_status reco_processor_open(reco_processor **out, reco_engine *engine, const
     if (!processor)
         return reco__no_memory(err);
     processor->engine = engine;
-    processor->batch_events = given.batch_events ? given.batch_events : BATCH_EVENTS;
+    processor->batch_events = given.batch_events ? given.batch_events : reco__features_batch_events(engine->features);
     atomic_fetch_add(&engine->processors, 1);
     status = reco__learner_create(&processor->learner, engine->stream, engine->features, &engine->rules, err);
     if (status == RECO_OK) {

@@ -10,7 +10,7 @@
 #include "base/module.h"
 #include "features/registry.h"
 
-enum { PARTITIONS_MAX = 64, SPACE_MAX = 64 };
+enum { PARTITIONS_MAX = 64, SPACE_MAX = 64, BATCH_EVENTS = 20000 };
 
 struct reco__features {
     const reco_features_backend *backend;
@@ -132,6 +132,10 @@ void reco__features_close(reco__features *features) {
         }
         reco__release(features);
     }
+}
+
+uint32_t reco__features_batch_events(const reco__features *features) {
+    return features->backend->batch_events ? features->backend->batch_events : BATCH_EVENTS;
 }
 
 const reco_board_rules *reco__features_rules(const reco__features *features) { return &features->rules; }

@@ -16,6 +16,8 @@ reco_status reco__features_open_patient(reco__features **out, const reco_feature
 reco_status reco__features_open(reco__features **out, const reco_features_options *options, const reco_call *call, reco_error *err);
 void reco__features_close(reco__features *features);
 const reco_board_rules *reco__features_rules(const reco__features *features);
+/* Most events of a batch, when the application does not say. */
+uint32_t reco__features_batch_events(const reco__features *features);
 reco_status reco__features_info(reco_features_info *out, reco__features *features, const reco_call *call, reco_error *err);
 reco_status reco__features_intern(uint32_t *numbers, reco__features *features, const reco_str *names, size_t count, const reco_call *call,
                                   reco_error *err);

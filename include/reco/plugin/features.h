@@ -103,6 +103,8 @@ typedef struct reco_features_backend {
     uint32_t struct_size;
     uint32_t contract; /* RECO_FEATURES_CONTRACT */
     const char *scheme;
+    uint32_t batch_events; /* most events of a batch, when the application does not say; 0: 20,000 */
+    uint32_t reserved;
 
     reco_status (*open)(reco_features_store **out, const reco_features_options *options, const reco_call *call, reco_error *err);
     void (*close)(reco_features_store *store);

@@ -161,6 +161,7 @@ static const reco_features_backend backend = {
     .struct_size = sizeof backend,
     .contract = RECO_FEATURES_CONTRACT,
     .scheme = "redis",
+    .batch_events = 100, /* a longer one would keep everybody else waiting for its EXEC */
     .open = open_store,
     .close = close_store,
     .info = reco__redis_info,
