@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 
-from servers import Clock, Kafka, Postgres, Program, Redis, RedisPair, Watch, have_servers, wait_for
+from servers import STARTING, Clock, Kafka, Postgres, Program, Redis, RedisPair, Watch, have_servers, wait_for
 from load import Load
 from verdict import judge
 
@@ -52,7 +52,7 @@ class World:
         self.watch.wait()
         self.load = Load(self.programs["ingest"], self.programs["api"])
         self.load.start()
-        wait_for(self.load.probe, "the first answer")
+        wait_for(self.load.probe, "the first answer", STARTING)
         self.say("programs serve")
 
     def end(self):
@@ -96,8 +96,8 @@ def kill(world, seed):
             raise killer.failure
     world.say("killed", {killer.kind: killer.count for killer in killers})
     for program in world.all_programs():
-        wait_for(lambda program=program: program.port, program.name + " to listen", 60)
-    wait_for(world.load.probe, "recovery", 60)
+        wait_for(lambda program=program: program.port, program.name + " to listen", STARTING)
+    wait_for(world.load.probe, "recovery", STARTING)
     world.say("all is well again")
     for program in world.all_programs():
         signals = [code for code in program.exits if code < 0]

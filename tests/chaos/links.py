@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-from servers import Clock, Kafka, Postgres, Program, Redis, Watch, free_port, have_servers, wait_for
+from servers import STARTING, Clock, Kafka, Postgres, Program, Redis, Watch, free_port, have_servers, wait_for
 from load import Load
 from proxy import FAULTS, Proxy
 from verdict import judge
@@ -23,7 +23,7 @@ FULL = os.environ.get("RECO_FULL") == "1"
 LINKS = ("ingest-kafka", "processor-kafka", "api-kafka", "ingest-redis", "processor-redis", "api-redis", "api-postgres", "processor-postgres")
 SHORT = 3.0
 LONG = {"latency": 10.0, "slow": 10.0, "reset": 10.0, "half_open": 25.0, "down": 60.0}
-RECOVERY = 45.0
+RECOVERY = 90.0
 
 
 class World:
@@ -121,7 +121,7 @@ def main():
         world.start()
         world.say("programs serve")
         world.load.start()
-        wait_for(world.load.probe, "the first answer")
+        wait_for(world.load.probe, "the first answer", STARTING)
         faults(world)
         judge(clock.say, world.load, world.settings(), folder, world.kafka, world.postgres, ([world.programs[0]], [world.programs[1]], [world.programs[2]]))
     except BaseException:

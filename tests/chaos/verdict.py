@@ -53,7 +53,7 @@ def counted_once(records, api):
 
     agree.last = None
     try:
-        wait_for(agree, "popularity to be the sum of the distinct events")
+        wait_for(agree, "popularity to be the sum of the distinct events", CATCHING_UP)
     except AssertionError:
         wrong = [(item, total, agree.last and agree.last.get(item)) for item, total in sums.items()
                  if not agree.last or agree.last.get(item) != total * 1000000]
