@@ -81,9 +81,6 @@ enum { RECO__PAIR_FLAT, RECO__PAIR_INVERSE };
 enum { RECO__NORM_SUM, RECO__NORM_MAX };
 enum { RECO__RECENCY_EXP, RECO__RECENCY_POWER };
 
-/* Part of the fingerprint: raised when the same records and settings come to teach something else. */
-#define RECO__DERIVATION_VERSION 1u
-
 /* What the public handle holds. */
 struct reco_settings {
     reco__settings values;

@@ -11,7 +11,6 @@
 #include "model/event.h"
 #include <reco/plugin/board.h>
 
-#define RECO__DERIVATION_VERSION 1u
 #define RECO__PAIR_UNIT 2520 /* divisible by 1..10 */
 
 /* FROZEN. */

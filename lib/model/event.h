@@ -12,6 +12,10 @@
 #define RECO__TIME_MAX 253402300799999 /* 9999-12-31T23:59:59.999Z */
 #define RECO__NESTING_MAX 32u
 
+/* Part of the fingerprint: raised when the same records and settings come to teach something else. Here, where both who derives and who writes the
+ * fingerprint see it. */
+#define RECO__DERIVATION_VERSION 1u
+
 /* What an event type does. Part of the settings. */
 typedef struct reco__event_type {
     char name[64];

@@ -16,7 +16,7 @@ typedef struct options {
 } options;
 
 #define LIMIT                                                                                                                                        \
-    { "limit", 'n', OPTION_U32, offsetof(options, limit), "N", "how many items" }
+    { "limit", 'n', OPTION_COUNT, offsetof(options, limit), "N", "how many items" }
 #define AS_OF                                                                                                                                        \
     { "as-of", 0, OPTION_TIME, offsetof(options, as_of), "TIME", "as of this moment: RFC 3339 with offset, or milliseconds" }
 #define JSON                                                                                                                                         \

@@ -143,6 +143,11 @@ static reco_status store(const option_spec *option, char *at, const char *value,
             return bad(err, option, "an integer from 0 to 4294967295", value);
         *(uint32_t *)(void *)at = (uint32_t)number;
         return RECO_OK;
+    case OPTION_COUNT:
+        if (!whole_number(value, UINT32_MAX, &number, &end) || *end || number == 0)
+            return bad(err, option, "an integer from 1 to 4294967295", value);
+        *(uint32_t *)(void *)at = (uint32_t)number;
+        return RECO_OK;
     case OPTION_U64:
         if (!whole_number(value, UINT64_MAX, &number, &end) || *end)
             return bad(err, option, "an integer from 0", value);

@@ -14,6 +14,7 @@ typedef enum option_kind {
     OPTION_TEXT, /* const char *, borrowed from argv */
     OPTION_LIST, /* option_list: may be given again */
     OPTION_U32,
+    OPTION_COUNT, /* uint32_t, from 1 */
     OPTION_U64,
     OPTION_SHARE, /* double from 0 to 1 */
     OPTION_REAL,  /* double above 0 */

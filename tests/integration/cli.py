@@ -31,7 +31,8 @@ class Line(WithData):
     def test_wrong_lines(self):
         for line in (["nonsense"], ["--nonsense"], ["stats", "--nonsense"], ["recommend"], ["recommend", "a", "b"],
                      ["recommend", "u", "--limit", "x"],
-                     ["recommend", "u", "--limit"], ["recommend", "u", "--limit", "-1"], ["stats", "--json=yes"], ["import", "--format", "csv"],
+                     ["recommend", "u", "--limit"], ["recommend", "u", "--limit", "-1"], ["recommend", "u", "--limit", "0"],
+                     ["stats", "--json=yes"], ["import", "--format", "csv"],
                      ["import", "x"],
                      ["popular", "--window", "3 moons"], ["popular", "--as-of", "2026-01-01"], ["generate", "--late", "1.5"],
                      ["generate", "--format", "xml"],
