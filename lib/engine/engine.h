@@ -106,6 +106,8 @@ typedef struct reco__state_walker {
     reco_status (*cell)(void *context, uint32_t partition, reco_str user, const void *data, size_t size, int64_t expires_at, reco_error *err);
     reco_status (*head)(void *context, uint32_t item, const void *data, size_t size, reco_error *err);
 } reco__state_walker;
+/* After a walk that ended BUSY (parts of the store did not agree): pauses, and answers whether to walk again. *tries begins at 0. */
+bool reco__state_wait(uint32_t *tries, const reco_call *call);
 reco_status reco__state_walk(reco__features *features, const reco__learn_rules *rules, uint32_t partitions, const reco__state_walker *walker,
                              const reco_call *call, reco_error *err);
 

@@ -65,8 +65,8 @@ static reco_status hashing_head(void *context, uint32_t item, const void *data, 
     return reco__head_digest_make(&hashing->digests[item], hashing->features, &hashing->rules->boards, item, data, size, err);
 }
 
-reco_status reco__hashing_run(reco__hashing *hashing, reco__features *features, const reco__stream *stream, const reco__learn_rules *rules,
-                              uint32_t partitions, bool heads, const reco_call *call, reco_error *err) {
+static reco_status hashing_once(reco__hashing *hashing, reco__features *features, const reco__stream *stream, const reco__learn_rules *rules,
+                                uint32_t partitions, bool heads, const reco_call *call, reco_error *err) {
     reco__hashing_dispose(hashing);
     hashing->features = features;
     hashing->stream = stream;
@@ -74,6 +74,16 @@ reco_status reco__hashing_run(reco__hashing *hashing, reco__features *features, 
     hashing->partitions = partitions;
     reco__state_walker walker = {hashing, hashing_begin, hashing_row, hashing_cell, heads ? hashing_head : NULL};
     return reco__state_walk(features, rules, partitions, &walker, call, err);
+}
+
+reco_status reco__hashing_run(reco__hashing *hashing, reco__features *features, const reco__stream *stream, const reco__learn_rules *rules,
+                              uint32_t partitions, bool heads, const reco_call *call, reco_error *err) {
+    reco_status status;
+    uint32_t tries = 0;
+    do {
+        status = hashing_once(hashing, features, stream, rules, partitions, heads, call, err);
+    } while (status == RECO_BUSY && reco__state_wait(&tries, call));
+    return status;
 }
 
 void reco__hashing_dispose(reco__hashing *hashing) {

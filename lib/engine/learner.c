@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #define BATCH_BYTES (64u << 20)
-#define LETTERS 64u /* written at once */
+#define LETTERS 64u     /* written at once */
 #define ROWS_MAX 50000u /* distinct co-view rows of one apply; above it the batch is halved */
 
 typedef struct learner_line {
@@ -30,6 +30,9 @@ typedef struct learner_user {
 struct reco__learner {
     reco__stream *stream;
     reco__features *features;
+    reco__features *target; /* NULL, or: cells are of `features`, numbers and what is added of this one */
+    uint64_t target_epoch;
+    bool gives; /* to the target */
     const reco__learn_rules *rules;
     reco__buf bytes;  /* records as read */
     reco__buf loaded; /* cells as loaded */
@@ -298,7 +301,8 @@ static reco_status learner_intern(reco__learner *learner, const reco_call *call,
     size_t count = learner->items.count;
     for (size_t i = 0; i < count; i++)
         learner->names[i] = (reco_str){learner->items.entries[i].key, learner->items.entries[i].size};
-    return count ? reco__features_intern(learner->numbers, learner->features, learner->names, count, call, err) : RECO_OK;
+    reco__features *named = learner->target ? learner->target : learner->features;
+    return count ? reco__features_intern(learner->numbers, named, learner->names, count, call, err) : RECO_OK;
 }
 
 /* --- deriving ----------------------------------------------------------------------------------------------------------------------------- */
@@ -373,6 +377,19 @@ static reco_status learner_derive(reco__learned *done, reco__learner *learner, r
 
 /* --- the batch ---------------------------------------------------------------------------------------------------------------------------- */
 
+/* The batch of one that heals: what it adds to the target, its cells to the scratch store. */
+static reco_status learner_apply_healing(reco__learner *learner, const reco_batch *batch, const reco_call *call, reco_error *err) {
+    reco_batch adds = *batch, cells = *batch;
+    adds.flags = RECO_BATCH_HEAL;
+    adds.epoch = learner->target_epoch;
+    adds.cells = NULL;
+    adds.cell_count = 0;
+    cells.groups = NULL;
+    cells.group_count = 0;
+    reco_status status = learner->gives ? reco__features_apply(learner->target, &adds, call, err) : RECO_OK;
+    return status == RECO_OK ? reco__features_apply(learner->features, &cells, call, err) : status;
+}
+
 /* Learns the first `count` of the records read. *rows: more than ROWS_MAX when the batch was too wide and nothing was applied. */
 static reco_status learner_apply(reco__learned *done, size_t *rows, reco__learner *learner, uint32_t partition, size_t count,
                                  const reco_position *start, const reco_call *call, reco_error *err) {
@@ -399,14 +416,31 @@ static reco_status learner_apply(reco__learned *done, size_t *rows, reco__learne
     batch.clock = done->clock;
     batch.cells = learner->puts;
     batch.cell_count = learner->users.count;
-    return reco__features_apply(learner->features, &batch, call, err);
+    return learner->target ? learner_apply_healing(learner, &batch, call, err) : reco__features_apply(learner->features, &batch, call, err);
+}
+
+/* Where to begin, and the fence. */
+static reco_status learner_start(reco_position *start, int64_t *upto, reco__learner *learner, uint32_t partition, const reco_call *call,
+                                 reco_error *err) {
+    reco_spread spread[RECO_PARTITIONS_MAX];
+    uint64_t epoch;
+    if (!reco__features_spreads(learner->features))
+        return reco__features_load(start, &epoch, learner->features, partition, NULL, 0, NULL, NULL, call, err);
+    reco_status status = reco__features_spread(spread, &epoch, learner->features, call, err);
+    if (status != RECO_OK)
+        return status;
+    *start = spread[partition].cells;
+    *upto = spread[partition].fence < *upto ? spread[partition].fence : *upto;
+    return spread[partition].low < start->offset
+               ? reco__fail(err, RECO_STALE, "position", "a part of features stands at %lld in partition %u, behind the cells at %lld",
+                            (long long)spread[partition].low, partition, (long long)start->offset)
+               : RECO_OK;
 }
 
 reco_status reco__learner_batch(reco__learned *done, reco__learner *learner, uint32_t partition, uint32_t max_records, int64_t upto,
                                 const reco_call *call, reco_error *err) {
-    reco_position start;
-    uint64_t epoch;
-    reco_status status = reco__features_load(&start, &epoch, learner->features, partition, NULL, 0, NULL, NULL, call, err);
+    reco_position start = {0, 0};
+    reco_status status = learner_start(&start, &upto, learner, partition, call, err);
     if (status != RECO_OK)
         return status;
     *done = (reco__learned){.from = start.offset, .to = start.offset, .clock = start.clock};
@@ -424,4 +458,21 @@ reco_status reco__learner_batch(reco__learned *done, reco__learner *learner, uin
     if (status != RECO_OK)
         *done = (reco__learned){.from = start.offset, .to = start.offset, .clock = start.clock};
     return status;
+}
+
+reco_status reco__learner_heals(reco__learner *learner, reco__features *target, const reco_call *call, reco_error *err) {
+    reco_position positions[RECO_PARTITIONS_MAX];
+    learner->target = target;
+    return reco__features_positions(positions, &learner->target_epoch, target, call, err);
+}
+
+reco_status reco__learner_heal_batch(reco__learned *done, reco__learner *learner, uint32_t partition, uint32_t max_records, int64_t upto, bool gives,
+                                     const reco_call *call, reco_error *err) {
+    reco_position positions[RECO_PARTITIONS_MAX];
+    uint64_t epoch;
+    reco_status status = reco__features_positions(positions, &epoch, learner->target, call, err);
+    if (status == RECO_OK && epoch != learner->target_epoch)
+        status = reco__fail(err, RECO_STALE, "epoch", "the store was emptied or restored meanwhile");
+    learner->gives = gives;
+    return status == RECO_OK ? reco__learner_batch(done, learner, partition, max_records, upto, call, err) : status;
 }

@@ -31,9 +31,17 @@ reco_status reco__learner_create(reco__learner **out, reco__stream *stream, reco
 void reco__learner_write_letters(reco__learner *learner);
 void reco__learner_free(reco__learner *learner);
 
+/* Makes it one that heals: `features` of create is a scratch store for cells alone, what they add goes to `target`. Once, before anything else. */
+reco_status reco__learner_heals(reco__learner *learner, reco__features *target, const reco_call *call, reco_error *err);
+/* Derives at most `max_records` from the scratch store's position on, none at or beyond `upto`. `gives`: what they add is given to those parts of the
+ * target that stand at the batch's beginning; else nothing is. STALE: the target's numbers are no longer those of the scratch store's cells, or
+ * somebody else gave it something. */
+reco_status reco__learner_heal_batch(reco__learned *done, reco__learner *learner, uint32_t partition, uint32_t max_records, int64_t upto, bool gives,
+                                     const reco_call *call, reco_error *err);
+
 /* Learns at most `max_records` of a partition from its stored position on, none at or beyond `upto` (INT64_MAX: no bound). *done all zero but
  * from/to/clock when there was nothing. STALE: nothing happened, try again. FULL: a table is full; the records before the one that did not fit are
- * learned first, by smaller batches. */
+ * learned first, by smaller batches. Where parts of features stand apart (spread), a batch ends at the fence. */
 reco_status reco__learner_batch(reco__learned *done, reco__learner *learner, uint32_t partition, uint32_t max_records, int64_t upto,
                                 const reco_call *call, reco_error *err);
 

@@ -94,6 +94,7 @@ reco_status reco__engine_open_features(reco__features **out, reco_engine *engine
         .map_size = engine->settings.map_size,
         .background = engine->background,
         .flags = flags,
+        .renumber = reco__cell_renumber,
     };
     memcpy(options.stream_id, reco__stream_id(engine->stream), 16);
     return engine->patient && !(flags & RECO_FEATURES_SCRATCH) ? reco__features_open_patient(out, &options, call, err)

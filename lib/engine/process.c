@@ -5,6 +5,7 @@
  * has records. That rule is advisory; correctness never depends on it. After each batch some closing is done, at most a quarter of the time while
  * events wait. */
 #include "engine/engine.h"
+#include "engine/heal.h"
 
 #include "engine/snapshots.h"
 
@@ -18,6 +19,9 @@ struct reco_processor {
     reco_engine *engine;
     reco__stream_member *member;
     reco__learner *learner;
+    reco__heal *heal;  /* NULL until parts of features were found to stand apart */
+    reco_spread heals; /* where they stand, of the partition to be healed next */
+    bool healing;
     uint32_t batch_events;
     uint32_t owned[RECO_PARTITIONS_MAX], owned_count;
     int64_t ends[RECO_PARTITIONS_MAX]; /* as last seen, for waiting */
@@ -66,6 +70,7 @@ void reco_processor_close(reco_processor *processor) {
     atomic_fetch_sub(&processor->engine->processors, 1);
     reco__stream_member_close(processor->member);
     reco__learner_free(processor->learner);
+    reco__heal_free(processor->heal);
     reco__release(processor);
 }
 
@@ -104,24 +109,39 @@ static reco_status out_of_step(uint32_t partition, const reco_position *position
                       (long long)position->offset, (long long)span->begin, (long long)span->end);
 }
 
+/* Where the partitions are learned to, and where the parts of features stand. */
+static reco_status stand(reco_position *positions, reco_spread *spread, reco_engine *engine, const reco_call *call, reco_error *err) {
+    uint64_t epoch;
+    bool spreads = reco__features_spreads(engine->features);
+    reco_status status = spreads ? reco__features_spread(spread, &epoch, engine->features, call, err)
+                                 : reco__features_positions(positions, &epoch, engine->features, call, err);
+    for (uint32_t p = 0; status == RECO_OK && p < engine->partitions; p++) {
+        if (spreads)
+            positions[p] = spread[p].cells;
+        else
+            spread[p] = (reco_spread){positions[p], positions[p].offset, INT64_MAX, INT64_MAX};
+    }
+    return status;
+}
+
 /* Where everything stands. Others append, learn and trim meanwhile: ends are held against positions read before them, beginnings against positions
  * read after them, so that neither can be overtaken. */
-static reco_status look(reco_position *positions, reco_stream_span *spans, reco_engine *engine, const reco_call *call, reco_error *err) {
-    uint64_t epoch;
+static reco_status look(reco_position *positions, reco_spread *spread, reco_stream_span *spans, reco_engine *engine, const reco_call *call,
+                        reco_error *err) {
     bool trimmed = false;
-    reco_status status = reco__features_positions(positions, &epoch, engine->features, call, err);
+    reco_status status = stand(positions, spread, engine, call, err);
     if (status == RECO_OK)
         status = reco__stream_bounds(spans, engine->stream, call, err);
     for (uint32_t p = 0; status == RECO_OK && p < engine->partitions; p++) {
         if (positions[p].offset > spans[p].end)
             return out_of_step(p, &positions[p], &spans[p], err);
-        trimmed = trimmed || positions[p].offset < spans[p].begin;
+        trimmed = trimmed || spread[p].low < spans[p].begin;
     }
     if (status == RECO_OK && trimmed)
-        status = reco__features_positions(positions, &epoch, engine->features, call, err);
+        status = stand(positions, spread, engine, call, err);
     for (uint32_t p = 0; status == RECO_OK && trimmed && p < engine->partitions; p++)
-        if (positions[p].offset < spans[p].begin)
-            return out_of_step(p, &positions[p], &spans[p], err);
+        if (spread[p].low < spans[p].begin)
+            return out_of_step(p, &(reco_position){spread[p].low, 0}, &spans[p], err);
     return status;
 }
 
@@ -141,14 +161,15 @@ static bool is_lost(const reco_engine *engine, reco_status status, const reco_er
     return learned == 0 && there > 0;
 }
 
-static reco_status look_or_relearn(reco_position *positions, reco_stream_span *spans, reco_engine *engine, const reco_call *call, reco_error *err) {
+static reco_status look_or_relearn(reco_position *positions, reco_spread *spread, reco_stream_span *spans, reco_engine *engine, const reco_call *call,
+                                   reco_error *err) {
     reco_error error = RECO_ERROR_INIT;
-    reco_status status = look(positions, spans, engine, call, &error);
+    reco_status status = look(positions, spread, spans, engine, call, &error);
     if (is_lost(engine, status, &error, positions, spans)) {
         reco_error relearning = RECO_ERROR_INIT;
         reco_status found = reco__snapshots_relearn(engine, call, &relearning);
         if (found == RECO_OK || found == RECO_NOT_FOUND) /* without one: from the beginning, if it is there */
-            status = look(positions, spans, engine, call, &error);
+            status = look(positions, spread, spans, engine, call, &error);
         else {
             status = found;
             error = relearning;
@@ -159,15 +180,31 @@ static reco_status look_or_relearn(reco_position *positions, reco_stream_span *s
     return status;
 }
 
+/* An owned partition of which a part of features has lost something comes before all learning. */
+static bool choose_healing(uint32_t *partition, reco_processor *processor, const reco_spread *spread) {
+    for (uint32_t i = 0; i < processor->owned_count; i++) {
+        uint32_t p = processor->owned[i];
+        if (spread[p].low < spread[p].cells.offset) {
+            processor->heals = spread[p];
+            *partition = p;
+            return true;
+        }
+    }
+    if (processor->heal)
+        reco__heal_rest(processor->heal);
+    return false;
+}
+
 /* Who owns the other partitions may be asked of a server: it is asked only when one of them would hold something back, were it owned. */
 static reco_status survey(uint32_t *partition, reco_processor *processor, const reco_call *call, reco_error *err) {
     reco_engine *engine = processor->engine;
     reco_stream_span spans[RECO_PARTITIONS_MAX];
     reco_position positions[RECO_PARTITIONS_MAX];
+    reco_spread spread[RECO_PARTITIONS_MAX];
     uint8_t owned[RECO_PARTITIONS_MAX];
     reco_status status = reco__stream_member_assign(processor->owned, &processor->owned_count, processor->member, call, err);
     if (status == RECO_OK)
-        status = look_or_relearn(positions, spans, engine, call, err);
+        status = look_or_relearn(positions, spread, spans, engine, call, err);
     if (status != RECO_OK)
         return status;
     processor->total.partitions = processor->owned_count;
@@ -181,6 +218,7 @@ static reco_status survey(uint32_t *partition, reco_processor *processor, const 
         *partition = choose(processor, spans, positions, owned);
     }
     processor->available = *partition == UINT32_MAX ? 0 : spans[*partition].end - positions[*partition].offset;
+    processor->healing = choose_healing(partition, processor, spread);
     return RECO_OK;
 }
 
@@ -228,6 +266,11 @@ static reco_status learn_some(reco__learned *done, reco_processor *processor, ui
     return reco__learner_batch(done, processor->learner, partition, most, INT64_MAX, call, err);
 }
 
+static reco_status heal_some(reco_processor *processor, uint32_t partition, const reco_call *call, reco_error *err) {
+    reco_status status = processor->heal ? RECO_OK : reco__heal_create(&processor->heal, processor->engine, err);
+    return status == RECO_OK ? reco__heal_step(processor->heal, partition, &processor->heals, processor->batch_events, call, err) : status;
+}
+
 reco_status reco_processor_step(reco_progress *out, reco_processor *processor, const reco_call *call, reco_error *err) {
     if (!processor)
         return reco__fail(err, RECO_INVALID, "processor", "no processor is given");
@@ -240,7 +283,7 @@ reco_status reco_processor_step(reco_progress *out, reco_processor *processor, c
     if (status == RECO_OK)
         status = survey(&partition, processor, call, err);
     if (status == RECO_OK && partition != UINT32_MAX) {
-        status = learn_some(&done, processor, partition, call, err);
+        status = processor->healing ? heal_some(processor, partition, call, err) : learn_some(&done, processor, partition, call, err);
         if (status == RECO_STALE) {
             atomic_fetch_add(&processor->engine->counters.stale, 1);
             status = RECO_OK;

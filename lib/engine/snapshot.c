@@ -380,7 +380,13 @@ reco_status reco_snapshot(reco_snapshot_result *out, reco_engine *engine, const 
         return status;
     writer to = {.engine = engine};
     reco__buf name = {.limit = 8192};
-    status = snapshot_write(&to, &name, path, call, err);
+    uint32_t tries = 0;
+    do {
+        writer_dispose(&to);
+        to = (writer){.engine = engine};
+        reco__buf_reset(&name);
+        status = snapshot_write(&to, &name, path, call, err);
+    } while (status == RECO_BUSY && reco__state_wait(&tries, call));
     if (status == RECO_OK && out) {
         *out = (reco_snapshot_result){out->struct_size, to.used, to.hash.rows, to.hash.entries, to.hash.cells, to.bytes, {0}};
         reco__state_hash_text(out->hash, &to.hash);

@@ -8,6 +8,11 @@
  * length-prefixed form with names) and the hashes are added mod 2^128, so that order does not matter and no table can be mistaken for another. */
 #include "engine/engine.h"
 
+#include <time.h>
+
+#define WAIT_NS 20000000
+#define WAITS 250u /* without a deadline */
+
 typedef struct walk {
     const reco__state_walker *walker;
     const reco__learn_rules *rules;
@@ -122,6 +127,14 @@ reco_status reco__state_walk(reco__features *features, const reco__learn_rules *
         return at.status;
     }
     return status;
+}
+
+bool reco__state_wait(uint32_t *tries, const reco_call *call) {
+    const struct timespec pause = {0, WAIT_NS};
+    if (++*tries > WAITS || reco__call_check(call, NULL) != RECO_OK)
+        return false;
+    nanosleep(&pause, NULL);
+    return true;
 }
 
 /* --- the hash ----------------------------------------------------------------------------------------------------------------------------- */

@@ -17,6 +17,7 @@ struct reco__features {
     _Atomic(reco_features_store *) store; /* NULL: to be opened later */
     reco_board_rules rules;
     uint32_t partitions;
+    _Atomic bool spreads; /* its parts may stand apart, as far as is known */
     reco_features_options options; /* for opening later */
     reco__later later;
 };
@@ -102,6 +103,7 @@ static reco_status open_features(reco__features **out, const reco_features_optio
     features->backend = backend;
     features->rules = *own.rules;
     features->partitions = own.partitions;
+    features->spreads = backend->struct_size > offsetof(reco_features_backend, spread) && backend->spread;
     own.rules = &features->rules;
     reco_features_store *store = NULL;
     status = reco__backend_status("features", backend->open(&store, &own, call, err), err);
@@ -257,6 +259,28 @@ reco_status reco__features_positions(reco_position *positions, uint64_t *epoch, 
     return status == RECO_OK ? leave(features->backend->positions(positions, epoch, store_of(features), call, err), err) : status;
 }
 
+bool reco__features_spreads(const reco__features *features) { return features->spreads; }
+
+reco_status reco__features_spread(reco_spread *spread, uint64_t *epoch, reco__features *features, const reco_call *call, reco_error *err) {
+    reco_status status = enter(features, "features.spread", call, err);
+    if (status == RECO_OK && features->spreads) {
+        status = features->backend->spread(spread, epoch, store_of(features), call, err);
+        if (status != RECO_UNSUPPORTED) {
+            return leave(status, err);
+        }
+        features->spreads = false;
+        status = RECO_OK;
+    }
+    reco_position positions[PARTITIONS_MAX];
+    if (status == RECO_OK) {
+        status = leave(features->backend->positions(positions, epoch, store_of(features), call, err), err);
+    }
+    for (uint32_t p = 0; p < features->partitions && status == RECO_OK; p++) {
+        spread[p] = (reco_spread){positions[p], positions[p].offset, INT64_MAX, INT64_MAX};
+    }
+    return status;
+}
+
 static reco_status check_adds(const reco_add_group *group, int32_t index, reco_error *err) {
     const reco_add *adds = group->adds;
     bool popularity = group->board != RECO_BOARD_COVIEW;
@@ -316,6 +340,9 @@ static reco_status check_batch(const reco__features *features, const reco_batch 
     if (batch->from < 0 || batch->to < batch->from || batch->clock < 0) {
         return reco__fail(err, RECO_INVALID, "to", "from %lld to %lld at clock %lld", (long long)batch->from, (long long)batch->to,
                           (long long)batch->clock);
+    }
+    if (batch->flags & ~RECO_BATCH_HEAL || (batch->flags && (batch->cell_count || !features->spreads))) {
+        return reco__fail(err, RECO_INVALID, "flags", "flags 0x%x of a batch with %zu cells", batch->flags, batch->cell_count);
     }
     status = check_cells(batch->cells, batch->cell_count, true, err);
     return status == RECO_OK ? check_groups(batch->groups, batch->group_count, err) : status;

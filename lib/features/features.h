@@ -29,6 +29,9 @@ reco_board_names reco__features_names(reco__features *features);
 reco_status reco__features_load(reco_position *position, uint64_t *epoch, reco__features *features, uint32_t partition, const reco_str *users,
                                 size_t count, reco_features_sink sink, void *context, const reco_call *call, reco_error *err);
 reco_status reco__features_positions(reco_position *positions, uint64_t *epoch, reco__features *features, const reco_call *call, reco_error *err);
+/* Whether parts of the store may stand apart; when not, spread says what positions says. */
+bool reco__features_spreads(const reco__features *features);
+reco_status reco__features_spread(reco_spread *spread, uint64_t *epoch, reco__features *features, const reco_call *call, reco_error *err);
 reco_status reco__features_apply(reco__features *features, const reco_batch *batch, const reco_call *call, reco_error *err);
 reco_status reco__features_heads(reco__features *features, const uint32_t *items, size_t count, reco_features_sink sink, void *context,
                                  const reco_call *call, reco_error *err);

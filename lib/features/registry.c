@@ -35,8 +35,9 @@ static reco_status check(const reco_features_backend *backend, reco_error *err) 
     if (!backend) {
         return reco__fail(err, RECO_INVALID, "backend", "no table of functions is given");
     }
-    if (backend->struct_size < sizeof *backend) {
-        return reco__fail(err, RECO_INVALID, "struct_size", "a table of %u bytes; %zu are needed", backend->struct_size, sizeof *backend);
+    if (backend->struct_size < offsetof(reco_features_backend, spread)) { /* what follows is optional */
+        return reco__fail(err, RECO_INVALID, "struct_size", "a table of %u bytes; %zu are needed", backend->struct_size,
+                          offsetof(reco_features_backend, spread));
     }
     if (backend->contract != RECO_FEATURES_CONTRACT) {
         return reco__fail(err, RECO_UNSUPPORTED, "contract", "contract %u; this library speaks %u", backend->contract, RECO_FEATURES_CONTRACT);

@@ -10,6 +10,7 @@
 #include "model/envelope.h"
 #include "model/event.h"
 #include <reco/plugin/board.h>
+#include <reco/plugin/features.h>
 
 #define RECO__PAIR_UNIT 2520 /* divisible by 1..10 */
 
@@ -53,6 +54,9 @@ void reco__cell_clear(reco__cell *cell); /* empty again, memory kept */
  * cell adds nothing. */
 reco_status reco__cell_decode(reco__cell *cell, const void *data, size_t size, reco_error *err);
 void reco__cell_encode(reco__buf *out, const reco__cell *cell);
+/* A stored cell with other numbers for its items: reco_cell_renumber of the contract of features. */
+reco_status reco__cell_renumber(reco_features_sink sink, void *context, const void *data, size_t size,
+                                uint32_t (*number)(void *numbers, uint32_t number), void *numbers, reco_error *err);
 /* When the cell goes: last + lifetime; it is absent once the clock is greater. */
 int64_t reco__cell_expires(const reco__cell *cell, const reco__learn_rules *rules);
 

@@ -14,6 +14,7 @@
 
 #define FEATURES_SUITE_VOLATILE 1u /* content goes with the last close: nothing is opened again */
 #define FEATURES_SUITE_SLOW 2u     /* a server is asked: a third of the random operations */
+#define FEATURES_SUITE_SLOWER 4u   /* several servers are: a fortieth */
 
 /* url: with one %s it is given a fresh folder for each test; without, each test uses a namespace of its own. */
 Suite *features_suite(const reco_features_backend *backend, const char *url, unsigned flags);

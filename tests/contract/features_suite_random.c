@@ -242,8 +242,8 @@ START_TEST(agrees_with_the_model)
 {
     static world w;
     const char *full = getenv("RECO_FULL"), *seed = getenv("RECO_SEED");
-    uint64_t operations = (uint64_t)OPERATIONS / WORLDS * (full && *full == '1' ? 10 : 1) / (features_suite_flags & FEATURES_SUITE_SLOW ? 3 : 1),
-             first = seed ? strtoull(seed, NULL, 10) : 1;
+    uint64_t slow = features_suite_flags & FEATURES_SUITE_SLOWER ? 40 : features_suite_flags & FEATURES_SUITE_SLOW ? 3 : 1;
+    uint64_t operations = (uint64_t)OPERATIONS / WORLDS * (full && *full == '1' ? 10 : 1) / slow, first = seed ? strtoull(seed, NULL, 10) : 1;
     uint64_t number = first * 1000 + (uint64_t)_i;
     world_begin(&w, number);
     printf("world %llu: %u partitions, %u items, cut %u, head %u, %u kept, %llu operations\n", (unsigned long long)number, w.f.model.partitions,

@@ -744,6 +744,9 @@ void features_suite_rules(Suite *suite) {
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         TCase *tcase = tcase_create(rules[i].name);
         tcase_add_test(tcase, rules[i].test);
+        if (features_suite_flags & (FEATURES_SUITE_SLOW | FEATURES_SUITE_SLOWER)) {
+            tcase_set_timeout(tcase, 60);
+        }
         suite_add_tcase(suite, tcase);
     }
 }

@@ -42,7 +42,6 @@ START_TEST(urls_are_checked)
     refuse(RECO_INVALID, "redis://u:s3cret%zz@h", "login");
     refuse(RECO_INVALID, "redis://h/x", "database");
     refuse(RECO_INVALID, "redis://h?colour=red", "option");
-    refuse(RECO_UNSUPPORTED, "redis://a:1,b:2", "several");
     refuse(RECO_INVALID, "redis://a:1,,b:2?sentinel=x", "host");
     refuse(RECO_INVALID, "redis://a:1,b:0?sentinel=x", "port");
     refuse(RECO_INVALID, "redis://a:1?sentinel=", "sentinel");

@@ -17,6 +17,14 @@ extern "C" {
 
 typedef struct reco_features_store reco_features_store; /* SHARED; defined by the backend */
 
+/* Receives bytes for element `index` of the request; valid during the call; not called for what is missing. */
+typedef void (*reco_features_sink)(void *context, size_t index, const void *data, size_t size);
+
+/* Rewrites a cell, asking `number` for each item number in it, and gives the result to the sink as element 0. Whatever `number` answers is taken.
+ * CORRUPT when the bytes are no cell. */
+typedef reco_status (*reco_cell_renumber)(reco_features_sink sink, void *context, const void *cell, size_t size,
+                                          uint32_t (*number)(void *numbers, uint32_t number), void *numbers, reco_error *err);
+
 typedef struct reco_features_options {
     uint32_t struct_size;
     uint32_t partitions;
@@ -31,6 +39,7 @@ typedef struct reco_features_options {
     uint64_t min_free, map_size;
     uint32_t flags; /* RECO_FEATURES_... */
     uint32_t reserved;
+    reco_cell_renumber renumber; /* for backends that keep cells with other numbers than those they answer; NULL: there are no numbers in cells */
 } reco_features_options;
 #define RECO_FEATURES_SCRATCH 1u /* throw-away store (verify): nothing needs to outlive the process */
 
@@ -68,10 +77,19 @@ typedef struct reco_batch {
     size_t cell_count;
     const reco_add_group *groups;
     size_t group_count;
+    uint32_t flags; /* RECO_BATCH_... */
+    uint32_t reserved;
 } reco_batch;
+/* For backends with `spread`: additions of records that the cells have already, for the parts of the store that stand at `from`. No cells. */
+#define RECO_BATCH_HEAL 1u
 
-/* Receives bytes for element `index` of the request; valid during the call; not called for what is missing. */
-typedef void (*reco_features_sink)(void *context, size_t index, const void *data, size_t size);
+/* Where the parts of a store stand that keeps a partition in several places, each with a position of its own. */
+typedef struct reco_spread {
+    reco_position cells; /* as load and positions answer it */
+    int64_t low;         /* smallest offset of any part; below cells.offset: it has lost records, and batches are refused until it is healed */
+    int64_t low_fence;   /* smallest offset of a part above `low`; INT64_MAX without one. A healing batch from `low` goes no further */
+    int64_t fence;       /* smallest offset of a part above cells.offset; INT64_MAX without one. A batch goes no further */
+} reco_spread;
 
 /* What scan emits, in this order. Non-zero stops. Rows come in order of (board, generation, item), each as one or more packed pieces in member order.
  */
@@ -147,6 +165,12 @@ typedef struct reco_features_backend {
     reco_status (*restore)(reco_features_store *store, const reco_restore_piece *piece, const reco_call *call, reco_error *err);
     reco_status (*stats)(reco_features_store *store, void (*sink)(void *context, const char *name, uint64_t value), void *context,
                          const reco_call *call, reco_error *err);
+
+    /* Optional from here on: NULL, or beyond struct_size. */
+
+    /* Of each partition where its parts stand: P answers. A part at q takes only batches from q on; one that is asked to take records that it has
+     * lets them pass; a batch that begins below a part and ends above it is STALE. UNSUPPORTED, for good: this store stands in one place. */
+    reco_status (*spread)(reco_spread *spread, uint64_t *epoch, reco_features_store *store, const reco_call *call, reco_error *err);
 } reco_features_backend;
 
 RECO_API reco_status reco_register_features(const reco_features_backend *backend, reco_error *err);

@@ -1,4 +1,4 @@
-/* redis.c - features on one Redis primary: opening, keys, the table of functions, the module.
+/* redis.c - features on one Redis primary: opening and keys. Several primaries are several.c; the table of functions is in module.c.
  *
  * All keys begin with PREFIX{NAMESPACE}: (prefix "reco:" unless the URL says otherwise); numbers in them are big-endian unless written out.
  *
@@ -15,12 +15,10 @@
  *
  * Learning is APPEND and SET in one MULTI ... EXEC under WATCH (apply.c). Everything else is done beside it by two small functions inside Redis that
  * compare with what was seen (script.c). Heads may be answered from memory (cache.c). Lock order: closing_lock, names_lock, then pool_lock,
- * seen_lock, long_lock or those of the cache, which are leaves. Not here: several primaries, TLS. */
+ * seen_lock, long_lock or those of the cache, which are leaves. Not here: TLS. */
 #include "features/redis/redis.h"
 
 #include <stdio.h>
-
-#include "base/module.h"
 
 enum { ROW_TAIL = 13 };
 
@@ -69,7 +67,7 @@ size_t reco__redis_row_tail(char tail[RECO__REDIS_TAIL], uint32_t board, int64_t
 
 /* --- open and close ------------------------------------------------------------------------------------------------------------------- */
 
-static void close_store(reco_features_store *store) {
+void reco__redis_close(reco_features_store *store) {
     if (!store) {
         return;
     }
@@ -125,7 +123,7 @@ static reco_status enter_space(reco_features_store *store, reco__redis_link *lin
     return status == RECO_OK ? reco__redis_follow(store, link, &state, err) : status;
 }
 
-static reco_status open_store(reco_features_store **out, const reco_features_options *options, const reco_call *call, reco_error *err) {
+reco_status reco__redis_open(reco_features_store **out, const reco_features_options *options, const reco_call *call, reco_error *err) {
     reco_features_store *store = reco__zalloc(sizeof *store);
     if (!store) {
         return reco__no_memory(err);
@@ -148,40 +146,9 @@ static reco_status open_store(reco_features_store **out, const reco_features_opt
         status = reco__redis_cache_open(store, err);
     }
     if (status != RECO_OK) {
-        close_store(store);
+        reco__redis_close(store);
         return status;
     }
     *out = store;
     return RECO_OK;
 }
-
-/* --- the module ------------------------------------------------------------------------------------------------------------------------- */
-
-static const reco_features_backend backend = {
-    .struct_size = sizeof backend,
-    .contract = RECO_FEATURES_CONTRACT,
-    .scheme = "redis",
-    .batch_events = 100, /* a longer one would keep everybody else waiting for its EXEC */
-    .open = open_store,
-    .close = close_store,
-    .info = reco__redis_info,
-    .intern = reco__redis_intern,
-    .find_items = reco__redis_find_items,
-    .item_name = reco__redis_item_name,
-    .load = reco__redis_load,
-    .positions = reco__redis_positions,
-    .apply = reco__redis_apply,
-    .heads = reco__redis_heads,
-    .row = reco__redis_row,
-    .generations = reco__redis_generations,
-    .close_step = reco__redis_close_step,
-    .settle = reco__redis_settle,
-    .scan = reco__redis_scan,
-    .restore = reco__redis_restore,
-    .stats = reco__redis_stats,
-};
-
-static reco_status start(const reco_host *host, reco_error *err) { return reco__module_bind(host, err); }
-
-RECO_API extern const reco_module reco_module_v1;
-const reco_module reco_module_v1 = {sizeof reco_module_v1, RECO_MODULE_CONTRACT, "redis", "1", start, NULL, &backend, NULL};

@@ -102,7 +102,9 @@ static inline bool reco__redis_is_bytes(const redisReply *reply) { return reply-
 /* Asks the sentinels of the URL where the primary is. */
 reco_status reco__redis_find_primary(reco__redis_host *out, reco_features_store *store, const reco_call *call, reco_error *err);
 
-/* --- keys: redis.c --------------------------------------------------------------------------------------------------------------------- */
+/* --- opening, keys: redis.c ------------------------------------------------------------------------------------------------------------- */
+reco_status reco__redis_open(reco_features_store **out, const reco_features_options *options, const reco_call *call, reco_error *err);
+void reco__redis_close(reco_features_store *store);
 void reco__redis_key(reco__redis_link *link, const reco_features_store *store, const char *name);
 void reco__redis_key_number(reco__redis_link *link, const reco_features_store *store, const char *name, uint32_t number);
 void reco__redis_key_head(reco__redis_link *link, const reco_features_store *store, uint32_t item);
@@ -136,6 +138,7 @@ typedef struct reco__redis_long_row {
 } reco__redis_long_row;
 
 struct reco_features_store {
+    struct reco__several *several; /* several.h; then nothing of what follows is set */
     reco__redis_url url;
     char *prefix; /* of all keys */
     size_t prefix_size;
