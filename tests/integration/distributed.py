@@ -262,7 +262,7 @@ class Starting(Cluster):
     def test_other_rules_are_refused(self):
         self.node("reco-ingest")
         for name, value in (("partitions", "8"), ("coview.length", "3d")):
-            done = run("reco-processor", *self.settings, "--set", "data=", "--set", f"{name}={value}")
+            done = run("reco", *self.settings, "--set", "data=", "--set", f"{name}={value}", "stats")
             self.assertEqual(done.returncode, 1, done.stderr)
             self.assertIn(name, done.stderr)
 
