@@ -21,7 +21,8 @@ typedef struct trouble {
 typedef struct troubled {
     _Atomic(reco_features_store *) store;
     reco_features_store *emptied[FLUSHES];
-    int emptied_count, flushes;
+    int emptied_count;
+    atomic_int flushes; /* those it has followed */
     pthread_mutex_t lock;
     reco_features_options options;
     char fingerprint[4096];
@@ -59,15 +60,15 @@ static troubled *own(reco_features_store *store) { return (troubled *)(void *)st
 static reco_features_store *inner(reco_features_store *given) {
     troubled *store = own(given);
 
-    if (atomic_load(&flushes) != store->flushes) {
+    if (atomic_load(&flushes) != atomic_load(&store->flushes)) {
         pthread_mutex_lock(&store->lock);
-        if (atomic_load(&flushes) != store->flushes) {
+        if (atomic_load(&flushes) != atomic_load(&store->flushes)) {
             reco_features_store *fresh = NULL;
             ck_assert_int_lt(store->emptied_count, FLUSHES);
             ck_assert_int_eq(features->open(&fresh, &store->options, NULL, NULL), RECO_OK);
             store->emptied[store->emptied_count++] = atomic_load(&store->store);
             atomic_store(&store->store, fresh);
-            store->flushes = atomic_load(&flushes);
+            atomic_store(&store->flushes, atomic_load(&flushes));
         }
         pthread_mutex_unlock(&store->lock);
     }
@@ -88,7 +89,7 @@ static reco_status f_open(reco_features_store **out, const reco_features_options
     memcpy(store->fingerprint, options->fingerprint.data, options->fingerprint.size);
     store->options.fingerprint.data = store->fingerprint;
     store->options.space = strdup(options->space);
-    store->flushes = atomic_load(&flushes);
+    atomic_store(&store->flushes, atomic_load(&flushes));
     reco_features_store *made = NULL;
     status = features->open(&made, &store->options, call, err);
     ck_assert_int_eq(status, RECO_OK);
