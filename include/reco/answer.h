@@ -80,7 +80,8 @@ typedef struct reco_answer {
     reco_str scenario, model;
     reco_str position;             /* what of the stream is reflected for this user */
     int64_t as_of;                 /* the moment the answer is for, ms */
-    uint32_t candidates, filtered; /* how many were considered, how many dropped by filters */
+    uint32_t candidates, filtered; /* how many were considered; how many filters dropped while the best were looked for: a figure of the work done,
+                                    * which may differ from one backend to the other when the items do not */
     uint32_t degraded;             /* RECO_DEGRADED_... */
     uint32_t reserved;
 } reco_answer;

@@ -161,8 +161,9 @@ typedef struct tally {
 } tally;
 
 static void write_answer(FILE *to, const reco_answer *answer, tally *counts) {
-    fprintf(to, "flags %u candidates %u filtered %u as_of %lld scenario %.*s model %.*s\n", answer->flags, answer->candidates, answer->filtered,
-            (long long)answer->as_of, (int)answer->scenario.size, answer->scenario.data ? answer->scenario.data : "", (int)answer->model.size,
+    /* Not `filtered`: what cannot be among the best is not looked at, and how much that is depends on the order of item numbers. */
+    fprintf(to, "flags %u candidates %u as_of %lld scenario %.*s model %.*s\n", answer->flags, answer->candidates, (long long)answer->as_of,
+            (int)answer->scenario.size, answer->scenario.data ? answer->scenario.data : "", (int)answer->model.size,
             answer->model.data ? answer->model.data : "");
     counts->answers++;
     counts->fallbacks += (answer->flags & RECO_ANSWER_FALLBACK) != 0;
