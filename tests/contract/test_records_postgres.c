@@ -348,7 +348,7 @@ static void *set_flag(void *context) {
     const struct timespec pause = {0, 100000000};
     volatile int32_t *flag = context;
     nanosleep(&pause, NULL);
-    *flag = 1;
+    __atomic_store_n(flag, 1, __ATOMIC_RELAXED); /* as the library reads it */
     return NULL;
 }
 

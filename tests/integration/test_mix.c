@@ -396,6 +396,16 @@ static void expect_much(const tally *counts) {
     ck_assert_uint_gt(counts->filtered, 300);
 }
 
+/* Sanitizers are slow: there each stream meets each kind of features once, with records that change from one to the next. */
+static bool is_asked(int stream, int features, int records) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return (stream + features + records) % RECORDS == 0;
+#else
+    (void)stream, (void)features, (void)records;
+    return true;
+#endif
+}
+
 START_TEST(every_mix_comes_to_the_same)
 {
     outcome first = {0};
@@ -403,6 +413,9 @@ START_TEST(every_mix_comes_to_the_same)
     for (int stream = 0; stream < STREAMS; stream++) {
         for (int features = 0; features < FEATURES; features++) {
             for (int records = 0; records < RECORDS; records++) {
+                if (!is_asked(stream, features, records)) {
+                    continue;
+                }
                 mix at = mix_of(stream, features, records);
                 outcome here = mix_run(&at, false);
                 if (mixes++ == 0) {
