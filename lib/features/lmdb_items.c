@@ -94,25 +94,9 @@ void reco__flmdb_names_dispose(reco_features_store *store) {
     atomic_store(&store->names, NULL);
 }
 
-/* --- ties ----------------------------------------------------------------------------------------------------------------------------- */
-
-static uint64_t tie_hash(void *context, uint32_t member) {
-    return member < reco__names_count(context) ? reco__names_hash(reco__names_hashes_of(context), member) : 0;
-}
-
-static int tie_compare(void *context, uint32_t a, uint32_t b) {
-    reco_str name_a = {NULL, 0}, name_b = {NULL, 0};
-    reco__names_get(&name_a, NULL, context, a);
-    reco__names_get(&name_b, NULL, context, b);
-    return reco__str_compare(name_a, name_b);
-}
-
 const reco__names *reco__flmdb_names_now(const reco_features_store *store) { return current(store)->names; }
 
-reco_board_names reco__flmdb_board_names(reco_features_store *store) {
-    reco_board_names names = {current(store)->names, tie_hash, tie_compare};
-    return names;
-}
+reco_board_names reco__flmdb_board_names(reco_features_store *store) { return reco__names_board(current(store)->names); }
 
 /* --- the contract --------------------------------------------------------------------------------------------------------------------- */
 
@@ -156,30 +140,17 @@ static reco_status put_new(reco__flmdb_work *work, uint32_t *numbers, const reco
     reco_features_store *store = work->store;
     uint32_t base = work->state.item_count;
     reco__map_reset(&store->new_names);
-    for (size_t i = 0; i < count; i++) {
-        if (numbers[i] != RECO_NO_ITEM) {
-            continue;
-        }
-        bool added;
-        uint32_t index = reco__map_put(&store->new_names, names[i].data, names[i].size, &added);
-        if (index == RECO__MAP_NONE) {
-            return reco__no_memory(err);
-        }
-        if (added && (uint64_t)base + index >= store->max_items) {
-            return reco__fail_at(err, RECO_FULL, (int32_t)i, "limits.items", "the table of items is full: %u of %u", base, store->max_items);
-        }
-        numbers[i] = base + index;
-        if (added) {
-            uint8_t key[NAME_KEY];
-            name_key(key, store, base + index);
-            reco_status status = reco__kv_put(work->txn, store->names_table, key, sizeof key, names[i].data, names[i].size, err);
-            if (status != RECO_OK) {
-                return status;
-            }
-        }
+    reco_status status = reco__names_number(numbers, &store->new_names, names, count, base, store->max_items, err);
+    for (size_t i = 0; i < store->new_names.count && status == RECO_OK; i++) {
+        const struct reco__map_entry *fresh = &store->new_names.entries[i];
+        uint8_t key[NAME_KEY];
+        name_key(key, store, base + (uint32_t)i);
+        status = reco__kv_put(work->txn, store->names_table, key, sizeof key, fresh->key, fresh->size, err);
     }
-    work->state.item_count = base + (uint32_t)store->new_names.count;
-    return RECO_OK;
+    if (status == RECO_OK) {
+        work->state.item_count = base + (uint32_t)store->new_names.count;
+    }
+    return status;
 }
 
 /* After the commit: what was stored enters memory, unless another thread has read it already. Without memory for it the call fails, and a later one

@@ -229,6 +229,38 @@ bool reco__names_get(reco_str *name, uint64_t *hash, const reco__names *names, u
     return true;
 }
 
+reco_status reco__names_number(uint32_t *numbers, reco__map *fresh, const reco_str *names, size_t count, uint32_t base, uint32_t max,
+                               reco_error *err) {
+    for (size_t i = 0; i < count; i++) {
+        if (numbers[i] != RECO_NO_ITEM) {
+            continue;
+        }
+        bool added;
+        uint32_t index = reco__map_put(fresh, names[i].data, names[i].size, &added);
+        if (index == RECO__MAP_NONE) {
+            return reco__no_memory(err);
+        }
+        if (added && (uint64_t)base + index >= max) {
+            return reco__fail_at(err, RECO_FULL, (int32_t)i, "limits.items", "the table of items is full: %u of %u", base, max);
+        }
+        numbers[i] = base + index;
+    }
+    return RECO_OK;
+}
+
+static uint64_t tie_hash(void *context, uint32_t member) {
+    return member < reco__names_count(context) ? reco__names_hash(reco__names_hashes_of(context), member) : 0;
+}
+
+static int tie_compare(void *context, uint32_t a, uint32_t b) {
+    reco_str name_a = {NULL, 0}, name_b = {NULL, 0};
+    reco__names_get(&name_a, NULL, context, a);
+    reco__names_get(&name_b, NULL, context, b);
+    return reco__str_compare(name_a, name_b);
+}
+
+reco_board_names reco__names_board(reco__names *names) { return (reco_board_names){names, tie_hash, tie_compare}; }
+
 const reco__names_hashes *reco__names_hashes_of(const reco__names *names) { return &names->hashes; }
 
 uint64_t reco__names_bytes(const reco__names *names) { return atomic_load(&names->bytes); }

@@ -3,6 +3,7 @@
 #define RECO__FEATURES_NAMES_H
 
 #include "base/base.h"
+#include <reco/plugin/features.h>
 
 /* SHARED. Numbers are given densely in order of addition; what get hands out is valid until free. */
 typedef struct reco__names reco__names;
@@ -33,6 +34,12 @@ reco_status reco__names_add(reco__names *names, const void *name, size_t size, r
 size_t reco__names_find(uint32_t *numbers, reco__names *names, const reco_str *wanted, size_t count, uint32_t missing);
 /* False for a number never given. */
 bool reco__names_get(reco_str *name, uint64_t *hash, const reco__names *names, uint32_t number);
+/* Numbers from `base` on for the names that have none (numbers[i] is RECO_NO_ITEM), the same for the same name; the new ones stand in `fresh`, in
+ * order of their numbers. FULL, naming limits.items, when one would be `max` or more. */
+reco_status reco__names_number(uint32_t *numbers, reco__map *fresh, const reco_str *names, size_t count, uint32_t base, uint32_t max,
+                               reco_error *err);
+/* How ties are settled by these names. Borrows the table. */
+reco_board_names reco__names_board(reco__names *names);
 /* Bytes held. */
 uint64_t reco__names_bytes(const reco__names *names);
 

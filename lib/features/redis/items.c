@@ -141,23 +141,7 @@ void reco__redis_names_dispose(reco_features_store *store) {
     atomic_store(&store->names, NULL);
 }
 
-/* --- ties ----------------------------------------------------------------------------------------------------------------------------- */
-
-static uint64_t tie_hash(void *context, uint32_t member) {
-    return member < reco__names_count(context) ? reco__names_hash(reco__names_hashes_of(context), member) : 0;
-}
-
-static int tie_compare(void *context, uint32_t a, uint32_t b) {
-    reco_str name_a = {NULL, 0}, name_b = {NULL, 0};
-    reco__names_get(&name_a, NULL, context, a);
-    reco__names_get(&name_b, NULL, context, b);
-    return reco__str_compare(name_a, name_b);
-}
-
-reco_board_names reco__redis_board_names(const reco_features_store *store) {
-    reco_board_names names = {current(store)->names, tie_hash, tie_compare};
-    return names;
-}
+reco_board_names reco__redis_board_names(const reco_features_store *store) { return reco__names_board(current(store)->names); }
 
 /* --- the contract --------------------------------------------------------------------------------------------------------------------- */
 
@@ -205,21 +189,7 @@ reco_status reco__redis_find_items(uint32_t *numbers, reco_features_store *store
 static reco_status give_numbers(reco__redis_link *link, reco_features_store *store, uint32_t *numbers, const reco_str *names, size_t count,
                                 uint32_t base, reco_error *err) {
     reco__map fresh = {0};
-    reco_status status = RECO_OK;
-    for (size_t i = 0; i < count && status == RECO_OK; i++) {
-        if (numbers[i] != RECO_NO_ITEM) {
-            continue;
-        }
-        bool added;
-        uint32_t index = reco__map_put(&fresh, names[i].data, names[i].size, &added);
-        if (index == RECO__MAP_NONE) {
-            status = reco__no_memory(err);
-        } else if (added && (uint64_t)base + index >= store->max_items) {
-            status = reco__fail_at(err, RECO_FULL, (int32_t)i, "limits.items", "the table of items is full: %u of %u", base, store->max_items);
-        } else {
-            numbers[i] = base + index;
-        }
-    }
+    reco_status status = reco__names_number(numbers, &fresh, names, count, base, store->max_items, err);
     if (status == RECO_OK) {
         reco__redis_command(link, "MULTI", 1);
         reco__redis_command(link, "RPUSH", 2 + fresh.count);
