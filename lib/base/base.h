@@ -29,6 +29,8 @@ reco_status reco__backend_status(const char *room, reco_status status, reco_erro
 
 /* OK while the call may go on; TIMEOUT past its deadline, CANCELLED when asked. `call` NULL is always OK. */
 reco_status reco__call_check(const reco_call *call, reco_error *err);
+/* Whether the caller asks the call to stop. False for NULL. */
+bool reco__call_is_cancelled(const reco_call *call);
 /* Nanoseconds that are left before the deadline, INT64_MAX without one, 0 when it has passed. */
 int64_t reco__call_left_ns(const reco_call *call);
 

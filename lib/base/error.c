@@ -150,6 +150,8 @@ static bool call_is_known(const reco_call *call) {
            all_zero((const uint8_t *)call + sizeof(*call), (const uint8_t *)call + call->struct_size);
 }
 
+bool reco__call_is_cancelled(const reco_call *call) { return call && call->cancel && __atomic_load_n(call->cancel, __ATOMIC_RELAXED) != 0; }
+
 reco_status reco__call_check(const reco_call *call, reco_error *err) {
     if (!call) {
         return RECO_OK;
@@ -157,7 +159,7 @@ reco_status reco__call_check(const reco_call *call, reco_error *err) {
     if (!call_is_known(call)) {
         return reco__fail(err, RECO_INVALID, "call", "call has a wrong struct_size, or flags or fields that this version of libreco does not know");
     }
-    if (call->cancel && __atomic_load_n(call->cancel, __ATOMIC_RELAXED) != 0) {
+    if (reco__call_is_cancelled(call)) {
         return reco__fail(err, RECO_CANCELLED, NULL, "the caller cancelled the call");
     }
     if (call->deadline_ns != 0 && reco__monotonic_ns() >= call->deadline_ns) {

@@ -149,7 +149,7 @@ reco_status reco__postgres_wait(PGconn *link, short events, int64_t grace_ns, co
             return RECO_OK;
         if (count < 0 && errno != EINTR)
             return reco__fail_errno(err, errno, "waiting for PostgreSQL");
-        if (call && call->cancel && __atomic_load_n(call->cancel, __ATOMIC_RELAXED))
+        if (reco__call_is_cancelled(call))
             return reco__fail(err, RECO_CANCELLED, NULL, "cancelled while waiting for PostgreSQL");
         if (count == 0 && ms == 0)
             return reco__fail(err, RECO_TIMEOUT, NULL, "the deadline passed without an answer of PostgreSQL");
