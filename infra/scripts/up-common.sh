@@ -64,3 +64,34 @@ show_status() {
         exit 3
     fi
 }
+
+# take_arguments PORT [start|stop|status] FOLDER [PORT]: sets `action` (run or start), `folder` and `port`; does what is stop, status or a question for help.
+take_arguments() {
+    port=$1 action=run
+    shift
+    case "${1:-}" in
+    start | stop | status)
+        action=$1
+        shift
+        ;;
+    -h | --help)
+        usage
+        exit 0
+        ;;
+    esac
+    if [ $# -lt 1 ] || [ $# -gt 2 ] || [[ $1 == -* || ! ${2:-1} =~ ^[0-9]+$ ]]; then
+        usage >&2
+        exit 2
+    fi
+    folder=$(realpath -m "$1") port=${2:-$port}
+    case "$action" in
+    stop)
+        stop_background "$folder"
+        exit
+        ;;
+    status)
+        show_status "$folder"
+        exit
+        ;;
+    esac
+}

@@ -12,32 +12,7 @@ prefix=up-redis.sh ending=TERM
 # shellcheck source=infra/scripts/up-common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/up-common.sh"
 
-action=run
-case "${1:-}" in
-start | stop | status)
-    action=$1
-    shift
-    ;;
--h | --help)
-    usage
-    exit 0
-    ;;
-esac
-if [ $# -lt 1 ] || [ $# -gt 2 ] || [[ $1 == -* || ! ${2:-1} =~ ^[0-9]+$ ]]; then
-    usage >&2
-    exit 2
-fi
-folder=$(realpath -m "$1") port=${2:-6379}
-case "$action" in
-stop)
-    stop_background "$folder"
-    exit
-    ;;
-status)
-    show_status "$folder"
-    exit
-    ;;
-esac
+take_arguments 6379 "$@"
 
 command -v redis-server >/dev/null || die "redis-server is missing: install the Debian package redis-server"
 mkdir -p "$folder"
