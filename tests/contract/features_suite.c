@@ -35,6 +35,20 @@ void fixture_rules(reco_board_rules *rules) {
     }
 }
 
+reco_status fixture_open_url(reco_features_store **store, const reco_features_backend *backend, const char *url, reco_error *err) {
+    static reco_board_rules rules;
+    fixture_rules(&rules);
+    reco_features_options options = {.struct_size = sizeof options,
+                                     .partitions = 1,
+                                     .url = url,
+                                     .space = "own",
+                                     .fingerprint = {"a=1\n", 4},
+                                     .rules = &rules,
+                                     .max_items = 10,
+                                     .max_users = 10};
+    return backend->open(store, &options, NULL, err);
+}
+
 void fixture_prepare(fixture *f, uint32_t partitions, uint32_t item_room) {
     memset(f, 0, sizeof *f);
     fixture_rules(&f->rules);

@@ -38,6 +38,8 @@ typedef struct fixture {
 
 extern unsigned features_suite_flags;
 
+/* A store of one partition, of 10 items and users at most, by these rules: for tests of addresses and servers. */
+reco_status fixture_open_url(reco_features_store **store, const reco_features_backend *backend, const char *url, reco_error *err);
 void fixture_rules(reco_board_rules *rules);                               /* small: see there */
 void fixture_prepare(fixture *f, uint32_t partitions, uint32_t item_room); /* options and model; change them before opening */
 void fixture_open(fixture *f);

@@ -1,6 +1,5 @@
 /* The archive on PostgreSQL: each record of a stream is there once, byte by byte, whatever archives it, is killed, or fails; learning never waits. */
 #include <check.h>
-#include <libpq-fe.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include "model/envelope.h"
 #include "support/engine.h"
 #include "support/postgres_server.h"
+#include "support/postgres_sql.h"
 #include <reco/plugin/module.h>
 
 extern const reco_module reco_module_v1;
@@ -38,25 +38,6 @@ static char *database(const char *name) {
 static reco_engine *engine_on(const char *url, uint32_t flags) {
     const char *const settings[] = {"archive", url, "limits.min_free", "0", NULL};
     return test_engine_open(folder, flags, settings);
-}
-
-static PGconn *link_to(const char *url) {
-    PGconn *link = PQconnectdb(url);
-    ck_assert_msg(PQstatus(link) == CONNECTION_OK, "%s", PQerrorMessage(link));
-    return link;
-}
-
-static void run_sql(PGconn *link, const char *sql) {
-    PGresult *result = PQexec(link, sql);
-    ck_assert_msg(PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_TUPLES_OK, "%s: %s", sql, PQerrorMessage(link));
-    PQclear(result);
-}
-
-static void expect_sql(PGconn *link, const char *sql, const char *value) {
-    PGresult *result = PQexec(link, sql);
-    ck_assert_msg(PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1, "%s: %s", sql, PQerrorMessage(link));
-    ck_assert_msg(strcmp(PQgetvalue(result, 0, 0), value) == 0, "%s: %s, not %s", sql, PQgetvalue(result, 0, 0), value);
-    PQclear(result);
 }
 
 /* Events of a few users; `from` makes their ids differ. */
@@ -106,7 +87,7 @@ static int compare_record(void *context, int64_t offset, const void *data, size_
 
 /* Every record that the stream still has, and none besides those it had, in the archive once. */
 static void expect_exact(reco_engine *engine, const char *url) {
-    PGconn *link = link_to(url);
+    PGconn *link = postgres_link(url);
     reco_stream_span spans[RECO_PARTITIONS_MAX];
     test_ok(reco__stream_spans(spans, engine->stream, NULL, &err), &err);
     for (uint32_t p = 0; p < engine->partitions; p++) {
@@ -120,10 +101,11 @@ static void expect_exact(reco_engine *engine, const char *url) {
         ck_assert_int_eq(c.at, spans[p].end - spans[p].begin);
         PQclear(c.rows);
     }
-    expect_sql(link,
-               "SELECT coalesce(bool_and(p.next_position - p.first_position = p.records + p.missed AND p.records ="
-               " (SELECT count(*) FROM reco.events e WHERE e.stream = p.stream AND e.partition = p.partition)), true) FROM reco.archive_positions p",
-               "t");
+    postgres_expect(
+        link,
+        "SELECT coalesce(bool_and(p.next_position - p.first_position = p.records + p.missed AND p.records ="
+        " (SELECT count(*) FROM reco.events e WHERE e.stream = p.stream AND e.partition = p.partition)), true) FROM reco.archive_positions p",
+        "t");
     PQfinish(link);
 }
 
@@ -174,20 +156,22 @@ START_TEST(columns_say_what_the_record_says)
     test_engine_tell(NULL, engine, &event);
     archive_all(&done, engine, 0);
     expect_exact(engine, url);
-    PGconn *link = link_to(url);
+    PGconn *link = postgres_link(url);
     snprintf(sql, sizeof sql,
              "SELECT space = 'default' AND user_id = E'\\u00e9\\\\ ''' AND event_type = 'rating' AND session_id = 's' AND event_id = 'x' AND"
              " recommendation_id IS NULL AND value = 4.5 AND shown_at = 3 AND properties ->> 'a' = E'[1, \"\\u00e9\"]' AND"
              " extract(epoch FROM happened_at) * 1000 = %lld AND received_at >= happened_at FROM reco.history WHERE item_id = 'i/1'",
              (long long)now);
-    expect_sql(link, sql, "t");
-    expect_sql(link,
-               "SELECT happened_at = received_at AND num_nulls(value, shown_at, session_id, event_id, properties, segments) = 6 FROM reco.history"
-               " WHERE item_id = 'plain'",
-               "t");
-    expect_sql(link, "SELECT properties IS NULL AND position(convert_to('\\u0000', 'UTF8') IN raw) > 0 FROM reco.history WHERE item_id = 'odd'", "t");
-    expect_sql(link, "SELECT count(*) = count(DISTINCT tableoid) FROM (SELECT tableoid FROM reco.events GROUP BY 1) t", "t");
-    expect_sql(link, "SELECT count(*) FROM reco.events_other", "0");
+    postgres_expect(link, sql, "t");
+    postgres_expect(
+        link,
+        "SELECT happened_at = received_at AND num_nulls(value, shown_at, session_id, event_id, properties, segments) = 6 FROM reco.history"
+        " WHERE item_id = 'plain'",
+        "t");
+    postgres_expect(link, "SELECT properties IS NULL AND position(convert_to('\\u0000', 'UTF8') IN raw) > 0 FROM reco.history WHERE item_id = 'odd'",
+                    "t");
+    postgres_expect(link, "SELECT count(*) = count(DISTINCT tableoid) FROM (SELECT tableoid FROM reco.events GROUP BY 1) t", "t");
+    postgres_expect(link, "SELECT count(*) FROM reco.events_other", "0");
     PQfinish(link);
     reco_close(engine);
 }
@@ -210,10 +194,10 @@ START_TEST(unreadable_records_are_kept)
     archive_all(&done, engine, 0);
     ck_assert_uint_eq(done.unreadable, 2);
     expect_exact(engine, url);
-    PGconn *link = link_to(url);
-    expect_sql(link,
-               "SELECT count(*) FROM reco.events WHERE record_type = 'unreadable' AND user_id IS NULL AND received_at > now() - interval '1 hour'",
-               "2");
+    PGconn *link = postgres_link(url);
+    postgres_expect(
+        link, "SELECT count(*) FROM reco.events WHERE record_type = 'unreadable' AND user_id IS NULL AND received_at > now() - interval '1 hour'",
+        "2");
     PQfinish(link);
     reco__buf_dispose(&odd);
     reco_close(engine);
@@ -235,10 +219,10 @@ START_TEST(what_the_stream_dropped_is_missed)
     archive_all(&done, engine, 0);
     ck_assert_uint_gt(done.missed, 0);
     expect_exact(engine, url);
-    PGconn *link = link_to(url);
+    PGconn *link = postgres_link(url);
     char text[30];
     snprintf(text, sizeof text, "%llu", (unsigned long long)done.missed);
-    expect_sql(link, "SELECT sum(missed) FROM reco.archive_positions", text);
+    postgres_expect(link, "SELECT sum(missed) FROM reco.archive_positions", text);
     PQfinish(link);
     reco_close(engine);
 }
@@ -337,7 +321,7 @@ START_TEST(archivers_that_are_killed)
     archive_all(&done, engine, 0);
     tell_some(engine, 300, 700);
     reco_close(engine);
-    growing g = {link_to(url), 0};
+    growing g = {postgres_link(url), 0};
     ck_assert(has_grown(&g));
     for (int i = 0; i < 6; i++) {
         pid_t child = test_fork();
@@ -477,9 +461,9 @@ START_TEST(an_archive_of_another_stream_beside)
     archive_all(&done, engine, 0);
     ck_assert_uint_ge(done.records, 20);
     reco_close(engine);
-    PGconn *link = link_to(url);
-    expect_sql(link, "SELECT count(*) FROM reco.streams", "2");
-    expect_sql(link, "SELECT count(*) FROM (SELECT stream_id FROM reco.history GROUP BY stream_id HAVING count(*) IN (20, 30)) t", "2");
+    PGconn *link = postgres_link(url);
+    postgres_expect(link, "SELECT count(*) FROM reco.streams", "2");
+    postgres_expect(link, "SELECT count(*) FROM (SELECT stream_id FROM reco.history GROUP BY stream_id HAVING count(*) IN (20, 30)) t", "2");
     PQfinish(link);
     snprintf(folder, sizeof folder, "%s", first);
     test_dir_remove(second);
@@ -548,7 +532,7 @@ START_TEST(months_get_their_partitions)
 {
     const char *url = database("months");
     reco__records *records = open_records(url);
-    PGconn *link = link_to(url), *report = link_to(url);
+    PGconn *link = postgres_link(url), *report = postgres_link(url);
     int64_t feb, march, april;
     ck_assert(reco__time_parse("2024-02-29T23:59:59.999Z", 24, &feb) && reco__time_parse("2024-03-01T00:00:00Z", 20, &march));
     ck_assert(reco__time_parse("2024-04-15T00:00:00Z", 20, &april));
@@ -556,19 +540,20 @@ START_TEST(months_get_their_partitions)
     test_ok(put_rows(records, 0, 0, times, 2), &err);
     test_ok(put_rows(records, 2, 2, odd, 2), &err);
     static const char where[] = "SELECT string_agg(tableoid::regclass::text, ' ' ORDER BY position) FROM reco.events";
-    expect_sql(link, where, "events_2024_02 events_2024_03 events_other events_1970_01");
-    expect_sql(link, "SELECT extract(year FROM max(received_at)) || ' ' || extract(epoch FROM min(received_at)) FROM reco.events", "9999 0.000000");
-    expect_sql(link, "SELECT count(*) FROM pg_class WHERE relname = 'events_2024_04' AND relispartition", "1"); /* made ahead */
-    const int64_t later[] = {april + INT64_C(40) * 86400000};                                                   /* May: not yet */
-    run_sql(report, "BEGIN; SELECT count(*) FROM reco.events; LOCK TABLE reco.events_other IN ACCESS SHARE MODE");
+    postgres_expect(link, where, "events_2024_02 events_2024_03 events_other events_1970_01");
+    postgres_expect(link, "SELECT extract(year FROM max(received_at)) || ' ' || extract(epoch FROM min(received_at)) FROM reco.events",
+                    "9999 0.000000");
+    postgres_expect(link, "SELECT count(*) FROM pg_class WHERE relname = 'events_2024_04' AND relispartition", "1"); /* made ahead */
+    const int64_t later[] = {april + INT64_C(40) * 86400000};                                                        /* May: not yet */
+    postgres_run(report, "BEGIN; SELECT count(*) FROM reco.events; LOCK TABLE reco.events_other IN ACCESS SHARE MODE");
     int64_t began = reco__monotonic_ns();
     test_ok(put_rows(records, 4, 4, later, 1), &err); /* a report holds the net: the row goes there */
     ck_assert_int_lt((reco__monotonic_ns() - began) / 1000000, 8000);
-    expect_sql(link, "SELECT tableoid::regclass::text FROM reco.events WHERE position = 4", "events_other");
-    run_sql(report, "COMMIT");
-    run_sql(link, "SELECT reco.events_months('2024-01-17', '2024-06-01')");
-    expect_sql(link, "SELECT tableoid::regclass::text FROM reco.events WHERE position = 4", "events_2024_05");
-    expect_sql(link, "SELECT count(*) FROM reco.events", "5");
+    postgres_expect(link, "SELECT tableoid::regclass::text FROM reco.events WHERE position = 4", "events_other");
+    postgres_run(report, "COMMIT");
+    postgres_run(link, "SELECT reco.events_months('2024-01-17', '2024-06-01')");
+    postgres_expect(link, "SELECT tableoid::regclass::text FROM reco.events WHERE position = 4", "events_2024_05");
+    postgres_expect(link, "SELECT count(*) FROM reco.events", "5");
     PQfinish(report);
     PQfinish(link);
     reco__records_close(records);

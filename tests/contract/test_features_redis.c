@@ -12,24 +12,10 @@ extern const reco_module reco_module_v1;
 static const reco_features_backend *backend;
 static test_redis server;
 
-static reco_status open_on(reco_features_store **store, const char *url, reco_error *err) {
-    static reco_board_rules rules;
-    fixture_rules(&rules);
-    reco_features_options options = {.struct_size = sizeof options,
-                                     .partitions = 1,
-                                     .url = url,
-                                     .space = "own",
-                                     .fingerprint = {"a=1\n", 4},
-                                     .rules = &rules,
-                                     .max_items = 10,
-                                     .max_users = 10};
-    return backend->open(store, &options, NULL, err);
-}
-
 static void refuse(reco_status expected, const char *url, const char *said) {
     reco_features_store *store;
     reco_error err = RECO_ERROR_INIT;
-    test_status(expected, open_on(&store, url, &err));
+    test_status(expected, fixture_open_url(&store, backend, url, &err));
     ck_assert_msg(strstr(err.text, said) != NULL, "%s: %s", url, err.text);
     ck_assert_msg(strstr(err.text, "s3cret") == NULL, "the password is shown: %s", err.text);
 }
@@ -65,7 +51,7 @@ START_TEST(a_login_is_needed)
     snprintf(url, sizeof url, "redis://default:s3cret%%2F%%40@127.0.0.1:%d/3?prefix=x:", own.port);
     reco_features_store *store;
     reco_error err = RECO_ERROR_INIT;
-    test_ok(open_on(&store, url, &err), &err);
+    test_ok(fixture_open_url(&store, backend, url, &err), &err);
     backend->close(store);
     test_redis_stop(&own);
     test_dir_remove(own.folder);
@@ -109,7 +95,7 @@ START_TEST(a_server_goes_and_comes_back)
     snprintf(url, sizeof url, "redis://127.0.0.1:%d?timeout_ms=1000", own.port);
     struct asked asked = {0};
     reco_error err = RECO_ERROR_INIT;
-    test_ok(open_on(&asked.store, url, &err), &err);
+    test_ok(fixture_open_url(&asked.store, backend, url, &err), &err);
     ck_assert(is_back(&asked));
     uint64_t epoch = asked.epoch;
     reco_batch batch = {.struct_size = sizeof batch, .epoch = epoch, .to = 5, .clock = 5};

@@ -18,24 +18,10 @@ static test_redis servers[PRIMARIES];
 
 static char all[128];
 
-static reco_status open_on(reco_features_store **store, const char *url, reco_error *err) {
-    static reco_board_rules rules;
-    fixture_rules(&rules);
-    reco_features_options options = {.struct_size = sizeof options,
-                                     .partitions = 1,
-                                     .url = url,
-                                     .space = "own",
-                                     .fingerprint = {"a=1\n", 4},
-                                     .rules = &rules,
-                                     .max_items = 10,
-                                     .max_users = 10};
-    return backend->open(store, &options, NULL, err);
-}
-
 static void refuse(reco_status expected, const char *url, const char *said) {
     reco_features_store *store;
     reco_error err = RECO_ERROR_INIT;
-    test_status(expected, open_on(&store, url, &err));
+    test_status(expected, fixture_open_url(&store, backend, url, &err));
     ck_assert_msg(strstr(err.text, said) != NULL, "%s: %s", url, err.text);
 }
 
@@ -45,7 +31,7 @@ START_TEST(the_list_is_checked)
     char url[128];
     reco_features_store *store;
     reco_error err = RECO_ERROR_INIT;
-    test_ok(open_on(&store, all, &err), &err);
+    test_ok(fixture_open_url(&store, backend, all, &err), &err);
     backend->close(store);
     snprintf(url, sizeof url, "redis://127.0.0.1:%d,127.0.0.1:%d,127.0.0.1:%d", servers[0].port, servers[2].port, servers[1].port);
     refuse(RECO_REFUSED, url, "redis.primary");

@@ -1,7 +1,6 @@
 /* Records on PostgreSQL: the conformance suite against a real server, and what only this backend has: the schema and its versions, typed columns,
  * deadlines, a server that goes away, secrets that stay secret. */
 #include <check.h>
-#include <libpq-fe.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 #include "support/engine.h"
 #include "records_suite.h"
 #include "support/postgres_server.h"
+#include "support/postgres_sql.h"
 #include "support/support.h"
 #include <reco/plugin/module.h>
 
@@ -41,25 +41,6 @@ static reco__records *open_door(const char *url) {
     reco__records *records = NULL;
     test_ok(open_status(&records, url, "test"), &err);
     return records;
-}
-
-static PGconn *link_to(const char *url) {
-    PGconn *link = PQconnectdb(url);
-    ck_assert_msg(PQstatus(link) == CONNECTION_OK, "%s", PQerrorMessage(link));
-    return link;
-}
-
-static void run_sql(PGconn *link, const char *sql) {
-    PGresult *result = PQexec(link, sql);
-    ck_assert_msg(PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_TUPLES_OK, "%s: %s", sql, PQerrorMessage(link));
-    PQclear(result);
-}
-
-static void expect_sql(PGconn *link, const char *sql, const char *value) {
-    PGresult *result = PQexec(link, sql);
-    ck_assert_msg(PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1, "%s: %s", sql, PQerrorMessage(link));
-    ck_assert_msg(strcmp(PQgetvalue(result, 0, 0), value) == 0, "%s: %s, not %s", sql, PQgetvalue(result, 0, 0), value);
-    PQclear(result);
 }
 
 static reco_status put(reco__records *records, const char *id, const char *document, const reco_call *call) {
@@ -147,7 +128,7 @@ START_TEST(columns_follow_the_document)
 {
     const char *url = database("columns");
     reco__records *records = open_door(url);
-    PGconn *link = link_to(url);
+    PGconn *link = postgres_link(url);
     static const char columns[] = "SELECT concat_ws('|', title, array_to_string(categories, ','), extract(epoch FROM available_from),"
                                   " extract(epoch FROM available_until), hidden, attributes ->> 'price') FROM reco.items WHERE item_id = 'k'";
     test_ok(put(records, "k",
@@ -155,17 +136,17 @@ START_TEST(columns_follow_the_document)
                 "\"available_until\":\"1970-01-01T01:00:00+01:00\",\"hidden\":true,\"attributes\":{\"price\":34.9}}",
                 NULL),
             &err);
-    expect_sql(link, columns, "Kettle|Kitchen,Tea|1.500000|0.000000|t|34.9");
+    postgres_expect(link, columns, "Kettle|Kitchen,Tea|1.500000|0.000000|t|34.9");
     test_ok(put(records, "k", "{\"title\":\"Pot\"}", NULL), &err);
-    expect_sql(link, columns, "Pot|f");
+    postgres_expect(link, columns, "Pot|f");
     reco_record_change others[] = {{RECO_RECORD_USER, 0, reco__str_of("u"), reco__str_of("{\"segment\":\"new\",\"attributes\":{\"c\":\"SE\"}}")},
                                    {RECO_RECORD_MODEL, 0, reco__str_of("m"), reco__str_of("{\"state\":\"live\"}")},
                                    {RECO_RECORD_EXPERIMENT, 0, reco__str_of("e"), reco__str_of("{\"state\":\"draft\",\"v\":2}")}};
     test_ok(reco__records_change(NULL, records, others, 3, NULL, &err), &err);
-    expect_sql(link, "SELECT segment || (attributes ->> 'c') FROM reco.users", "newSE");
-    expect_sql(link, "SELECT state FROM reco.models", "live");
-    expect_sql(link, "SELECT state || (body ->> 'v') FROM reco.experiments", "draft2");
-    expect_sql(link, "SELECT documents || ' ' || bytes || ' ' || newest FROM reco.spaces WHERE space = 'test'", "4 95 5");
+    postgres_expect(link, "SELECT segment || (attributes ->> 'c') FROM reco.users", "newSE");
+    postgres_expect(link, "SELECT state FROM reco.models", "live");
+    postgres_expect(link, "SELECT state || (body ->> 'v') FROM reco.experiments", "draft2");
+    postgres_expect(link, "SELECT documents || ' ' || bytes || ' ' || newest FROM reco.spaces WHERE space = 'test'", "4 95 5");
     PQfinish(link);
     reco__records_close(records);
 }
@@ -320,8 +301,8 @@ START_TEST(changes_that_wait_leave_room_for_readers)
     const char *url = database("room");
     reco__records *records = open_door(url);
     test_ok(put(records, "a", "{}", NULL), &err);
-    PGconn *holder = link_to(url);
-    run_sql(holder, "BEGIN; SELECT * FROM reco.spaces FOR UPDATE");
+    PGconn *holder = postgres_link(url);
+    postgres_run(holder, "BEGIN; SELECT * FROM reco.spaces FOR UPDATE");
     pthread_t threads[12];
     writer writers[12];
     for (int i = 0; i < 12; i++) {
@@ -331,7 +312,7 @@ START_TEST(changes_that_wait_leave_room_for_readers)
     reco_call call = until_ms(10000);
     reco__buf got = {0};
     test_ok(reco__records_find(records, RECO_RECORD_ITEM, reco__str_of("a"), keep, &got, &call, &err), &err);
-    run_sql(holder, "COMMIT");
+    postgres_run(holder, "COMMIT");
     for (int i = 0; i < 12; i++) {
         pthread_join(threads[i], NULL);
         test_status(RECO_OK, writers[i].status);
@@ -357,8 +338,8 @@ START_TEST(deadlines_are_kept)
     const char *url = database("deadlines");
     reco__records *records = open_door(url);
     test_ok(put(records, "a", "{}", NULL), &err);
-    PGconn *holder = link_to(url);
-    run_sql(holder, "BEGIN; SELECT * FROM reco.spaces FOR UPDATE");
+    PGconn *holder = postgres_link(url);
+    postgres_run(holder, "BEGIN; SELECT * FROM reco.spaces FOR UPDATE");
     int64_t began = reco__monotonic_ns();
     reco_call call = until_ms(200);
     test_status(RECO_TIMEOUT, put(records, "b", "{}", &call));
@@ -366,7 +347,7 @@ START_TEST(deadlines_are_kept)
     ck_assert_int_lt(ms_since(began), 1900);
     call = until_ms(-1);
     test_status(RECO_TIMEOUT, put(records, "c", "{}", &call));
-    run_sql(holder, "COMMIT; BEGIN; LOCK TABLE reco.items");
+    postgres_run(holder, "COMMIT; BEGIN; LOCK TABLE reco.items");
     volatile int32_t cancel = 0;
     pthread_t thread;
     reco_call cancelled = {.struct_size = sizeof cancelled, .cancel = &cancel};
@@ -376,7 +357,7 @@ START_TEST(deadlines_are_kept)
     pthread_join(thread, NULL);
     call = until_ms(100);
     test_status(RECO_TIMEOUT, reco__records_find(records, RECO_RECORD_ITEM, reco__str_of("a"), nothing, &told, &call, &err));
-    run_sql(holder, "COMMIT");
+    postgres_run(holder, "COMMIT");
     reco__buf got = {0};
     test_ok(put(records, "d", "{}", NULL), &err); /* the deadline of one call is not that of the next */
     test_ok(reco__records_find(records, RECO_RECORD_ITEM, reco__str_of("d"), keep, &got, NULL, &err), &err);
@@ -541,20 +522,20 @@ START_TEST(versions_are_checked)
     run_file("migrations/0001_records.sql", url, "/dev/null"); /* an older one is not touched */
     test_status(RECO_REFUSED, open_status(&records, url, "test"));
     ck_assert_ptr_nonnull(strstr(err.text, "reco migrate"));
-    PGconn *link = link_to(url);
-    expect_sql(link, "SELECT max(version) FROM reco.migrations", "1");
+    PGconn *link = postgres_link(url);
+    postgres_expect(link, "SELECT max(version) FROM reco.migrations", "1");
     char command[800];
     const char *source = getenv("RECO_SOURCE_DIR");
     snprintf(command, sizeof command, "PATH='%s':\"$PATH\" '%s/infra/scripts/migrate-postgres.sh' '%s' >/dev/null", server.programs,
              source ? source : ".", url);
     ck_assert_int_eq(system(command), 0);
-    expect_sql(link, "SELECT max(version) FROM reco.migrations", "2");
+    postgres_expect(link, "SELECT max(version) FROM reco.migrations", "2");
     ck_assert_int_eq(system(command), 0); /* again: nothing to do */
     reco__records_close(open_door(url));
-    run_sql(link, "INSERT INTO reco.migrations VALUES (99, 'future')");
+    postgres_run(link, "INSERT INTO reco.migrations VALUES (99, 'future')");
     ck_assert_int_ne(system(command), 0); /* the script does not go back either */
     test_status(RECO_NEWER, open_status(&records, url, "test"));
-    run_sql(link, "DROP TABLE reco.migrations");
+    postgres_run(link, "DROP TABLE reco.migrations");
     test_status(RECO_REFUSED, open_status(&records, url, "test"));
     ck_assert_ptr_nonnull(strstr(err.text, "reco migrate"));
     PQfinish(link);
@@ -606,19 +587,19 @@ START_TEST(migrating_looks_tries_and_does)
     told_steps to;
     uint32_t missing = 9;
     reco__records *records = NULL;
-    PGconn *link = link_to(url);
+    PGconn *link = postgres_link(url);
     test_ok(migrate(&to, &missing, url, RECO_MIGRATE_CHECK), &err);
     ck_assert(missing == 2 && to.missing == 2 && to.done == 0);
     test_ok(migrate(&to, &missing, url, RECO_MIGRATE_DRY_RUN), &err);
     ck_assert(missing == 2 && to.missing == 0 && to.done == 2);
-    expect_sql(link, "SELECT to_regclass('reco.migrations') IS NULL", "t"); /* nothing stayed */
+    postgres_expect(link, "SELECT to_regclass('reco.migrations') IS NULL", "t"); /* nothing stayed */
     run_file("migrations/0001_records.sql", url, "/dev/null");
-    run_sql(link, "SELECT reco.put('test', 1::smallint, 'kept', '{\"title\":\"Kept\"}')");
+    postgres_run(link, "SELECT reco.put('test', 1::smallint, 'kept', '{\"title\":\"Kept\"}')");
     test_status(RECO_REFUSED, open_status(&records, url, "test"));
-    run_sql(link, "CREATE TABLE reco.streams (in_the_way integer)");
+    postgres_run(link, "CREATE TABLE reco.streams (in_the_way integer)");
     ck_assert_int_ne(migrate(&to, &missing, url, 0), RECO_OK);
-    expect_sql(link, "SELECT max(version) FROM reco.migrations", "1"); /* all or nothing */
-    run_sql(link, "DROP TABLE reco.streams");
+    postgres_expect(link, "SELECT max(version) FROM reco.migrations", "1"); /* all or nothing */
+    postgres_run(link, "DROP TABLE reco.streams");
     ck_assert_int_eq(run_reco(url, "--check"), 1);
     ck_assert_int_eq(run_reco(url, "--dry-run"), 0);
     ck_assert_int_eq(run_reco(url, "--dry-run --check"), 2);
@@ -632,12 +613,12 @@ START_TEST(migrating_looks_tries_and_does)
     ck_assert_str_eq(reco__buf_cstr(&got), "{\"title\":\"Kept\"}");
     reco__buf_dispose(&got);
     reco__records_close(records);
-    run_sql(link, "INSERT INTO reco.migrations VALUES (99, 'future')");
+    postgres_run(link, "INSERT INTO reco.migrations VALUES (99, 'future')");
     test_status(RECO_NEWER, migrate(&to, &missing, url, RECO_MIGRATE_CHECK));
     test_status(RECO_NEWER, migrate(&to, &missing, url, 0));
     ck_assert_ptr_nonnull(strstr(err.text, "99"));
     ck_assert_int_eq(run_reco(url, ""), 1);
-    run_sql(link, "DROP TABLE reco.migrations");
+    postgres_run(link, "DROP TABLE reco.migrations");
     test_status(RECO_REFUSED, migrate(&to, &missing, url, 0));
     PQfinish(link);
     test_ok(migrate(&to, &missing, "memory:", 0), &err);
@@ -671,8 +652,8 @@ START_TEST(migrations_at_the_same_time_are_done_once)
         pthread_join(threads[i], NULL);
         test_status(RECO_OK, writers[i].status);
     }
-    PGconn *link = link_to(url);
-    expect_sql(link, "SELECT count(*) || ' ' || max(version) FROM reco.migrations", "2 2");
+    PGconn *link = postgres_link(url);
+    postgres_expect(link, "SELECT count(*) || ' ' || max(version) FROM reco.migrations", "2 2");
     PQfinish(link);
 }
 END_TEST
