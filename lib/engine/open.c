@@ -306,6 +306,8 @@ static reco_status doors_open(reco_engine *engine, const reco_call *call, reco_e
         .records = engine->records,
         .partitions = engine->partitions,
         .records_far = strncmp(engine->records_url, "lmdb:", 5) != 0 && strncmp(engine->records_url, "memory:", 7) != 0,
+        .recall = reco__snapshots_wanted(engine) ? reco__snapshots_recall : NULL,
+        .recall_context = engine,
     };
     status = reco__recommend_open(&engine->recommend, &options, call, err);
     if (status == RECO_OK && atomic_load(&engine->signing_known))

@@ -12,7 +12,8 @@
  * never trimmed, for there is nothing to verify the first one against.
  *
  * A processor that finds features empty, while the stream goes on from elsewhere or has been going on for long, loads the newest snapshot that lies
- * within the stream and goes on from there (relearn). Several processes may share the folder; a lock on NAMESPACE.lock lets one at a time take and
+ * within the stream and goes on from there (relearn). A process that answers and begins meanwhile takes what is popular from the newest one (recall).
+ * Several processes may share the folder; a lock on NAMESPACE.lock lets one at a time take and
  * verify. */
 #include "engine/snapshots.h"
 
@@ -115,8 +116,8 @@ static int64_t total(const reco_engine *engine, const reco_position *positions) 
 }
 
 static reco_status positions_of(reco_position *positions, const reco_engine *engine, const char *path, reco_error *err) {
-    return reco__snapshot_positions(positions, path, (reco_str){engine->fingerprint.data, engine->fingerprint.size},
-                                    reco__stream_id(engine->stream), engine->partitions, err);
+    return reco__snapshot_positions(positions, path, (reco_str){engine->fingerprint.data, engine->fingerprint.size}, reco__stream_id(engine->stream),
+                                    engine->partitions, err);
 }
 
 /* Whether so many records were learned since the newest snapshot that fits. */
@@ -331,4 +332,41 @@ reco_status reco__snapshots_relearn(reco_engine *engine, const reco_call *call, 
     if (status == RECO_OK && begun)
         status = empty_again(engine, call, err);
     return status == RECO_OK ? RECO_NOT_FOUND : status;
+}
+
+/* --- remembering ------------------------------------------------------------------------------------------------------------------------------ */
+
+static bool is_as_far(const reco_engine *engine, const reco_position *now, const reco_position *then) {
+    for (uint32_t p = 0; p < engine->partitions; p++)
+        if (now[p].offset < then[p].offset)
+            return false;
+    return true;
+}
+
+reco_status reco__snapshots_recall(reco__features **out, reco_position *then, void *of, const reco_position *now, const reco_call *call,
+                                   reco_error *err) {
+    reco_engine *engine = of;
+    shelf have = {.count = 0};
+    char path[PATH_ROOM];
+    reco_status status = look_over(&have, engine, err);
+    for (size_t i = 0; status == RECO_OK && i < have.count; i++) {
+        reco__features *store = NULL;
+        file_path(path, engine, &have.files[i]);
+        if (positions_of(then, engine, path, NULL) != RECO_OK)
+            continue;
+        if (now && is_as_far(engine, now, then))
+            break;
+        status = reco__engine_open_features(&store, engine, "memory:", RECO_FEATURES_SCRATCH, call, err);
+        if (status == RECO_OK)
+            status = reco__snapshot_load(store, path, &engine->rules, (reco_str){engine->fingerprint.data, engine->fingerprint.size},
+                                         reco__stream_id(engine->stream), engine->partitions, call, err);
+        if (status == RECO_OK) {
+            reco__log(RECO_LOG_WARN, "snapshots", "features have yet to learn what %s holds: what is popular is taken from there", path);
+            *out = store;
+            return RECO_OK;
+        }
+        reco__features_close(store);
+        status = is_bad_file(status) ? RECO_OK : status;
+    }
+    return status == RECO_OK ? reco__fail(err, RECO_NOT_FOUND, "snapshots.folder", "no snapshot holds more than features do") : status;
 }

@@ -44,6 +44,7 @@ struct reco__recommend {
     /* of who has the turn to refresh */
     reco_position learned[RECO__PARTITIONS_MOST]; /* how far features had learned what answers were made from */
     uint64_t kept_signature;                      /* of the list that `kept` was made from */
+    bool recalled;                                /* what was learned once was looked for */
 
     reco__breaker features_breaker, records_breaker;
 

@@ -7,8 +7,8 @@
  *
  * Stores fail. Records that do not answer leave the catalogue as it is known. Features that do not answer leave what is popular, by name (kept.c),
  * and so do features that have lost what they had (another epoch, behind the positions that answers were made from) until they have learned it
- * again. A store that makes questions wait is left alone for a while (breaker.h). With a background thread questions never load: they wait for it
- * within their deadline, or go without.
+ * again; a process that begins in such a moment takes it from a snapshot, where there are any. A store that makes questions wait is left alone for a
+ * while (breaker.h). With a background thread questions never load: they wait for it within their deadline, or go without.
  *
  * Lock order: `lock` and `pool_lock` are never held together, and no door is called under either. */
 #include "recommend/internal.h"
@@ -45,12 +45,12 @@ static reco_status refresh_popularity(reco__recommend *recommend, reco__populari
                                     moment > 0 ? moment : reco__now_ms(), call, err);
 }
 
-static reco_status fill_state(reco__recommend *recommend, reco__state *state, const reco_call *call, reco_error *err) {
+static reco_status fill_state(reco__recommend *recommend, reco__state *state, reco__features *features, const reco_call *call, reco_error *err) {
     const reco__recommend_options *options = &recommend->options;
-    reco_status status = reco__catalogue_create(&state->catalogue, options->features, options->records, options->settings->max_items, err);
+    reco_status status = reco__catalogue_create(&state->catalogue, features, options->records, options->settings->max_items, err);
 
     if (status == RECO_OK) {
-        status = reco__popularity_create(&state->popularity, options->settings, &options->rules->boards, options->features, err);
+        status = reco__popularity_create(&state->popularity, options->settings, &options->rules->boards, features, err);
     }
     if (status == RECO_OK) {
         status = reco__catalogue_load(state->catalogue, call, err);
@@ -58,7 +58,8 @@ static reco_status fill_state(reco__recommend *recommend, reco__state *state, co
     return status == RECO_OK ? refresh_popularity(recommend, state->popularity, state, 0, call, err) : status;
 }
 
-static reco_status make_state(reco__state **out, reco__recommend *recommend, uint64_t epoch, const reco_call *call, reco_error *err) {
+static reco_status make_state(reco__state **out, reco__recommend *recommend, reco__features *features, uint64_t epoch, const reco_call *call,
+                              reco_error *err) {
     reco__state *state = reco__zalloc(sizeof(*state));
 
     if (!state) {
@@ -67,7 +68,7 @@ static reco_status make_state(reco__state **out, reco__recommend *recommend, uin
     pthread_mutex_init(&state->lock, NULL);
     atomic_store(&state->holders, 1);
     state->epoch = epoch;
-    reco_status status = fill_state(recommend, state, call, err);
+    reco_status status = fill_state(recommend, state, features, call, err);
     if (status != RECO_OK) {
         free_state(state);
         return status;
@@ -256,15 +257,13 @@ static reco_status update_state(reco__recommend *recommend, reco__state *state, 
 }
 
 /* Whether features of another epoch have yet to learn what answers were made from before. Their state is that of a loss, not of something else. */
-static reco_status relearns(bool *out, reco_position *positions, reco__recommend *recommend, const reco_call *call, reco_error *err) {
-    uint64_t epoch;
-    reco_status status = reco__features_positions(positions, &epoch, recommend->options.features, call, err);
+static bool relearns(const reco__recommend *recommend, const reco_position *positions) {
+    bool behind = false;
 
-    *out = false;
-    for (uint32_t p = 0; p < recommend->options.partitions && status == RECO_OK; p++) {
-        *out = *out || positions[p].offset < recommend->learned[p].offset;
+    for (uint32_t p = 0; p < recommend->options.partitions; p++) {
+        behind = behind || positions[p].offset < recommend->learned[p].offset;
     }
-    return status;
+    return behind;
 }
 
 static void set_relearning(reco__recommend *recommend, bool relearning) {
@@ -279,51 +278,102 @@ static void set_relearning(reco__recommend *recommend, bool relearning) {
     }
 }
 
+static void keep_made(reco__recommend *recommend, reco__kept *made) {
+    pthread_mutex_lock(&recommend->lock);
+    reco__kept *old = recommend->kept;
+    recommend->kept = made;
+    pthread_mutex_unlock(&recommend->lock);
+    reco__kept_release(old);
+}
+
 /* Keeps what is popular by name, and how far features had learned, for the time when they cannot be asked. */
 static reco_status keep(reco__recommend *recommend, reco__state *state, const reco_position *positions, reco_error *err) {
     uint64_t signature = reco__hash64(&state->epoch, sizeof(state->epoch), state->popularity->list_signature);
-    reco__kept *made = NULL, *old;
+    reco__kept *made = NULL;
 
     memcpy(recommend->learned, positions, recommend->options.partitions * sizeof(*positions));
     if (signature == recommend->kept_signature) {
         return RECO_OK;
     }
-    reco_status status = reco__kept_make(&made, state->popularity->list, state->popularity, state->catalogue, recommend->options.features,
-                                         state->epoch, err);
+    reco_status status =
+        reco__kept_make(&made, state->popularity->list, state->popularity, state->catalogue, recommend->options.features, state->epoch, err);
     if (status != RECO_OK) {
         return status;
     }
     recommend->kept_signature = signature;
-    pthread_mutex_lock(&recommend->lock);
-    old = recommend->kept;
-    recommend->kept = made;
-    pthread_mutex_unlock(&recommend->lock);
-    reco__kept_release(old);
+    keep_made(recommend, made);
     return RECO_OK;
+}
+
+/* What is popular in a store that is not the one answers are made from. */
+static reco_status keep_recalled(reco__recommend *recommend, reco__features *features, const reco_call *call, reco_error *err) {
+    reco_features_info info = {.struct_size = sizeof(info)};
+    reco__state *state = NULL;
+    reco__kept *made;
+    reco_status status = reco__features_info(&info, features, call, err);
+
+    if (status == RECO_OK) {
+        status = make_state(&state, recommend, features, info.epoch, call, err);
+    }
+    if (status == RECO_OK) {
+        status = reco__kept_make(&made, state->popularity->list, state->popularity, state->catalogue, features, 0, err);
+    }
+    if (status == RECO_OK) {
+        keep_made(recommend, made);
+    }
+    reco__state_release(state);
+    return status;
+}
+
+/* Who begins while features are out of reach, or have lost what they had, has no answers of his own to have kept anything from: a snapshot will do.
+ * `now`: how far features have learned, NULL when they do not say. Going on without is not a failure. */
+static void recall(reco__recommend *recommend, const reco_position *now, const reco_call *call) {
+    const reco__recommend_options *options = &recommend->options;
+    reco_position then[RECO__PARTITIONS_MOST];
+    reco__features *features = NULL;
+    reco_error error = RECO_ERROR_INIT;
+
+    if (!options->recall || recommend->recalled || recommend->state || recommend->kept) {
+        return;
+    }
+    recommend->recalled = true;
+    reco_status status = options->recall(&features, then, options->recall_context, now, call, &error);
+    if (status == RECO_OK) {
+        status = keep_recalled(recommend, features, call, &error);
+    }
+    reco__features_close(features);
+    if (status == RECO_OK) {
+        memcpy(recommend->learned, then, options->partitions * sizeof(*then));
+    } else if (status != RECO_NOT_FOUND) {
+        reco__log(RECO_LOG_WARN, "recommend", "what was popular when a snapshot was taken is not to be had: %s", error.text);
+    }
 }
 
 /* One look at features. *made: another state than `state`. STALE: it was replaced meanwhile. */
 static reco_status renew_once(reco__state **made, reco__recommend *recommend, reco__state *state, const reco_call *call, reco_error *err) {
     reco_features_info info = {.struct_size = sizeof(info)};
     reco_position positions[RECO__PARTITIONS_MOST];
-    bool lost;
+    uint64_t epoch;
     int64_t began = reco__monotonic_ns();
     reco_status status = reco__features_info(&info, recommend->options.features, call, err);
 
     if (status == RECO_OK) {
-        status = relearns(&lost, positions, recommend, call, err);
+        status = reco__features_positions(positions, &epoch, recommend->options.features, call, err);
     }
     reco__breaker_note(&recommend->features_breaker, status, began);
+    if (status == RECO_OK || reco__store_trouble(status)) {
+        recall(recommend, status == RECO_OK ? positions : NULL, call);
+    }
     if (status != RECO_OK) {
         return status;
     }
     if (state && state->epoch == info.epoch) {
         status = update_state(recommend, state, &info, call, err);
-    } else if (lost) {
+    } else if (relearns(recommend, positions)) {
         set_relearning(recommend, true);
         return RECO_OK;
     } else {
-        status = make_state(made, recommend, info.epoch, call, err);
+        status = make_state(made, recommend, recommend->options.features, info.epoch, call, err);
     }
     if (status == RECO_OK) {
         status = keep(recommend, *made ? *made : state, positions, err);

@@ -217,6 +217,60 @@ START_TEST(by_itself)
 }
 END_TEST
 
+/* The items of an answer to somebody unknown, best first, and what the answer lacks. */
+static uint32_t ask(char names[8][16], size_t *count) {
+    reco_answer *answer = NULL;
+    reco_query query = {.struct_size = sizeof query, .user_id = {"nobody", 6}, .limit = 8};
+    test_ok(reco_recommend(&answer, engine, &query, NULL, &err), &err);
+    uint32_t degraded = answer->degraded;
+    *count = answer->count;
+    for (size_t i = 0; i < answer->count; i++)
+        snprintf(names[i], 16, "%.*s", (int)answer->items[i].item_id.size, answer->items[i].item_id.data);
+    reco_answer_free(answer);
+    return degraded;
+}
+
+/* Another process begins to answer while features are empty (0) or out of reach (1): what is popular comes from the snapshot, and is called what it is.
+ * Without a folder there is nothing, and where features have learned as much it is not looked at. */
+START_TEST(popular_from_a_snapshot)
+{
+    char before[8][16], after[8][16];
+    size_t had, has;
+    open_with("troubled:", "no", 0);
+    tell(40);
+    test_engine_learn(engine, 0, NULL);
+    step();
+    ck_assert_int_eq(files(".snapshot", NULL), 1);
+    ck_assert_uint_eq(ask(before, &had), 0);
+    ck_assert_uint_eq(had, 8);
+    reco_close(engine);
+    engine = NULL;
+
+    open_with("troubled:", "no", RECO_OPEN_NO_PROCESSOR);
+    if (_i == 1)
+        test_trouble_features(0, RECO_UNAVAILABLE);
+    uint32_t degraded = ask(after, &has);
+    ck_assert_uint_eq(degraded, _i == 1 ? RECO_DEGRADED_FEATURES : RECO_DEGRADED_RELEARNING);
+    ck_assert_uint_eq(has, had);
+    for (size_t i = 0; i < has; i++)
+        ck_assert_str_eq(after[i], before[i]);
+    reco_answer *answer = NULL;
+    reco_popular_query query = {.struct_size = sizeof query, .limit = 8};
+    test_ok(reco_popular(&answer, engine, &query, NULL, &err), &err);
+    ck_assert_uint_eq(answer->count, 8);
+    ck_assert_uint_eq(answer->degraded, degraded);
+    reco_answer_free(answer);
+
+    test_trouble_features(0, RECO_OK); /* learned again: whole answers again */
+    test_engine_learn(engine, 0, NULL);
+    ck_assert_uint_eq(atomic_load(&engine->counters.relearned), 1);
+    while (ask(after, &has) != 0) /* features are looked at once a second */
+        usleep(20000);
+    for (size_t i = 0; i < has; i++)
+        ck_assert_str_eq(after[i], before[i]);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("snapshots");
     TCase *tests = tcase_create("folder");
@@ -228,6 +282,7 @@ int main(void) {
     tcase_add_loop_test(tests, learned_again, 0, 4);
     tcase_add_test(tests, nothing_to_learn_from);
     tcase_add_test(tests, by_itself);
+    tcase_add_loop_test(tests, popular_from_a_snapshot, 0, 2);
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }
