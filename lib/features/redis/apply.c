@@ -3,7 +3,8 @@
  * The position of the partition and the identity of the namespace are watched on the connection that applies; then everything goes in one MULTI ...
  * EXEC: APPEND to rows, the generations touched, the items whose heads are not current any more, cells, the position. Partitions have a key each, so
  * they do not disturb each other. EXEC that does not run is STALE. A connection that is lost after EXEC was sent leaves open whether it ran: the
- * caller reads the position again.
+ * caller reads the position again. Behind EXEC, in the same trip, the same is watched and read for the next batch of the partition: it goes out on
+ * this connection without another look when it begins where this one has ended. Closing takes the state that was read, too, once.
  *
  * Cells of a partition are one hash, user -> i64 expires_at (big-endian), cell: its size is the number of users. The limit of users is looked at
  * before EXEC; two partitions that learn at the same moment may pass it by what one batch adds.
@@ -317,77 +318,164 @@ static reco_status old_cells(const redisReply **out, reco_features_store *store,
     return status == RECO_OK && (*out)->elements != batch->cell_count ? reco__redis_strange("a cell", err) : status;
 }
 
-/* *again: somebody touched what was watched, which need not mean that the batch is stale. */
-static reco_status apply_once(bool *again, reco_features_store *store, reco__redis_link *link, const reco_batch *batch, reco_error *err) {
-    reco__redis_state state;
-    const redisReply *reply, *old = NULL;
-    uint32_t what = batch->cell_count ? RECO__REDIS_USERS : 0;
-    *again = false;
+/* What a batch is held against is watched from here on, and read. */
+static void ask_watched(reco__redis_link *link, reco_features_store *store, uint32_t partition, uint32_t what) {
     reco__redis_command(link, "WATCH", 4);
     reco__redis_key(link, store, "meta");
     reco__redis_key(link, store, "scan");
-    reco__redis_key_number(link, store, "p", batch->partition);
+    reco__redis_key_number(link, store, "p", partition);
     reco__redis_state_ask(link, store, what);
+}
+
+/* Watches and checks; *old: the cells there were, when a scan wants them. */
+static reco_status begin(reco__redis_state *state, const redisReply **old, reco_features_store *store, reco__redis_link *link,
+                         const reco_batch *batch, reco_error *err) {
+    uint32_t what = batch->cell_count ? RECO__REDIS_USERS : 0;
+    ask_watched(link, store, batch->partition, what);
     reco_status status = reco__redis_send(link, err);
     if (status == RECO_OK) {
         status = reco__redis_skip(link, 1, err);
     }
     if (status == RECO_OK) {
-        status = reco__redis_state_take(&state, link, store, what, err);
+        status = reco__redis_state_take(state, link, store, what, err);
     }
     if (status == RECO_NOT_FOUND) {
         return reco__fail(err, RECO_STALE, "epoch", "redis has lost what was learned");
     }
-    if (status == RECO_OK && reco__redis_doubtful(store, link, &state)) {
-        status = reco__redis_follow(store, link, &state, err);
+    if (status == RECO_OK && reco__redis_doubtful(store, link, state)) {
+        status = reco__redis_follow(store, link, state, err);
     }
     if (status == RECO_OK) {
-        status = check(store, &state, batch, err);
+        status = check(store, state, batch, err);
     }
     if (status == RECO_OK) {
-        status = check_users(store, link, &state, batch, err);
+        status = check_users(store, link, state, batch, err);
     }
-    if (status == RECO_OK && state.scanning && batch->cell_count) {
-        status = old_cells(&old, store, link, batch, err);
+    if (status == RECO_OK && state->scanning && batch->cell_count) {
+        status = old_cells(old, store, link, batch, err);
     }
-    if (status != RECO_OK) {
-        return status;
+    return status;
+}
+
+/* After EXEC: what the next batch of the partition will be held against, in ready->state. False when there is nothing to go on with. */
+static bool take_next(reco__redis_ready *ready, reco_features_store *store) {
+    reco__redis_link *link = ready->link;
+    reco_status status = reco__redis_skip(link, 1, NULL);
+    if (status == RECO_OK) {
+        status = reco__redis_state_take(&ready->state, link, store, RECO__REDIS_USERS | RECO__REDIS_DUE, NULL);
     }
+    link->watching = true;
+    return status == RECO_OK && !ready->state.scanning && ready->state.mark == RECO__REDIS_WHOLE;
+}
+
+/* Learns the batch on a link that watches, and watches for the next one. *again: somebody touched what was watched, which need not mean that the
+ * batch is stale. *next: the state is good for the next batch. */
+static reco_status learn(bool *again, bool *next, reco_features_store *store, reco__redis_ready *ready, const reco_batch *batch,
+                         const redisReply *old, reco_error *err) {
+    reco__redis_link *link = ready->link;
+    const redisReply *reply;
     size_t commands = 1;
     reco__redis_command(link, "MULTI", 1);
     for (size_t i = 0; i < batch->group_count; i++) {
         commands += reco__redis_write_group(link, store, &batch->groups[i]);
     }
     commands += reco__redis_write_cells(link, store, batch->partition, batch->cells, batch->cell_count);
-    commands += state.scanning ? reco__redis_scan_note(link, store, batch, old) : 0;
+    commands += ready->state.scanning ? reco__redis_scan_note(link, store, batch, old) : 0;
     reco__redis_position_put(link, store, batch->partition, (reco_position){batch->to, batch->clock});
     reco__redis_command(link, "EXEC", 1);
-    status = reco__redis_send(link, err);
+    ready->asked_ns = reco__monotonic_ns();
+    ask_watched(link, store, batch->partition, RECO__REDIS_USERS | RECO__REDIS_DUE);
+    reco_status status = reco__redis_send(link, err);
     if (status == RECO_OK) {
         status = reco__redis_exec(&reply, link, commands, err);
         *again = status == RECO_STALE;
     }
     if (status == RECO_OK) {
         note_lengths(store, batch, reply);
+        *next = take_next(ready, store);
+    } else if (*again && reco__redis_drain(link, NULL) == RECO_OK) {
+        link->watching = true;
+        reco__redis_unwatch(link);
     }
     return status;
 }
 
-static reco_status apply(reco_features_store *store, reco__redis_link *link, const reco_batch *batch, reco_error *err) {
+/* Whether a batch adds to a generation that the clock of its own partition has passed. Only then can others' clocks, which are not watched, say that
+ * it is closed. */
+static bool adds_behind(const reco_features_store *store, const reco_batch *batch, reco_position own) {
+    for (size_t i = 0; i < batch->group_count; i++) {
+        if (batch->groups[i].generation <= reco_board_newest_closed(&store->rules, batch->groups[i].board, own.clock)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the batch goes on from the state that was watched when the one before it was learned. What does not is looked at anew. */
+static bool goes_on(reco_features_store *store, reco__redis_ready *ready, const reco_batch *batch) {
+    reco__redis_state *state = &ready->state;
+    if (reco__redis_doubtful(store, ready->link, state)) {
+        return false;
+    }
+    uint32_t named = reco__redis_named(store); /* names may have been added since */
+    state->item_count = state->item_count > named ? state->item_count : named;
+    return !adds_behind(store, batch, state->positions[batch->partition]) && check(store, state, batch, NULL) == RECO_OK &&
+           state->user_count + batch->cell_count <= store->max_users;
+}
+
+static reco_status apply(bool *next, reco_features_store *store, reco__redis_ready *ready, bool watched, const reco_batch *batch, reco_error *err) {
     bool again = true;
     reco_status status = RECO_STALE;
     for (int attempt = 0; again && attempt < ATTEMPTS; attempt++) {
-        status = apply_once(&again, store, link, batch, err);
+        const redisReply *old = NULL;
+        again = false;
+        status = watched ? RECO_OK : begin(&ready->state, &old, store, ready->link, batch, err);
+        if (status == RECO_OK) {
+            status = learn(&again, next, store, ready, batch, old, err);
+        }
+        watched = false;
     }
     return status;
 }
 
+/* A link that watches already, or any. */
+static reco_status take(reco__redis_ready **out, bool *watched, reco_features_store *store, const reco_batch *batch, const reco_call *call,
+                        reco_error *err) {
+    reco_status status = reco__call_check(call, err);
+    *out = status == RECO_OK ? reco__redis_take_ready(store, batch->partition, call) : NULL;
+    *watched = *out && goes_on(store, *out, batch);
+    if (*out || status != RECO_OK) {
+        if (*out && !*watched) {
+            reco__redis_unwatch((*out)->link);
+        }
+        return status;
+    }
+    reco__redis_ready *ready = reco__zalloc(sizeof *ready);
+    if (!ready) {
+        return reco__no_memory(err);
+    }
+    status = reco__redis_take(&ready->link, store, call, err);
+    if (status != RECO_OK) {
+        reco__release(ready);
+        return status;
+    }
+    *out = ready;
+    return RECO_OK;
+}
+
 reco_status reco__redis_apply(reco_features_store *store, const reco_batch *batch, const reco_call *call, reco_error *err) {
-    reco__redis_link *link;
-    reco_status status = reco__redis_take(&link, store, call, err);
-    if (status == RECO_OK) {
-        status = apply(store, link, batch, err);
-        reco__redis_give(store, link);
+    reco__redis_ready *ready;
+    bool watched, next = false;
+    reco_status status = take(&ready, &watched, store, batch, call, err);
+    if (status != RECO_OK) {
+        return status;
+    }
+    status = apply(&next, store, ready, watched, batch, err);
+    if (next) {
+        reco__redis_keep_ready(store, batch->partition, ready);
+    } else {
+        reco__redis_give(store, ready->link);
+        reco__release(ready);
     }
     return status;
 }

@@ -162,7 +162,7 @@ static reco_status close_items(reco_features_store *store, reco__redis_link *lin
             status = find_items(items, &count, most, &next, store, link, state, state->cursor, target, err);
         }
         if (status == RECO_OK) {
-            status = reco__redis_publish(&left, store, link, items, count, target, state, err);
+            status = reco__redis_publish(&left, store, link, NULL, items, count, target, state, err);
         }
         if (status != RECO_OK || left) {
             return status; /* somebody learns too fast for these: next time */
@@ -185,35 +185,57 @@ static reco_status close_items(reco_features_store *store, reco__redis_link *lin
 
 /* --- publishing ------------------------------------------------------------------------------------------------------------------------- */
 
-/* The next of the items whose heads are not current, in link->places. The server shows each that stays on the list once in a round, or twice. */
-static reco_status next_items(size_t *count, reco_features_store *store, reco__redis_link *link, reco_error *err) {
-    const redisReply *reply;
+bool reco__redis_walk_onward(const reco__redis_walk *walk) { return walk->at == walk->count && strcmp(walk->cursor, "0") != 0; }
+
+/* The server shows each that stays on the list once in a round, or twice. */
+void reco__redis_walk_ask(const reco__redis_walk *walk, reco__redis_link *link, const reco_features_store *store) {
     reco__redis_command(link, "SSCAN", 5);
     reco__redis_key(link, store, "d");
-    reco__redis_text(link, store->publishing[0] ? store->publishing : "0");
+    reco__redis_text(link, walk->begun ? walk->cursor : "0");
     reco__redis_text(link, "COUNT");
     reco__redis_number(link, PUBLISHED_AT_ONCE);
-    reco_status status = reco__redis_send(link, err);
-    if (status == RECO_OK) {
-        status = reco__redis_reply(&reply, link, err);
-    }
+    reco__redis_generations_ask(link, store, RECO_BOARD_COVIEW);
+}
+
+reco_status reco__redis_walk_take(reco__redis_walk *walk, reco__redis_link *link, reco_error *err) {
+    const redisReply *reply;
+    reco_status status = reco__redis_reply(&reply, link, err);
     if (status == RECO_OK && (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || !reco__redis_is_bytes(reply->element[0]))) {
         status = reco__redis_strange("the answer to SSCAN", err);
     }
+    size_t count = status == RECO_OK ? reply->element[1]->elements : 0;
     if (status == RECO_OK) {
-        status = reco__redis_room(&link->places, reply->element[1]->elements + 1, sizeof(uint32_t), err);
+        status = reco__redis_room(&walk->items, count + 1, sizeof(uint32_t), err);
+    }
+    if (status != RECO_OK) {
+        return status;
+    }
+    snprintf(walk->cursor, sizeof walk->cursor, "%.20s", reply->element[0]->str);
+    for (size_t i = 0; i < count; i++) {
+        ((uint32_t *)walk->items.data)[i] = (uint32_t)strtoul(reply->element[1]->element[i]->str, NULL, 10);
+    }
+    walk->at = 0;
+    walk->count = count;
+    walk->begun = true;
+    status = reco__redis_generations_take(&walk->generation_count, link, err);
+    if (status == RECO_OK) {
+        status = reco__redis_room(&walk->generations, walk->generation_count + 1, sizeof(int64_t), err);
     }
     if (status == RECO_OK) {
-        snprintf(store->publishing, sizeof store->publishing, "%.20s", reply->element[0]->str);
-        *count = reply->element[1]->elements;
-    }
-    for (size_t i = 0; status == RECO_OK && i < *count; i++) {
-        ((uint32_t *)link->places.data)[i] = (uint32_t)strtoul(reply->element[1]->element[i]->str, NULL, 10);
+        memcpy(walk->generations.data, link->list.data, walk->generation_count * sizeof(int64_t));
+    } else {
+        walk->begun = false;
     }
     return status;
 }
 
-/* A round goes through the list once. False in *ended when time is over: the next call goes on where this one has stopped. */
+static reco_status next_piece(reco__redis_walk *walk, reco_features_store *store, reco__redis_link *link, reco_error *err) {
+    reco__redis_walk_ask(walk, link, store);
+    reco_status status = reco__redis_send(link, err);
+    return status == RECO_OK ? reco__redis_walk_take(walk, link, err) : status;
+}
+
+/* Whether this store is the one that publishes. */
 static reco_status may_publish(bool *may, reco_features_store *store, reco__redis_link *link, reco_error *err) {
     int64_t now = reco__monotonic_ns();
     const redisReply *reply;
@@ -241,22 +263,44 @@ static reco_status may_publish(bool *may, reco_features_store *store, reco__redi
     return status;
 }
 
+/* A round goes through the list once. False in *ended when time is over: the next call goes on where this one has stopped. most: in one request.
+ *
+ * Items are closed up to what was closed before the list of generations was asked for: a generation that came in later is open there, and `switch`
+ * counts the open ones. */
 static reco_status publish_round(bool *ended, reco_features_store *store, reco__redis_link *link, const reco__redis_state *state, int64_t until_ns,
                                  size_t most, reco_error *err) {
+    reco__redis_walk *walk = &store->publishing;
+    const int64_t closed_at = reco__redis_newest_closed(store, state->positions, RECO_BOARD_COVIEW);
+    bool same = walk->epoch == state->epoch && walk->run == link->run; /* else the numbers of items may be others' by now */
+    walk->begun = walk->begun && same;
+    walk->epoch = state->epoch;
+    walk->run = link->run;
     reco_status status = RECO_OK;
-    int64_t closed_at = reco__redis_newest_closed(store, state->positions, RECO_BOARD_COVIEW);
-    bool over = false;
+    if (!walk->begun) {
+        walk->closed_at = closed_at;
+        status = next_piece(walk, store, link, err);
+    }
     *ended = false;
-    while (status == RECO_OK && !*ended && !over) {
-        size_t count = 0, left;
-        status = next_items(&count, store, link, err);
-        for (size_t at = 0, many; at < count && status == RECO_OK && !over; at += many) {
-            many = count - at < most ? count - at : most;
-            status = reco__redis_publish(&left, store, link, (uint32_t *)link->places.data + at, many, closed_at, state, err);
-            over = reco__monotonic_ns() >= until_ns && at + many < count;
+    while (status == RECO_OK && !*ended) {
+        size_t at = walk->at, left = walk->count - at, many = left < most + most / 2 ? left : most; /* no trips for a few that are left over */
+        walk->at += many;
+        if (many) {
+            int64_t before = walk->closed_at;
+            walk->closed_at = reco__redis_walk_onward(walk) ? closed_at : before;
+            status = reco__redis_publish(&left, store, link, walk, (uint32_t *)walk->items.data + at, many, before, state, err);
+        } else if (reco__redis_walk_onward(walk)) {
+            walk->closed_at = closed_at;
+            status = next_piece(walk, store, link, err);
+        } else {
+            *ended = true;
         }
-        *ended = !over && strcmp(store->publishing, "0") == 0;
-        over = over || reco__monotonic_ns() >= until_ns;
+        if (reco__monotonic_ns() >= until_ns) {
+            break;
+        }
+    }
+    *ended = *ended || (status == RECO_OK && walk->at == walk->count && !reco__redis_walk_onward(walk));
+    if (*ended || status != RECO_OK) {
+        walk->begun = false;
     }
     if (*ended) {
         atomic_store(&store->published_ns, reco__monotonic_ns());
@@ -285,7 +329,7 @@ static reco_status step(int *more, reco_features_store *store, reco__redis_link 
     const uint32_t what = RECO__REDIS_USERS | RECO__REDIS_DUE;
     int64_t until_ns = reco__monotonic_ns() + budget_ns;
     size_t most = budget_ns < PATIENT_NS ? 1 : ITEMS_AT_ONCE;
-    reco_status status = reco__redis_state_read(&state, link, store, what, err);
+    reco_status status = reco__redis_take_ahead(&state, store) ? RECO_OK : reco__redis_state_read(&state, link, store, what, err);
     if (status == RECO_OK && state.abandoned) {
         status = reco__redis_scan_end(store, link, NULL, err);
         if (status == RECO_OK) {
@@ -367,7 +411,7 @@ static reco_status settle(reco_features_store *store, reco__redis_link *link, co
     if (status == RECO_OK && state.mark == RECO__REDIS_WHOLE && state.dirty) {
         status = reco__redis_follow(store, link, &state, err);
     }
-    store->publishing[0] = 0; /* a whole round */
+    store->publishing.begun = false; /* a whole round */
     while (status == RECO_OK && state.mark == RECO__REDIS_WHOLE && state.dirty && !ended) {
         status = publish_round(&ended, store, link, &state, reco__monotonic_ns() + slice_ns, PUBLISHED_AT_ONCE, err);
         if (status == RECO_OK && !ended) {

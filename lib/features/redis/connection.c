@@ -17,7 +17,18 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-enum { PORT = 6379, IDLE_MAX = 32, PAUSE_MIN_MS = 10, PAUSE_MAX_MS = 1000, LOOK_MS = 100 /* how often a call is asked whether it was cancelled */ };
+enum {
+    PORT = 6379,
+    IDLE_MAX = 32,
+    PAUSE_MIN_MS = 10,
+    PAUSE_MAX_MS = 1000,
+    LOOK_MS = 100, /* how often a call is asked whether it was cancelled */
+    QUEUED = 9,    /* bytes of "+QUEUED\r\n": an error says more */
+    WANTED_MIN = 256,
+    WANTED_MAX = 32768
+};
+#define READY_NS INT64_C(1000000000)
+#define AHEAD_NS INT64_C(20000000)
 
 reco_status reco__redis_room(reco__redis_array *array, size_t count, size_t size, reco_error *err) {
     if (array->room >= count) {
@@ -111,6 +122,12 @@ static reco_status lost(reco__redis_link *link, reco_error *err) {
     return reco__fail(err, RECO_UNAVAILABLE, "features", "redis: %s", why);
 }
 
+/* So many bytes will come at the least: nobody need be woken before, for each piece of a long request that the server has read. */
+static void want(reco__redis_link *link, size_t bytes) {
+    int least = bytes < WANTED_MAX ? (int)bytes : WANTED_MAX;
+    link->patient = link->context && setsockopt(link->context->fd, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least) == 0 && bytes > 1;
+}
+
 /* Waits until the socket is ready. */
 static reco_status wait_for(reco__redis_link *link, short events, reco_error *err) {
     int64_t silent_ns = (int64_t)link->silent_ms * 1000000, began = reco__monotonic_ns();
@@ -124,6 +141,9 @@ static reco_status wait_for(reco__redis_link *link, short events, reco_error *er
         }
         if (ready < 0 && errno != EINTR) {
             return lost(link, err);
+        }
+        if (link->patient) { /* it comes slowly */
+            want(link, 1);
         }
         reco_status status = reco__call_check(link->call, err);
         if (status != RECO_OK || quiet <= 0) {
@@ -210,6 +230,9 @@ static reco_status receive(reco__redis_link *link, reco_error *err) {
             if (status != RECO_OK) {
                 return status;
             }
+            if (link->patient) {
+                want(link, 1);
+            }
             if (redisBufferRead(link->context) != REDIS_OK) {
                 return lost(link, err);
             }
@@ -268,6 +291,9 @@ reco_status reco__redis_skip(reco__redis_link *link, size_t count, reco_error *e
 
 reco_status reco__redis_exec(const redisReply **out, reco__redis_link *link, size_t queued, reco_error *err) {
     const redisReply *reply = NULL;
+    if (queued * QUEUED >= WANTED_MIN) {
+        want(link, queued * QUEUED);
+    }
     reco_status status = reco__redis_skip(link, queued + 1, err);
     if (status == RECO_OK) {
         status = reco__redis_reply(&reply, link, err);
@@ -548,7 +574,74 @@ void reco__redis_give(reco_features_store *store, reco__redis_link *link) {
     }
 }
 
+/* --- links kept for the next batch --------------------------------------------------------------------------------------------------- */
+
+static void drop_ready(reco_features_store *store, reco__redis_ready *ready) {
+    if (ready) {
+        reco__redis_give(store, ready->link);
+        reco__release(ready);
+    }
+}
+
+reco__redis_ready *reco__redis_take_ready(reco_features_store *store, uint32_t partition, const reco_call *call) {
+    pthread_mutex_lock(&store->pool_lock);
+    reco__redis_ready *ready = store->ready[partition];
+    store->ready[partition] = NULL;
+    pthread_mutex_unlock(&store->pool_lock);
+    if (!ready) {
+        return NULL;
+    }
+    if (reco__monotonic_ns() - ready->asked_ns >= READY_NS) {
+        drop_ready(store, ready);
+        return NULL;
+    }
+    if (ready->link->run != atomic_load(&store->run) || is_dead(ready->link)) {
+        reco__redis_disconnect(ready->link);
+        reco__release(ready);
+        return NULL;
+    }
+    ready->link->call = call;
+    return ready;
+}
+
+void reco__redis_keep_ready(reco_features_store *store, uint32_t partition, reco__redis_ready *ready) {
+    reco__redis_ready *old[RECO__REDIS_PARTITIONS];
+    uint32_t count = 0;
+    drop_reply(ready->link);
+    drop_held(ready->link);
+    ready->link->call = NULL;
+    pthread_mutex_lock(&store->pool_lock);
+    for (uint32_t p = 0; p < store->partitions; p++) { /* others learn those by now */
+        if (store->ready[p] && (p == partition || ready->asked_ns - store->ready[p]->asked_ns >= READY_NS)) {
+            old[count++] = store->ready[p];
+            store->ready[p] = NULL;
+        }
+    }
+    store->ready[partition] = ready;
+    store->ahead = partition + 1;
+    pthread_mutex_unlock(&store->pool_lock);
+    for (uint32_t i = 0; i < count; i++) {
+        drop_ready(store, old[i]);
+    }
+}
+
+bool reco__redis_take_ahead(reco__redis_state *state, reco_features_store *store) {
+    pthread_mutex_lock(&store->pool_lock);
+    const reco__redis_ready *ready = store->ahead ? store->ready[store->ahead - 1] : NULL;
+    store->ahead = 0;
+    bool fresh = ready && reco__monotonic_ns() - ready->asked_ns < AHEAD_NS && ready->link->run == atomic_load(&store->run);
+    if (fresh) {
+        *state = ready->state;
+    }
+    pthread_mutex_unlock(&store->pool_lock);
+    return fresh;
+}
+
 void reco__redis_pool_dispose(reco_features_store *store) {
+    for (uint32_t p = 0; p < RECO__REDIS_PARTITIONS; p++) {
+        drop_ready(store, store->ready[p]);
+        store->ready[p] = NULL;
+    }
     while (store->idle) {
         reco__redis_link *link = store->idle;
         store->idle = link->next;

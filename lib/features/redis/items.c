@@ -1,7 +1,8 @@
 /* items.c - item numbers.
  *
- * Names are a list: the place of a name is its number. Every process keeps all names in memory (names.c) and reads on what others have added. A name
- * is added under WATCH of the list, so that nobody gives the same number twice. Another names_epoch means that all numbers were given up.
+ * Names are a list: the place of a name is its number. Every process keeps all names in memory (names.c) and reads on what others have added. Names
+ * are added by a function within Redis when the list is as long as this process knows it, in one trip; or else under WATCH of the list. So nobody
+ * gives the same number twice. Another names_epoch means that all numbers were given up.
  *
  * A server that took over may lack the last names, and others may be in their places by now: for another run (connection.c) all names are compared,
  * and when one differs the table is made anew and the epoch that is told changes, so that numbers lent out before are refused. */
@@ -130,6 +131,8 @@ reco_status reco__redis_follow(reco_features_store *store, reco__redis_link *lin
     return status;
 }
 
+uint32_t reco__redis_named(const reco_features_store *store) { return reco__names_count(current(store)->names); }
+
 void reco__redis_names_dispose(reco_features_store *store) {
     reco__redis_names *table = current(store);
     while (table) {
@@ -185,19 +188,56 @@ reco_status reco__redis_find_items(uint32_t *numbers, reco_features_store *store
     return status;
 }
 
-/* Numbers for the names that are new: numbers[i] was RECO_NO_ITEM. Writes them as the end of an RPUSH. */
-static reco_status give_numbers(reco__redis_link *link, reco_features_store *store, uint32_t *numbers, const reco_str *names, size_t count,
-                                uint32_t base, reco_error *err) {
+/* The new names, each once. */
+static void write_names(reco__redis_link *link, const reco__map *fresh) {
+    for (size_t i = 0; i < fresh->count; i++) {
+        reco__redis_bytes(link, fresh->entries[i].key, fresh->entries[i].size);
+    }
+}
+
+/* Notes names that the server has taken behind the `base` first; somebody may have read them on meanwhile. */
+static reco_status note_names(reco_features_store *store, reco__redis_names *table, const reco__map *fresh, uint32_t base, reco_error *err) {
+    reco_status status = RECO_OK;
+    pthread_mutex_lock(&store->names_lock);
+    for (size_t i = 0; i < fresh->count && status == RECO_OK && reco__names_count(table->names) == base + i; i++) {
+        status = reco__names_add(table->names, fresh->entries[i].key, fresh->entries[i].size, err);
+    }
+    pthread_mutex_unlock(&store->names_lock);
+    return status;
+}
+
+/* In one trip, when nobody else has added names. False in *done: it is to be found out what else is the matter. */
+static reco_status intern_at_once(bool *done, uint32_t *numbers, reco__redis_link *link, reco_features_store *store, const reco_str *names,
+                                  size_t count, reco_error *err) {
+    reco__redis_names *table = current(store);
+    uint32_t base = reco__names_count(table->names);
     reco__map fresh = {0};
+    const redisReply *reply;
+    uint8_t epoch[8];
+    *done = false;
+    if (of_another_run(table, link) || reco__names_find(numbers, table->names, names, count, RECO_NO_ITEM) == 0) {
+        return RECO_OK;
+    }
     reco_status status = reco__names_number(numbers, &fresh, names, count, base, store->max_items, err);
     if (status == RECO_OK) {
-        reco__redis_command(link, "MULTI", 1);
-        reco__redis_command(link, "RPUSH", 2 + fresh.count);
+        reco__redis_command(link, "FCALL", 3 + 2 + 2 + fresh.count);
+        reco__redis_text(link, RECO__REDIS_INTERN);
+        reco__redis_text(link, "2");
+        reco__redis_key(link, store, "meta");
         reco__redis_key(link, store, "n");
-        for (size_t i = 0; i < fresh.count; i++) {
-            reco__redis_bytes(link, fresh.entries[i].key, fresh.entries[i].size);
-        }
-        reco__redis_command(link, "EXEC", 1);
+        reco__be64(epoch, table->epoch);
+        reco__redis_bytes(link, epoch, sizeof epoch);
+        reco__redis_number(link, base);
+        write_names(link, &fresh);
+        status = reco__redis_send(link, err);
+    }
+    if (status == RECO_OK) {
+        status = reco__redis_reply(&reply, link, err);
+        *done = status == RECO_OK && reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
+        status = status == RECO_NOT_FOUND ? reco__redis_script_load(link, err) : status;
+    }
+    if (*done) {
+        status = note_names(store, table, &fresh, base, err);
     }
     reco__map_dispose(&fresh);
     return status;
@@ -224,10 +264,17 @@ static reco_status intern_once(uint32_t *numbers, reco__redis_link *link, reco_f
     if (!link->watching) {
         return RECO_STALE; /* the namespace was founded anew under it */
     }
-    status = give_numbers(link, store, numbers, names, count, state.item_count, err);
+    reco__map fresh = {0};
+    status = reco__names_number(numbers, &fresh, names, count, state.item_count, store->max_items, err);
     if (status == RECO_OK) {
+        reco__redis_command(link, "MULTI", 1);
+        reco__redis_command(link, "RPUSH", 2 + fresh.count);
+        reco__redis_key(link, store, "n");
+        write_names(link, &fresh);
+        reco__redis_command(link, "EXEC", 1);
         status = reco__redis_send(link, err);
     }
+    reco__map_dispose(&fresh);
     return status == RECO_OK ? reco__redis_exec(&reply, link, 1, err) : status;
 }
 
@@ -242,8 +289,12 @@ reco_status reco__redis_intern(uint32_t *numbers, reco_features_store *store, co
     if (status != RECO_OK) {
         return status;
     }
-    status = refresh(&state, link, store, err);
-    if (status == RECO_OK && reco__names_find(numbers, current(store)->names, names, count, RECO_NO_ITEM) > 0) {
+    bool done;
+    status = intern_at_once(&done, numbers, link, store, names, count, err);
+    if (status == RECO_OK && !done) {
+        status = refresh(&state, link, store, err);
+    }
+    if (status == RECO_OK && !done && reco__names_find(numbers, current(store)->names, names, count, RECO_NO_ITEM) > 0) {
         do {
             status = reco__call_check(call, err);
             status = status == RECO_OK ? intern_once(numbers, link, store, names, count, err) : status;

@@ -39,11 +39,15 @@ reco_status reco__redis_item_read(reco__redis_item *out, uint32_t item, const re
     return RECO_OK;
 }
 
-static void ask_item(reco__redis_link *link, const reco_features_store *store, uint32_t item, const int64_t *generations, size_t count) {
-    reco__redis_command(link, "MGET", 2 + count);
-    reco__redis_key_head(link, store, item);
-    for (size_t i = 0; i < count; i++) {
-        reco__redis_key_row(link, store, item, generations[i]);
+/* Heads and rows of items: for each its head, then its rows. */
+static void ask_items(reco__redis_link *link, const reco_features_store *store, const uint32_t *items, size_t many, const int64_t *generations,
+                      size_t count) {
+    reco__redis_command(link, "MGET", 1 + many * (1 + count));
+    for (size_t n = 0; n < many; n++) {
+        reco__redis_key_head(link, store, items[n]);
+        for (size_t i = 0; i < count; i++) {
+            reco__redis_key_row(link, store, items[n], generations[i]);
+        }
     }
 }
 
@@ -137,8 +141,8 @@ static reco_status make_row(struct making *making, size_t index, const redisRepl
     return reco__head_add_row(&making->link->maker, generation, entries, count, err);
 }
 
-/* The head of an item at closed_at, appended to `frame`; what is to become of the rows in making->rows. reply: head and rows. */
-static reco_status make_head(struct making *making, reco__buf *frame, const reco__redis_item *old, const redisReply *reply, reco_error *err) {
+/* The head of an item at closed_at, appended to `frame`; what is to become of the rows in making->rows. */
+static reco_status make_head(struct making *making, reco__buf *frame, const reco__redis_item *old, redisReply *const *rows, reco_error *err) {
     bool closes = making->closed_at > old->head.closed_at;
     int64_t kept[RECO__REDIS_GENERATIONS * 2];
     size_t stored = 0;
@@ -161,7 +165,7 @@ static reco_status make_head(struct making *making, reco__buf *frame, const reco
     reco_status status = RECO_OK;
     for (size_t i = 0; i < making->count && status == RECO_OK; i++) {
         if (closes || making->generations[i] > old->head.closed_at) {
-            status = make_row(making, i, reply->element[i + 1], old->head.closed_at, err);
+            status = make_row(making, i, rows[i], old->head.closed_at, err);
         } else if (making->rows) {
             making->rows[i] = (struct row_put){false, 0, 0, 0};
         }
@@ -253,17 +257,14 @@ static reco_status write_call(struct making *making, uint64_t epoch, reco_error 
     return RECO_OK;
 }
 
-/* Reads one item's reply and adds it to the call. A row that is closed and not read again (the head has it) counts as seen with length 0, which what
- * is there may exceed: `switch` would take it for a tail. So those are left out of what is passed. */
-static reco_status prepare(struct making *making, uint32_t item, const redisReply *reply, int64_t closed_at, reco_error *err) {
+/* Takes one item, its head and its rows, and adds it to the call. A row that is closed and not read again (the head has it) counts as seen with
+ * length 0, which what is there may exceed: `switch` would take it for a tail. So those are left out of what is passed. */
+static reco_status prepare(struct making *making, uint32_t item, redisReply *const *stored, int64_t closed_at, reco_error *err) {
     reco__redis_item old;
     reco__buf head = {0};
     const int64_t *all = making->generations;
     size_t all_count = making->count, first = 0;
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != all_count + 1) {
-        return reco__redis_strange("an item", err);
-    }
-    reco_status status = reco__redis_item_read(&old, item, reply->element[0], making->closed, err);
+    reco_status status = reco__redis_item_read(&old, item, stored[0], making->closed, err);
     if (status != RECO_OK) {
         return status;
     }
@@ -271,7 +272,7 @@ static reco_status prepare(struct making *making, uint32_t item, const redisRepl
     reco__be64(version, making->version++);
     reco__buf_add(&head, version, sizeof version);
     making->closed_at = old.head.closed_at > closed_at ? old.head.closed_at : closed_at;
-    status = make_head(making, &head, &old, reply, err);
+    status = make_head(making, &head, &old, stored + 1, err);
     if (status == RECO_OK) {
         if (making->closed_at == old.head.closed_at) {
             while (first < all_count && all[first] <= old.head.closed_at) {
@@ -316,18 +317,26 @@ static reco_status take_answers(size_t *left, bool *missing, reco__redis_link *l
     return status;
 }
 
-/* The generations there are, and of them those whose rows have to be read: when nothing closes, not those that all heads have as closed. */
-static reco_status find_generations(struct making *making, int64_t closed_at, reco_error *err) {
+/* The generations there are, and of them those whose rows have to be read: when nothing closes, not those that all heads have as closed. walk: they
+ * came with the items; `switch` will find out when there are others by now. */
+static reco_status find_generations(struct making *making, const reco__redis_walk *walk, int64_t closed_at, reco_error *err) {
     reco__redis_link *link = making->link;
-    reco__redis_generations_ask(link, making->store, RECO_BOARD_COVIEW);
-    reco_status status = reco__redis_send(link, err);
-    if (status == RECO_OK) {
-        status = reco__redis_generations_take(&making->listed_count, link, err);
+    reco_status status = RECO_OK;
+    if (walk) {
+        making->listed = walk->generations.data;
+        making->listed_count = walk->generation_count;
+    } else {
+        reco__redis_generations_ask(link, making->store, RECO_BOARD_COVIEW);
+        status = reco__redis_send(link, err);
+        if (status == RECO_OK) {
+            status = reco__redis_generations_take(&making->listed_count, link, err);
+        }
+        making->listed = link->list.data;
     }
     if (status == RECO_OK) {
         status = reco__redis_room(&link->puts, making->listed_count + 1, sizeof(struct row_put), err);
     }
-    making->listed = making->generations = link->list.data;
+    making->generations = making->listed;
     making->count = making->listed_count;
     making->rows = link->puts.data;
     while (status == RECO_OK && closed_at <= making->closed && making->count && making->generations[0] <= making->closed) {
@@ -337,26 +346,37 @@ static reco_status find_generations(struct making *making, int64_t closed_at, re
     return status;
 }
 
-static reco_status publish_once(size_t *left, struct making *making, uint32_t *items, size_t count, int64_t closed_at, uint64_t epoch,
-                                reco_error *err) {
-    reco__redis_link *link = making->link;
+static size_t in_call(size_t left) { return left < CALL_ITEMS ? left : CALL_ITEMS; }
+
+static reco_status prepare_call(struct making *making, const uint32_t *items, size_t many, int64_t closed_at, uint64_t epoch, reco_error *err) {
     const redisReply *reply;
-    bool missing = false;
-    reco_status status = find_generations(making, closed_at, err);
-    for (size_t i = 0; i < count && status == RECO_OK; i++) {
-        ask_item(link, making->store, items[i], making->generations, making->count);
+    size_t each = making->count + 1;
+    reco_status status = reco__redis_reply(&reply, making->link, err);
+    if (status == RECO_OK && (reply->type != REDIS_REPLY_ARRAY || reply->elements != many * each)) {
+        status = reco__redis_strange("an item", err);
+    }
+    for (size_t i = 0; i < many && status == RECO_OK; i++) {
+        status = prepare(making, items[i], reply->element + i * each, closed_at, err);
+    }
+    return status == RECO_OK ? write_call(making, epoch, err) : status;
+}
+
+static reco_status publish_once(size_t *left, struct making *making, reco__redis_walk *walk, uint32_t *items, size_t count, int64_t closed_at,
+                                uint64_t epoch, reco_error *err) {
+    reco__redis_link *link = making->link;
+    bool missing = false, onward = walk && reco__redis_walk_onward(walk);
+    reco_status status = find_generations(making, walk, closed_at, err);
+    for (size_t i = 0; i < count && status == RECO_OK; i += CALL_ITEMS) {
+        ask_items(link, making->store, items + i, in_call(count - i), making->generations, making->count);
     }
     if (status == RECO_OK) {
         status = reco__redis_send(link, err);
     }
-    for (size_t i = 0; i < count && status == RECO_OK; i++) {
-        status = reco__redis_reply(&reply, link, err);
-        if (status == RECO_OK) {
-            status = prepare(making, items[i], reply, closed_at, err);
-        }
-        if (status == RECO_OK && (making->call.items == CALL_ITEMS || i + 1 == count)) {
-            status = write_call(making, epoch, err);
-        }
+    for (size_t i = 0; i < count && status == RECO_OK; i += CALL_ITEMS) {
+        status = prepare_call(making, items + i, in_call(count - i), closed_at, epoch, err);
+    }
+    if (status == RECO_OK && onward) {
+        reco__redis_walk_ask(walk, link, making->store);
     }
     if (status == RECO_OK) {
         status = reco__redis_send(link, err);
@@ -364,11 +384,14 @@ static reco_status publish_once(size_t *left, struct making *making, uint32_t *i
     if (status == RECO_OK) {
         status = take_answers(left, &missing, link, items, count, err);
     }
+    if (status == RECO_OK && onward) {
+        status = reco__redis_walk_take(walk, link, err);
+    }
     return status == RECO_OK && missing ? reco__redis_script_load(link, err) : status;
 }
 
-reco_status reco__redis_publish(size_t *left, reco_features_store *store, reco__redis_link *link, const uint32_t *items, size_t count,
-                                int64_t closed_at, const reco__redis_state *state, reco_error *err) {
+reco_status reco__redis_publish(size_t *left, reco_features_store *store, reco__redis_link *link, reco__redis_walk *walk, const uint32_t *items,
+                                size_t count, int64_t closed_at, const reco__redis_state *state, reco_error *err) {
     struct making making = {.store = store, .link = link, .closed = state->closed, .frozen = state->scanning};
     *left = count;
     closed_at = state->scanning ? RECO_BOARD_NONE_CLOSED : closed_at; /* nothing closes meanwhile: rows would be cut */
@@ -382,7 +405,7 @@ reco_status reco__redis_publish(size_t *left, reco_features_store *store, reco__
     memcpy(todo, items, count * sizeof *todo);
     reco_status status = reco__random_bytes(&making.version, sizeof making.version, err);
     for (int attempt = 0; attempt < ATTEMPTS && *left && status == RECO_OK; attempt++) {
-        status = publish_once(left, &making, todo, *left, closed_at, state->epoch, err);
+        status = publish_once(left, &making, attempt == 0 ? walk : NULL, todo, *left, closed_at, state->epoch, err);
     }
     reco__buf_dispose(&making.values);
     reco__buf_dispose(&making.call.keys);
@@ -404,7 +427,7 @@ reco_status reco__redis_head_make(reco__buf *frame, reco_features_store *store, 
     reco_status status = reco__redis_item_read(&old, item, reply->element[0], closed, err);
     if (status == RECO_OK) {
         making.closed_at = old.head.closed_at;
-        status = make_head(&making, frame, &old, reply, err);
+        status = make_head(&making, frame, &old, reply->element + 1, err);
         frame->size = making.kept_count ? frame->size : before;
     }
     reco__buf_dispose(&making.values);
@@ -427,7 +450,7 @@ static reco_status read_dirty(bool *good, struct making *making, const uint32_t 
             first++;
         }
         for (size_t i = 0; i < count; i++) {
-            ask_item(link, store, items[places[i]], generations + first, making->count - first);
+            ask_items(link, store, &items[places[i]], 1, generations + first, making->count - first);
         }
         reco__redis_generations_ask(link, store, RECO_BOARD_COVIEW);
         status = reco__redis_send(link, err);
@@ -435,8 +458,8 @@ static reco_status read_dirty(bool *good, struct making *making, const uint32_t 
     for (size_t i = 0; i < count && status == RECO_OK; i++) {
         status = reco__redis_reply(&reply, link, err);
         if (status == RECO_OK) {
-            status = reco__redis_head_make(&frames, store, link, items[places[i]], making->closed, generations + first, making->count - first,
-                                           reply, err);
+            status =
+                reco__redis_head_make(&frames, store, link, items[places[i]], making->closed, generations + first, making->count - first, reply, err);
             ends[i] = frames.size;
         }
     }

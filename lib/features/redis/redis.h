@@ -52,19 +52,20 @@ reco_status reco__redis_room(reco__redis_array *array, size_t count, size_t size
 typedef struct reco__redis_link {
     struct reco__redis_link *next;
     redisContext *context;
-    reco__buf out;  /* commands not sent yet */
-    size_t pending; /* replies owed for what was sent or is in `out` */
-    size_t forget;  /* the first of them nobody asks for */
-    bool watching;  /* a WATCH is held */
+    reco__buf out;      /* commands not sent yet */
+    size_t pending;     /* replies owed for what was sent or is in `out` */
+    size_t forget;      /* the first of them nobody asks for */
+    bool watching;      /* a WATCH is held */
+    bool patient;       /* the socket waits for more than a byte */
     uint32_t silent_ms; /* how long the server may say nothing */
-    bool doomed;    /* not to be used again: the server is not the primary any more */
-    uint64_t run;   /* of the server: see state.c */
+    bool doomed;        /* not to be used again: the server is not the primary any more */
+    uint64_t run;       /* of the server: see state.c */
     reco_features_store *store;
     const reco_call *call; /* whose deadline counts; while taken */
     redisReply *reply;     /* the one handed out last */
     redisReply *held;      /* whose elements are handed out as replies, from held_at on */
     size_t held_at;
-    uint64_t seen_resets;  /* what was known when the state was asked for */
+    uint64_t seen_resets; /* what was known when the state was asked for */
     int64_t seen[RECO__REDIS_PARTITIONS];
     reco__head_maker maker;
     reco__redis_array row, tail, list, bytes, places, puts; /* each of one type */
@@ -77,6 +78,13 @@ void reco__redis_disconnect(reco__redis_link *link);
 reco_status reco__redis_take(reco__redis_link **out, reco_features_store *store, const reco_call *call, reco_error *err);
 void reco__redis_give(reco_features_store *store, reco__redis_link *link);
 void reco__redis_pool_dispose(reco_features_store *store);
+/* A link that watches what a batch of the partition will be held against, and the state it saw then. NULL: there is none that is fresh. */
+typedef struct reco__redis_ready reco__redis_ready;
+reco__redis_ready *reco__redis_take_ready(reco_features_store *store, uint32_t partition, const reco_call *call);
+void reco__redis_keep_ready(reco_features_store *store, uint32_t partition, reco__redis_ready *ready);
+/* The state that the last batch left behind, a moment ago; once. */
+struct reco__redis_state;
+bool reco__redis_take_ahead(struct reco__redis_state *state, reco_features_store *store);
 /* Commands are written one argument after the other; `arguments` counts all of them, the name included. */
 void reco__redis_command(reco__redis_link *link, const char *name, size_t arguments);
 void reco__redis_bytes(reco__redis_link *link, const void *data, size_t size);
@@ -112,8 +120,9 @@ void reco__redis_key_row(reco__redis_link *link, const reco_features_store *stor
 void reco__redis_key_popular(reco__redis_link *link, const reco_features_store *store, uint32_t board, int64_t generation, uint32_t shard);
 
 /* --- script.c --------------------------------------------------------------------------------------------------------------------------- */
-#define RECO__REDIS_SWITCH "reco2_switch"
-#define RECO__REDIS_COMPACT "reco2_compact"
+#define RECO__REDIS_SWITCH "reco3_switch"
+#define RECO__REDIS_COMPACT "reco3_compact"
+#define RECO__REDIS_INTERN "reco3_intern"
 /* Loads the functions, over whatever is there of this version. */
 reco_status reco__redis_script_load(reco__redis_link *link, reco_error *err);
 
@@ -137,6 +146,16 @@ typedef struct reco__redis_long_row {
     uint64_t size;
 } reco__redis_long_row;
 
+/* Through the list of items whose heads are not current, piece by piece. */
+typedef struct reco__redis_walk {
+    bool begun;
+    uint64_t epoch, run;                  /* of what is walked through */
+    int64_t closed_at;                    /* what was closed when the piece was asked for */
+    char cursor[24];                      /* of the next piece; "0": there is none */
+    size_t at, count, generation_count;   /* the items from `at` on are still to be done */
+    reco__redis_array items, generations; /* uint32_t; int64_t, those of co-view there were */
+} reco__redis_walk;
+
 struct reco_features_store {
     struct reco__several *several; /* several.h; then nothing of what follows is set */
     reco__redis_url url;
@@ -152,19 +171,21 @@ struct reco_features_store {
     pthread_mutex_t pool_lock; /* guards what follows up to names */
     reco__redis_link *idle;
     uint32_t idle_count, failures;
-    int64_t retry_at_ns; /* nobody connects before it */
-    uint64_t server;     /* whom the last connection met */
-    uint32_t sentinel;   /* which one answered last */
-    reco__redis_host primary; /* as it said */
+    reco__redis_ready *ready[RECO__REDIS_PARTITIONS]; /* for the next batch of each */
+    uint32_t ahead;                                   /* the partition last learned, + 1; 0: its state was looked at */
+    int64_t retry_at_ns;                              /* nobody connects before it */
+    uint64_t server;                                  /* whom the last connection met */
+    uint32_t sentinel;                                /* which one answered last */
+    reco__redis_host primary;                         /* as it said */
     _Atomic uint64_t run; /* raised when another server answers, or one that has gone back: what was read before is void */
 
     pthread_mutex_t seen_lock; /* guards the next three: how far learning was seen to be */
     uint64_t seen_epoch, seen_resets;
     int64_t seen[RECO__REDIS_PARTITIONS];
 
-    reco__redis_cache *cache;  /* NULL: none */
-    _Atomic uint64_t trips;    /* requests sent */
-    _Atomic uint64_t renamed;  /* how often names were found to be others within an epoch */
+    reco__redis_cache *cache; /* NULL: none */
+    _Atomic uint64_t trips;   /* requests sent */
+    _Atomic uint64_t renamed; /* how often names were found to be others within an epoch */
 
     _Atomic(reco__redis_names *) names;
     pthread_mutex_t names_lock; /* who adds names or changes their epoch */
@@ -177,7 +198,7 @@ struct reco_features_store {
     pthread_mutex_t closing_lock; /* one thread of this store closes at a time; guards what follows */
     _Atomic int64_t published_ns; /* when the last round of publishing ended */
     int64_t lease_ns;             /* since when this store is the one that publishes, or 0 */
-    char publishing[24];          /* where it stands in the list of items whose heads are not current; "" or "0": at its beginning */
+    reco__redis_walk publishing;
     bool restoring;
     char token[33]; /* of the lock held while restoring */
 };
@@ -199,6 +220,11 @@ typedef struct reco__redis_state {
     int64_t first[2]; /* oldest generation of popularity, -1 without any */
 } reco__redis_state;
 enum { RECO__REDIS_USERS = 1, RECO__REDIS_DUE = 2 };
+struct reco__redis_ready {
+    reco__redis_link *link;
+    int64_t asked_ns; /* when it was asked for */
+    reco__redis_state state;
+};
 /* Writes the commands that read the state, and takes their replies. */
 void reco__redis_state_ask(reco__redis_link *link, reco_features_store *store, uint32_t what);
 reco_status reco__redis_state_take(reco__redis_state *state, reco__redis_link *link, reco_features_store *store, uint32_t what, reco_error *err);
@@ -226,6 +252,8 @@ reco_status reco__redis_positions(reco_position *positions, uint64_t *epoch, rec
 reco_status reco__redis_follow(reco_features_store *store, reco__redis_link *link, const reco__redis_state *state, reco_error *err);
 /* The names known may be others than those of the state: follow finds out. */
 bool reco__redis_doubtful(const reco_features_store *store, const reco__redis_link *link, const reco__redis_state *state);
+/* How many names are known. */
+uint32_t reco__redis_named(const reco_features_store *store);
 reco_board_names reco__redis_board_names(const reco_features_store *store);
 void reco__redis_names_dispose(reco_features_store *store);
 reco_status reco__redis_intern(uint32_t *numbers, reco_features_store *store, const reco_str *names, size_t count, const reco_call *call,
@@ -267,9 +295,10 @@ typedef struct reco__redis_item {
 } reco__redis_item;
 /* closed: what the pass of closing that is through went to. An item without head has no rows up to there, and counts as closed up to it. */
 reco_status reco__redis_item_read(reco__redis_item *out, uint32_t item, const redisReply *stored, int64_t closed, reco_error *err);
-/* Makes the heads of items current, closing what is closed by `closed_at`; *left: how many changed meanwhile and are still to be done. */
-reco_status reco__redis_publish(size_t *left, reco_features_store *store, reco__redis_link *link, const uint32_t *items, size_t count,
-                                int64_t closed_at, const reco__redis_state *state, reco_error *err);
+/* Makes the heads of items current, closing what is closed by `closed_at`; *left: how many changed meanwhile and are still to be done. walk, or NULL:
+ * where the items were found; the next piece is asked for on the way when these are the last. */
+reco_status reco__redis_publish(size_t *left, reco_features_store *store, reco__redis_link *link, reco__redis_walk *walk, const uint32_t *items,
+                                size_t count, int64_t closed_at, const reco__redis_state *state, reco_error *err);
 reco_status reco__redis_heads(reco_features_store *store, const uint32_t *items, size_t count, reco_features_sink sink, void *context,
                               const reco_call *call, reco_error *err);
 /* Receives the head of items[index]; size 0: it has none. version: of the stored one; NULL when the head was made from rows. */
@@ -307,6 +336,10 @@ size_t reco__redis_write_cells(reco__redis_link *link, const reco_features_store
                                size_t count);
 bool reco__redis_closing_due(const reco_features_store *store, const reco__redis_state *state);
 bool reco__redis_publishing_due(const reco_features_store *store, const reco__redis_state *state);
+/* Another piece follows when this one is done. */
+bool reco__redis_walk_onward(const reco__redis_walk *walk);
+void reco__redis_walk_ask(const reco__redis_walk *walk, reco__redis_link *link, const reco_features_store *store);
+reco_status reco__redis_walk_take(reco__redis_walk *walk, reco__redis_link *link, reco_error *err);
 reco_status reco__redis_close_step(int *more, reco_features_store *store, int64_t budget_ns, const reco_call *call, reco_error *err);
 reco_status reco__redis_settle(reco_features_store *store, const reco_call *call, reco_error *err);
 bool reco__redis_sweep_due(const reco_features_store *store, const reco__redis_state *state, uint32_t *partition);

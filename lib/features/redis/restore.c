@@ -280,7 +280,7 @@ static reco_status finish(reco_features_store *store, reco__redis_link *link, co
             items[count] = (uint32_t)strtoul(reply->element[count]->str, NULL, 10);
         }
         if (status == RECO_OK) {
-            status = reco__redis_publish(&left, store, link, items, count, closed_at, &state, err);
+            status = reco__redis_publish(&left, store, link, NULL, items, count, closed_at, &state, err);
         }
         if (status == RECO_OK) {
             status = reco__call_check(call, err);

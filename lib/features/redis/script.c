@@ -1,14 +1,16 @@
-/* script.c - the two functions that run inside Redis: replacing what was seen, when it is still there.
+/* script.c - the functions that run inside Redis: replacing what was seen, when it is still there, and giving numbers to names.
  *
  * Rows only ever grow at their end, and only `switch` and `compact` replace their beginning. `compact` compares the beginning byte by byte. `switch`
  * puts heads and rows of items, each item at once: the head carries a random version that changes with each switch, so that an unchanged version
  * means that no row of the item was replaced since, and a row's length then tells what of it was seen. What was appended meanwhile is kept behind
  * what is put; the item stays on the list of those whose head is not current. While everything is being read (scan.c) no row is replaced.
  *
+ * `intern` adds names at the end of their list when the list is as long as the caller knows it: the numbers are then the caller's to tell.
+ *
  * The name of the library carries its version: another version of libreco has its own. */
 #include "features/redis/redis.h"
 
-static const char text[] = "#!lua name=reco2\n"
+static const char text[] = "#!lua name=reco3\n"
                            /* keys: meta, dirty, generations, scan, then for each item its head and rows; args: epoch, how many items, then for each
                               version, head, item, closed, open generations, rows, {seen, put}. Answers 1 for an item that is done, else 0. */
                            "local function switch(keys, args)\n"
@@ -46,6 +48,13 @@ static const char text[] = "#!lua name=reco2\n"
                            "  if put == '' then redis.call('DEL', keys[1]) else redis.call('SET', keys[1], put) end\n"
                            "  return 1\n"
                            "end\n"
+                           "local function intern(keys, args)\n" /* keys: meta, names; args: names epoch, how many are known, new names */
+                           "  if redis.call('GETRANGE', keys[1], 16, 23) ~= args[1] then return 0 end\n"
+                           "  if redis.call('LLEN', keys[2]) ~= tonumber(args[2]) then return 0 end\n"
+                           "  for i = 3, #args, 1000 do redis.call('RPUSH', keys[2], unpack(args, i, math.min(i + 999, #args))) end\n"
+                           "  return 1\n"
+                           "end\n"
+                           "redis.register_function('" RECO__REDIS_INTERN "', intern)\n"
                            "redis.register_function('" RECO__REDIS_SWITCH "', switch)\n"
                            "redis.register_function('" RECO__REDIS_COMPACT "', compact)\n";
 
