@@ -144,6 +144,8 @@ static void *look_after(void *context) {
             self->status = reco_metrics(self->engine, ignore_metric, NULL, NULL, &self->err);
         if (self->status == RECO_OK)
             self->status = reco_ready(&lag, NULL, self->engine, NULL, &self->err);
+        if (self->status == RECO_BUSY) /* what answers are made from is being loaded for the first time */
+            self->status = RECO_OK;
         if (self->status == RECO_OK)
             self->status = reco_state_hash(hash, self->engine, NULL, &self->err);
         if (self->status == RECO_OK)
