@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#define METRICS_STORE_NS 2000000000ll /* three stores in less than a scraper waits */
+
 /* Where the stream and what was learned of it stand. */
 typedef struct survey {
     reco_stream_span spans[RECO_PARTITIONS_MAX];
@@ -11,15 +13,8 @@ typedef struct survey {
     int64_t lag, lag_ms, oldest, newest;
 } survey;
 
-static reco_status look(survey *out, reco_engine *engine, const reco_call *call, reco_error *err) {
-    uint64_t epoch;
-    *out = (survey){.info.struct_size = sizeof out->info, .oldest = INT64_MAX};
-    reco_status status = reco__stream_spans(out->spans, engine->stream, call, err);
-    if (status == RECO_OK)
-        status = reco__features_positions(out->positions, &epoch, engine->features, call, err);
-    if (status == RECO_OK)
-        status = reco__features_info(&out->info, engine->features, call, err);
-    for (uint32_t p = 0; status == RECO_OK && p < engine->partitions; p++) {
+static void take_lag(survey *out, uint32_t partitions) {
+    for (uint32_t p = 0; p < partitions; p++) {
         int64_t behind = out->spans[p].end - out->positions[p].offset;
         if (behind > 0) {
             int64_t age = out->spans[p].last_received_at - out->positions[p].clock;
@@ -29,6 +24,21 @@ static reco_status look(survey *out, reco_engine *engine, const reco_call *call,
         out->oldest = out->positions[p].clock < out->oldest ? out->positions[p].clock : out->oldest;
         out->newest = out->positions[p].clock > out->newest ? out->positions[p].clock : out->newest;
     }
+}
+
+static reco_status look_at_features(survey *out, reco_engine *engine, const reco_call *call, reco_error *err) {
+    uint64_t epoch;
+    reco_status status = reco__features_positions(out->positions, &epoch, engine->features, call, err);
+    return status == RECO_OK ? reco__features_info(&out->info, engine->features, call, err) : status;
+}
+
+static reco_status look(survey *out, reco_engine *engine, const reco_call *call, reco_error *err) {
+    *out = (survey){.info.struct_size = sizeof out->info, .oldest = INT64_MAX};
+    reco_status status = reco__stream_spans(out->spans, engine->stream, call, err);
+    if (status == RECO_OK)
+        status = look_at_features(out, engine, call, err);
+    if (status == RECO_OK)
+        take_lag(out, engine->partitions);
     return status;
 }
 
@@ -258,14 +268,7 @@ static void relay_counters(metric_relay *relay, reco_engine *engine) {
         relay->sink(relay->context, counters[i].name, counters[i].labels, (double)counters[i].value, "counter", counters[i].help);
 }
 
-/* The lag is that of the stream as it is now against what an archiver of this process last knew: it grows while the archive is out of reach. */
-static void relay_archive(metric_relay *relay, reco_engine *engine, const survey *at) {
-    int64_t lag = 0;
-    for (uint32_t p = 0; p < engine->partitions; p++) {
-        int64_t next = atomic_load(&engine->archived[p]), from = next > at->spans[p].begin ? next : at->spans[p].begin;
-        lag += at->spans[p].end > from ? at->spans[p].end - from : 0;
-    }
-    relay->sink(relay->context, "reco_archive_lag", "", (double)lag, "gauge", "Records durable and not yet archived.");
+static void relay_archive(metric_relay *relay, reco_engine *engine) {
     const struct {
         const char *name, *help;
         uint64_t value;
@@ -281,38 +284,87 @@ static void relay_archive(metric_relay *relay, reco_engine *engine, const survey
         relay->sink(relay->context, counters[i].name, "", (double)counters[i].value, "counter", counters[i].help);
 }
 
+/* The lag is that of the stream as it is now against what an archiver of this process last knew: it grows while the archive is out of reach. */
+static void relay_archive_lag(metric_relay *relay, reco_engine *engine, const survey *at) {
+    int64_t lag = 0;
+    for (uint32_t p = 0; p < engine->partitions; p++) {
+        int64_t next = atomic_load(&engine->archived[p]), from = next > at->spans[p].begin ? next : at->spans[p].begin;
+        lag += at->spans[p].end > from ? at->spans[p].end - from : 0;
+    }
+    relay->sink(relay->context, "reco_archive_lag", "", (double)lag, "gauge", "Records durable and not yet archived.");
+}
+
+static void relay_lag(metric_relay *relay, reco_engine *engine, const survey *at) {
+    relay->sink(relay->context, "reco_stream_lag", "", (double)at->lag, "gauge", "Records durable and not yet learned.");
+    relay->sink(relay->context, "reco_stream_lag_seconds", "", (double)at->lag_ms / 1000, "gauge", "Age of the oldest partition's lag.");
+    for (uint32_t p = 0; p < engine->partitions; p++) {
+        char label[32];
+        snprintf(label, sizeof label, "partition=\"%u\"", p);
+        relay->sink(relay->context, "reco_stream_partition_lag", label, (double)partition_lag(at, p), "gauge",
+                    "Records of a partition durable and not yet learned.");
+    }
+}
+
+static void relay_info(metric_relay *relay, const reco_features_info *info) {
+    relay->sink(relay->context, "reco_items", "", info->item_count, "gauge", "Items known to features.");
+    relay->sink(relay->context, "reco_users", "", (double)info->user_count, "gauge", "Users with a cell.");
+    relay->sink(relay->context, "reco_closing_due", "", info->closings_due, "gauge", "1 while a generation is being closed.");
+}
+
+/* A store's part of the time: monitoring is asked for most when a store is away, and must not be away with it. */
+static const reco_call *store_call(reco_call *own, const reco_call *call) {
+    int64_t until = reco__monotonic_ns() + METRICS_STORE_NS;
+    *own = (reco_call){.struct_size = sizeof *own, .deadline_ns = until, .cancel = call ? call->cancel : NULL};
+    if (reco__call_left_ns(call) < METRICS_STORE_NS)
+        own->deadline_ns = call->deadline_ns;
+    return own;
+}
+
+static bool relay_up(metric_relay *relay, const char *store, reco_status status) {
+    char label[32];
+    snprintf(label, sizeof label, "store=\"%s\"", store);
+    relay->sink(relay->context, "reco_store_up", label, status == RECO_OK, "gauge", "1 when a store answered just now.");
+    return status == RECO_OK;
+}
+
+/* What needs a store that does not answer is left out. */
+static void relay_stores(metric_relay *relay, reco_engine *engine, const reco_call *call) {
+    survey at = {.info.struct_size = sizeof at.info, .oldest = INT64_MAX};
+    reco_call own;
+    const reco_call *part = store_call(&own, call);
+    relay->store = "stream";
+    reco_status status = reco__stream_spans(at.spans, engine->stream, part, NULL);
+    if (status == RECO_OK)
+        status = reco__stream_stats(engine->stream, relay_bytes, relay, part, NULL);
+    bool streams = relay_up(relay, "stream", status);
+    if (streams && atomic_load(&engine->archiving))
+        relay_archive_lag(relay, engine, &at);
+    part = store_call(&own, call);
+    relay->store = "features";
+    status = look_at_features(&at, engine, part, NULL);
+    if (status == RECO_OK)
+        status = reco__features_stats(engine->features, relay_bytes, relay, part, NULL);
+    if (relay_up(relay, "features", status)) {
+        relay_info(relay, &at.info);
+        take_lag(&at, engine->partitions);
+        if (streams)
+            relay_lag(relay, engine, &at);
+    }
+    relay->store = "records";
+    relay_up(relay, "records", reco__records_stats(engine->records, relay_bytes, relay, store_call(&own, call), NULL));
+}
+
 reco_status reco_metrics(reco_engine *engine, reco_metric_sink sink, void *context, const reco_call *call, reco_error *err) {
-    survey at;
-    metric_relay relay = {sink, context, "stream"};
+    metric_relay relay = {sink, context, ""};
     reco_status status = reco__engine_enter(engine, call, err);
     if (status == RECO_OK && !sink)
         status = reco__fail(err, RECO_INVALID, "sink", "it is needed");
-    if (status == RECO_OK)
-        status = look(&at, engine, call, err);
     if (status != RECO_OK)
         return status;
     relay_counters(&relay, engine);
     if (atomic_load(&engine->archiving))
-        relay_archive(&relay, engine, &at);
-    sink(context, "reco_stream_lag", "", (double)at.lag, "gauge", "Records durable and not yet learned.");
-    sink(context, "reco_stream_lag_seconds", "", (double)at.lag_ms / 1000, "gauge", "Age of the oldest partition's lag.");
-    for (uint32_t p = 0; p < engine->partitions; p++) {
-        char label[32];
-        snprintf(label, sizeof label, "partition=\"%u\"", p);
-        sink(context, "reco_stream_partition_lag", label, (double)partition_lag(&at, p), "gauge",
-             "Records of a partition durable and not yet learned.");
-    }
-    sink(context, "reco_items", "", at.info.item_count, "gauge", "Items known to features.");
-    sink(context, "reco_users", "", (double)at.info.user_count, "gauge", "Users with a cell.");
-    sink(context, "reco_closing_due", "", at.info.closings_due, "gauge", "1 while a generation is being closed.");
-    status = reco__stream_stats(engine->stream, relay_bytes, &relay, call, err);
-    relay.store = "features";
-    if (status == RECO_OK)
-        status = reco__features_stats(engine->features, relay_bytes, &relay, call, err);
-    relay.store = "records";
-    if (status == RECO_OK)
-        status = reco__records_stats(engine->records, relay_bytes, &relay, call, err);
-    if (status == RECO_OK)
-        reco__recommend_metrics(engine->recommend, relay_recommend, &relay);
-    return status;
+        relay_archive(&relay, engine);
+    reco__recommend_metrics(engine->recommend, relay_recommend, &relay);
+    relay_stores(&relay, engine, call);
+    return RECO_OK;
 }

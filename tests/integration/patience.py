@@ -130,6 +130,11 @@ class Patience(unittest.TestCase):
             self.assertEqual(len(get(api.port, "/recommendations?user_id=v").json()["items"]), 3)
             ready = get(api.port, "/ready?verbose")
             self.assertEqual(ready.status, 200)
+            for service in (api, ingest, processor):
+                metrics = get(service.port, "/metrics")
+                self.assertEqual(metrics.status, 200, metrics.body)
+                self.assertIn(b'reco_store_up{store="features"} 0', metrics.body)
+                self.assertIn(b'reco_store_up{store="stream"} 1', metrics.body)
             self.assertEqual(post(ingest.port, "/events", {"user_id": "u", "item_id": "d", "event_type": "view"}).status, 202)
         finally:
             redis.process.send_signal(signal.SIGCONT)

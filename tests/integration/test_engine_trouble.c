@@ -102,6 +102,49 @@ START_TEST(a_refusing_stream_is_no_bad_event)
 }
 END_TEST
 
+typedef struct seen_metrics {
+    int down, up;
+    bool accepted, lag, items;
+} seen_metrics;
+
+static void see_metric(void *context, const char *name, const char *labels, double value, const char *type, const char *help) {
+    seen_metrics *seen = context;
+    (void)labels, (void)type, (void)help;
+    if (strcmp(name, "reco_store_up") == 0)
+        *(value > 0 ? &seen->up : &seen->down) += 1;
+    seen->accepted = seen->accepted || (strcmp(name, "reco_events_accepted_total") == 0 && value > 0);
+    seen->lag = seen->lag || strcmp(name, "reco_stream_lag") == 0;
+    seen->items = seen->items || strcmp(name, "reco_items") == 0;
+}
+
+/* Monitoring is needed most when a store is away: counters are told, and which store it is. */
+START_TEST(metrics_outlive_the_stores)
+{
+    const struct {
+        const char *point;
+        int down;
+        bool lag, items;
+    } cases[] = {{NULL, 0, true, true},
+                 {"stream.spans", 1, false, true},
+                 {"features.positions", 1, false, false},
+                 {"features.stats", 1, false, false},
+                 {"records.stats", 1, true, true}};
+    reco_engine *engine = test_engine_open("memory:", 0, NULL);
+    test_ok(tell_at(engine, "ann", "film", START), &err);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        seen_metrics seen = {0};
+        reco__fault_plant(cases[i].point, 1, 1, RECO_UNAVAILABLE);
+        test_ok(reco_metrics(engine, see_metric, &seen, NULL, &err), &err);
+        reco__fault_plant(NULL, 0, 0, RECO_OK);
+        ck_assert(seen.accepted);
+        ck_assert_int_eq(seen.down, cases[i].down);
+        ck_assert_int_eq(seen.up, 3 - cases[i].down);
+        ck_assert_msg(seen.lag == cases[i].lag && seen.items == cases[i].items, "%s", cases[i].point ? cases[i].point : "well");
+    }
+    reco_close(engine);
+}
+END_TEST
+
 static void write_history(const char *path, int rows) {
     FILE *file = fopen(path, "w");
     ck_assert_ptr_nonnull(file);
@@ -211,6 +254,7 @@ int main(void) {
     tcase_add_test(tests, a_full_table_heals_by_expiry);
     tcase_add_test(tests, waiting_for_a_stuck_thread_ends);
     tcase_add_test(tests, a_refusing_stream_is_no_bad_event);
+    tcase_add_test(tests, metrics_outlive_the_stores);
     tcase_add_test(tests, two_imports_at_once_count_once);
     tcase_add_test(tests, an_import_that_was_overtaken_says_how_far_it_came);
     tcase_add_test(tests, odd_pointers_are_named);
