@@ -19,6 +19,9 @@ running_pid() {
     [[ $pid =~ ^[0-9]+$ && $since =~ ^[0-9]+$ && $(began "$pid") == "$since" ]] && echo "$pid"
 }
 
+# Base 10, however it is written.
+is_port() { [[ $1 =~ ^[0-9]{1,5}$ ]] && [ $((10#$1)) -ge 1 ] && [ $((10#$1)) -le 65535 ]; }
+
 is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # start_background FOLDER URL SECONDS COMMAND...: prints URL once it answers; the same folder again: its address.
@@ -26,6 +29,7 @@ start_background() {
     local folder=$1 url=$2 end=$((SECONDS + $3)) pid
     shift 3
     if running_pid "$folder" >/dev/null; then
+        [[ $(<"$folder/up.url") == "${url%%:*}":* ]] || die "$folder is that of another server, $(<"$folder/up.url")"
         cat "$folder/up.url"
         return
     fi
@@ -84,6 +88,7 @@ take_arguments() {
         exit 2
     fi
     folder=$(realpath -m "$1") port=${2:-$port}
+    is_port "$port" || die "port $port is not one of 1 to 65535"
     case "$action" in
     stop)
         stop_background "$folder"

@@ -94,22 +94,29 @@ status)
     ;;
 esac
 heap=${3:-512m}
+[[ $heap =~ ^[1-9][0-9]*[kmgKMG]?$ ]] || die "heap $heap: a size such as 512m is wanted"
 
 # N ports: as given, or the ones after the first.
 ports() {
     local -a given
+    local port
     IFS=, read -r -a given <<<"$1"
+    for port in "${given[@]}"; do is_port "$port" || die "port $port is not one of 1 to 65535"; done
     if [ "${#given[@]}" -eq 1 ]; then
-        seq -s ' ' "$1" $(($1 + brokers - 1))
+        is_port $((10#$1 + brokers - 1)) || die "$brokers ports from $1 on go beyond 65535"
+        seq -s ' ' "$1" $((10#$1 + brokers - 1))
     elif [ "${#given[@]}" -eq "$brokers" ]; then
         echo "${given[*]}"
     else
         die "$1: one port, or one for each of $brokers brokers"
     fi
 }
-read -r -a serve <<<"$(ports "${2:-9092}")"
-read -r -a control <<<"$(ports "${RECO_KAFKA_CONTROL_PORT:-$((serve[-1] + 1))}")"
-read -r -a guarded <<<"$(ports "${RECO_KAFKA_SASL_PORT:-$((control[-1] + 1))}")"
+wanted=$(ports "${2:-9092}")
+read -r -a serve <<<"$wanted"
+wanted=$(ports "${RECO_KAFKA_CONTROL_PORT:-$((serve[-1] + 1))}")
+read -r -a control <<<"$wanted"
+wanted=$(ports "${RECO_KAFKA_SASL_PORT:-$((control[-1] + 1))}")
+read -r -a guarded <<<"$wanted"
 fetch
 
 place() {

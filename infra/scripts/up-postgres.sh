@@ -22,6 +22,8 @@ done
 [ -n "$programs" ] || programs=$(dirname "$(command -v initdb || true)")
 [ -x "$programs/initdb" ] || die "PostgreSQL is missing: install the Debian package postgresql-15"
 
+[ ! -e "$folder/data" ] || [ -e "$folder/data/PG_VERSION" ] || die "$folder/data is not of PostgreSQL"
+
 # As root: by another user. In the foreground the kernel ends the server with whoever started it, as it would have without the change of user.
 owner=()
 if [ "$(id -u)" -eq 0 ]; then

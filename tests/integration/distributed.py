@@ -234,6 +234,10 @@ class Scripts(unittest.TestCase):
                     self.assertEqual(self.script(name, "start", folder), url.format(port), "again: where it is")
                     self.assertEqual(self.script(name, "status", folder), url.format(port))
                     self.assertIn("is taken", self.script(name, "start", folder + "-2", str(port), check=1))
+                    for odd in ("0", "65536", "099999"):
+                        self.assertIn("1 to 65535", self.script(name, "start", folder + "-2", odd, check=1))
+                    if name == "up-postgres.sh":
+                        self.assertIn("another server", self.script("up-redis.sh", "start", folder, str(free_ports(1)[0]), check=1))
                 finally:
                     self.script(name, "stop", folder)
                 self.script(name, "status", folder, check=3)
@@ -245,6 +249,9 @@ class Scripts(unittest.TestCase):
             self.assertIn(name, self.script(name, check=2))
         self.assertIn("is taken", self.script("up-kafka.sh", "start", os.path.join(servers.kafka.folder, "2"), str(servers.kafka.port), check=1))
         self.script("up-kafka.sh", "status", servers.kafka.folder, check=3)
+        for odd in ("0", "abc", "65536", "9092,x"):
+            self.assertIn("1 to 65535", self.script("up-kafka.sh", "start", "--brokers", "2", os.path.join(servers.kafka.folder, "2"), odd, check=1))
+        self.assertIn("512m", self.script("up-kafka.sh", "start", os.path.join(servers.kafka.folder, "2"), "9092", "much", check=1))
 
 
 class Starting(Cluster):
