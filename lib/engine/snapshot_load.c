@@ -35,6 +35,7 @@ typedef struct loader {
     reco__map names; /* name -> canonical index */
     reco__u128 hash; /* as the file states it */
     bool begun;
+    bool popular_only; /* names and rows of popularity; the hash is that of more and proves nothing then */
 } loader;
 
 static reco_status damaged(reco_error *err) { return reco__fail(err, RECO_CORRUPT, "snapshot", "the content of the snapshot is damaged"); }
@@ -155,6 +156,8 @@ static reco_status load_row(loader *from, reco__reader *reader, reco_error *err)
         index += step;
         if (reader->bad || index >= from->number_count || (i > 0 && step == 0) || sum == 0)
             return damaged(err);
+        if (board == RECO_BOARD_COVIEW && from->popular_only)
+            continue;
         reco_status status = reco__adds_put(from->adds, (uint32_t)board, generation, number, from->numbers[index], sum);
         if (status != RECO_OK)
             return reco__no_memory(err);
@@ -212,7 +215,7 @@ static reco_status load_end(loader *from, reco__reader reader, reco_error *err) 
 /* What was loaded must have the hash that the file states. */
 static reco_status load_finish(loader *from, reco_error *err) {
     reco_status status = restore(from, RECO_RESTORE_LAST, err);
-    if (status != RECO_OK)
+    if (status != RECO_OK || from->popular_only)
         return status;
     reco__hashing loaded = {0};
     status = reco__hashing_run(&loaded, from->features, NULL, from->rules, from->partitions, false, from->call, err);
@@ -245,7 +248,7 @@ static reco_status load_frames(loader *from, reco_error *err) {
         } else if (kind == RECO__FRAME_DEBTS) {
             status = reco__fail(err, RECO_UNSUPPORTED, "snapshot", "it holds debts of erasures: a newer libreco is needed");
         } else if (kind == RECO__FRAME_CELLS) {
-            status = load_cells(from, reader, err);
+            status = from->popular_only ? RECO_OK : load_cells(from, reader, err);
         } else {
             status = load_end(from, reader, err);
         }
@@ -266,9 +269,8 @@ static reco_status load(loader *from, reco_error *err) {
     return status == RECO_OK ? load_frames(from, err) : status;
 }
 
-reco_status reco__snapshot_load(reco__features *features, const char *path, const reco__learn_rules *rules, reco_str fingerprint,
-                                const uint8_t stream_id[16], uint32_t partitions, const reco_call *call, reco_error *err) {
-    loader from = {.features = features, .rules = rules, .fingerprint = fingerprint, .stream_id = stream_id, .partitions = partitions, .call = call};
+static reco_status load_path(loader given, const char *path, reco_error *err) {
+    loader from = given;
     from.file = fopen(path, "rbe");
     if (!from.file)
         return errno == ENOENT ? reco__fail(err, RECO_NOT_FOUND, "snapshot", "there is no file %s", path) : reco__fail_errno(err, errno, path);
@@ -285,4 +287,17 @@ reco_status reco__snapshot_load(reco__features *features, const char *path, cons
     reco__cell_dispose(&from.cell);
     reco__map_dispose(&from.names);
     return status;
+}
+
+reco_status reco__snapshot_load(reco__features *features, const char *path, const reco__learn_rules *rules, reco_str fingerprint,
+                                const uint8_t stream_id[16], uint32_t partitions, const reco_call *call, reco_error *err) {
+    loader from = {.features = features, .rules = rules, .fingerprint = fingerprint, .stream_id = stream_id, .partitions = partitions, .call = call};
+    return load_path(from, path, err);
+}
+
+reco_status reco__snapshot_load_popular(reco__features *features, const char *path, const reco__learn_rules *rules, reco_str fingerprint,
+                                        const uint8_t stream_id[16], uint32_t partitions, const reco_call *call, reco_error *err) {
+    loader from = {.features = features, .rules = rules, .fingerprint = fingerprint, .stream_id = stream_id, .partitions = partitions, .call = call};
+    from.popular_only = true;
+    return load_path(from, path, err);
 }

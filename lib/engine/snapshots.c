@@ -13,8 +13,7 @@
  *
  * A processor that finds features empty, while the stream goes on from elsewhere or has been going on for long, loads the newest snapshot that lies
  * within the stream and goes on from there (relearn). A process that answers and begins meanwhile takes what is popular from the newest one (recall).
- * Several processes may share the folder; a lock on NAMESPACE.lock lets one at a time take and
- * verify. */
+ * Several processes may share the folder; a lock on NAMESPACE.lock lets one at a time take and verify. */
 #include "engine/snapshots.h"
 
 #include <dirent.h>
@@ -358,8 +357,8 @@ reco_status reco__snapshots_recall(reco__features **out, reco_position *then, vo
             break;
         status = reco__engine_open_features(&store, engine, "memory:", RECO_FEATURES_SCRATCH, call, err);
         if (status == RECO_OK)
-            status = reco__snapshot_load(store, path, &engine->rules, (reco_str){engine->fingerprint.data, engine->fingerprint.size},
-                                         reco__stream_id(engine->stream), engine->partitions, call, err);
+            status = reco__snapshot_load_popular(store, path, &engine->rules, (reco_str){engine->fingerprint.data, engine->fingerprint.size},
+                                                 reco__stream_id(engine->stream), engine->partitions, call, err);
         if (status == RECO_OK) {
             reco__log(RECO_LOG_WARN, "snapshots", "features have yet to learn what %s holds: what is popular is taken from there", path);
             *out = store;

@@ -12,8 +12,8 @@ bool reco__snapshots_wanted(const reco_engine *engine);
 reco_status reco__snapshots_step(reco_engine *engine, const reco_call *call, reco_error *err);
 /* Loads the newest snapshot that fits the stream as it stands into features. NOT_FOUND when there is none; BUSY while another process loads. */
 reco_status reco__snapshots_relearn(reco_engine *engine, const reco_call *call, reco_error *err);
-/* What the newest snapshot holds, in a store in memory that the caller closes, and its positions. NOT_FOUND when there is none, or `now` (NULL:
- * unknown) is as far. `engine`: a reco_engine; as reco__recommend_options wants it. */
+/* What is popular by the newest snapshot, in a store in memory that the caller closes, and its positions. NOT_FOUND when there is none, or `now`
+ * (NULL: unknown) is as far. `engine`: a reco_engine; as reco__recommend_options wants it. */
 reco_status reco__snapshots_recall(reco__features **out, reco_position *then, void *engine, const reco_position *now, const reco_call *call,
                                    reco_error *err);
 

@@ -230,8 +230,8 @@ static uint32_t ask(char names[8][16], size_t *count) {
     return degraded;
 }
 
-/* Another process begins to answer while features are empty (0) or out of reach (1): what is popular comes from the snapshot, and is called what it is.
- * Without a folder there is nothing, and where features have learned as much it is not looked at. */
+/* Another process begins to answer while features are empty (0) or out of reach (1): what is popular comes from the snapshot, and is called what it
+ * is. Without a folder there is nothing, and where features have learned as much it is not looked at. */
 START_TEST(popular_from_a_snapshot)
 {
     char before[8][16], after[8][16];
@@ -247,6 +247,13 @@ START_TEST(popular_from_a_snapshot)
     engine = NULL;
 
     open_with("troubled:", "no", RECO_OPEN_NO_PROCESSOR);
+    reco__features *recalled = NULL; /* an API process need not have the memory for all that was learned */
+    reco_position then[RECO_PARTITIONS_MAX];
+    reco_features_info info = {.struct_size = sizeof info};
+    test_ok(reco__snapshots_recall(&recalled, then, engine, NULL, NULL, &err), &err);
+    test_ok(reco__features_info(&info, recalled, NULL, &err), &err);
+    ck_assert(info.item_count >= 8 && info.user_count == 0);
+    reco__features_close(recalled);
     if (_i == 1)
         test_trouble_features(0, RECO_UNAVAILABLE);
     uint32_t degraded = ask(after, &has);
