@@ -24,6 +24,7 @@ typedef struct reco__counters {
 } reco__counters;
 
 typedef struct reco__ingest_context reco__ingest_context;
+typedef struct reco__position_waiter reco__position_waiter;
 
 struct reco_engine {
     reco__settings settings;
@@ -57,10 +58,11 @@ struct reco_engine {
     pthread_mutex_t process_lock;
     reco_processor *processor;
 
-    /* learned: woken after every batch of this process */
+    /* who waits for a position (position.c) */
     pthread_mutex_t learned_lock;
-    pthread_cond_t learned_cond;
-    uint64_t learned_count;
+    uint64_t learned_count;                   /* batches of this process */
+    reco__position_waiter *waiters, *leading; /* the youngest first; the one that asks */
+    int64_t asked_ns, answered_ns;            /* when features were last asked, and when the answer came */
 
     /* threads */
     pthread_t process_thread, refresh_thread, snapshot_thread;

@@ -269,7 +269,7 @@ static bool locks_init(reco_engine *engine) {
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     bool ok = pthread_mutex_init(&engine->ingest_lock, NULL) == 0 && pthread_mutex_init(&engine->process_lock, NULL) == 0 &&
               pthread_mutex_init(&engine->learned_lock, NULL) == 0 && pthread_mutex_init(&engine->thread_lock, NULL) == 0 &&
-              pthread_cond_init(&engine->learned_cond, &monotonic) == 0 && pthread_cond_init(&engine->thread_cond, &monotonic) == 0;
+              pthread_cond_init(&engine->thread_cond, &monotonic) == 0;
     pthread_condattr_destroy(&monotonic);
     return ok;
 }
@@ -368,7 +368,6 @@ void reco_close(reco_engine *engine) {
     pthread_mutex_destroy(&engine->process_lock);
     pthread_mutex_destroy(&engine->learned_lock);
     pthread_mutex_destroy(&engine->thread_lock);
-    pthread_cond_destroy(&engine->learned_cond);
     pthread_cond_destroy(&engine->thread_cond);
     reco__release(engine);
     reco__memory_pin(-1);

@@ -53,56 +53,154 @@ reco_status reco__position_decode(int64_t *next, const reco_engine *engine, reco
     return status;
 }
 
-static reco_status position_reached(bool *reached, reco_engine *engine, const int64_t *next, uint32_t only, const reco_call *call, reco_error *err) {
+/* --- waiting ------------------------------------------------------------------------------------------------------------------------------
+ *
+ * Positions are asked of features, which may be a server. However many wait, one of them asks, for all: it leads. Whose position is reached is woken,
+ * and nobody else; a leader that leaves makes the youngest its successor. */
+
+#define PAUSE_MIN_NS 1000000
+#define PAUSE_MAX_NS 20000000
+#define IDLE_NS 1000000000
+#define ASKING_SHARE 16 /* asking takes at most one part in so many of the time */
+
+struct reco__position_waiter {
+    const int64_t *next;
+    uint32_t only;
+    int64_t began;
+    bool reached;
+    pthread_cond_t wake;
+    reco__position_waiter *older;
+};
+
+static bool position_reached(const reco_engine *engine, const reco_position *positions, const int64_t *next, uint32_t only) {
+    for (uint32_t p = 0; p < engine->partitions; p++)
+        if ((only == UINT32_MAX || only == p) && next[p] > positions[p].offset)
+            return false;
+    return true;
+}
+
+static reco_status position_look(bool *reached, reco_engine *engine, const int64_t *next, uint32_t only, const reco_call *call, reco_error *err) {
     reco_position positions[RECO_PARTITIONS_MAX];
     uint64_t epoch;
     reco_status status = reco__features_positions(positions, &epoch, engine->features, call, err);
-    *reached = true;
-    for (uint32_t p = 0; status == RECO_OK && p < engine->partitions; p++)
-        if ((only == UINT32_MAX || only == p) && next[p] > positions[p].offset)
-            *reached = false;
+    *reached = status == RECO_OK && position_reached(engine, positions, next, only);
+    return status;
+}
+
+/* For all who wait. The lock is held, but not while features are asked; who came meanwhile may take the answer, too: what was learned stays so. */
+static reco_status position_ask(reco_engine *engine, const reco_call *call, reco_error *err) {
+    reco_position positions[RECO_PARTITIONS_MAX];
+    uint64_t epoch;
+    engine->asked_ns = reco__monotonic_ns();
+    pthread_mutex_unlock(&engine->learned_lock);
+    reco_status status = reco__features_positions(positions, &epoch, engine->features, call, err);
+    pthread_mutex_lock(&engine->learned_lock);
+    engine->answered_ns = reco__monotonic_ns();
+    for (reco__position_waiter *one = engine->waiters; status == RECO_OK && one; one = one->older)
+        if (!one->reached && position_reached(engine, positions, one->next, one->only)) {
+            one->reached = true;
+            pthread_cond_signal(&one->wake);
+        }
+    return status;
+}
+
+/* When the leader asks again: after a quarter of the time the youngest has waited, for another process may be the one that learns, and many who wait
+ * long are not to ask the store all the time; at once for one who has just come. */
+static int64_t position_ask_at(const reco_engine *engine, int64_t now) {
+    int64_t least = (engine->answered_ns - engine->asked_ns) * ASKING_SHARE, pause = (now - engine->waiters->began) / 4;
+    if (engine->waiters->began > engine->asked_ns)
+        pause = least;
+    else if (pause < PAUSE_MIN_NS)
+        pause = PAUSE_MIN_NS;
+    pause = pause < least ? least : pause;
+    return engine->answered_ns + (pause < PAUSE_MAX_NS ? pause : PAUSE_MAX_NS);
+}
+
+static void waiter_sleep(reco_engine *engine, reco__position_waiter *self, int64_t until) {
+    struct timespec time = {until / 1000000000, until % 1000000000};
+    pthread_cond_timedwait(&self->wake, &engine->learned_lock, &time);
+}
+
+/* Until it is reached, the time is over (TIMEOUT without words) or something fails. Under the lock. */
+static reco_status waiter_run(reco_engine *engine, reco__position_waiter *self, int64_t until, const reco_call *call, reco_error *err) {
+    uint64_t learned = engine->learned_count;
+    while (!self->reached) {
+        int64_t now = reco__monotonic_ns(), left = reco__call_left_ns(call), most = call && call->cancel ? PAUSE_MAX_NS : IDLE_NS;
+        int64_t look = now + (left < most ? left : most);
+        reco_status status = reco__call_check(call, err);
+        if (status != RECO_OK)
+            return status;
+        if (now >= until)
+            return RECO_TIMEOUT;
+        look = look < until ? look : until;
+        if (engine->leading == self) {
+            int64_t at = learned == engine->learned_count ? position_ask_at(engine, now) : now;
+            if (at <= now) {
+                learned = engine->learned_count;
+                status = position_ask(engine, call, err);
+                if (status != RECO_OK)
+                    return status;
+                continue;
+            }
+            look = at < look ? at : look;
+        }
+        waiter_sleep(engine, self, look);
+    }
+    return RECO_OK;
+}
+
+static void waiter_leave(reco_engine *engine, reco__position_waiter *self) {
+    reco__position_waiter **at = &engine->waiters;
+    while (*at != self)
+        at = &(*at)->older;
+    *at = self->older;
+    if (engine->leading == self) {
+        engine->leading = engine->waiters;
+        if (engine->leading)
+            pthread_cond_signal(&engine->leading->wake);
+    }
+}
+
+/* Among the others. */
+static reco_status position_queue(reco_engine *engine, const int64_t *next, uint32_t only, int64_t until, const reco_call *call, reco_error *err) {
+    reco__position_waiter self = {.next = next, .only = only, .began = reco__monotonic_ns()};
+    pthread_condattr_t monotonic;
+    if (pthread_condattr_init(&monotonic) != 0)
+        return reco__no_memory(err);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&self.wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_lock(&engine->learned_lock);
+    self.older = engine->waiters;
+    engine->waiters = &self;
+    if (!engine->leading)
+        engine->leading = &self;
+    else
+        pthread_cond_signal(&engine->leading->wake); /* it reckons anew when to ask */
+    reco_status status = waiter_run(engine, &self, until, call, err);
+    waiter_leave(engine, &self);
+    pthread_mutex_unlock(&engine->learned_lock);
+    pthread_cond_destroy(&self.wake);
     return status;
 }
 
 void reco__engine_learned(reco_engine *engine) {
     pthread_mutex_lock(&engine->learned_lock);
     engine->learned_count++;
-    pthread_cond_broadcast(&engine->learned_cond);
-    pthread_mutex_unlock(&engine->learned_lock);
-}
-
-#define PAUSE_MIN_NS 1000000
-#define PAUSE_MAX_NS 20000000
-
-/* Until a batch of this process is learned after `seen`, or a while is over, for another process may be the one that learns: a quarter of what was
- * waited already, so that many who wait long do not ask the store all the time. */
-static void position_pause(reco_engine *engine, uint64_t seen, int64_t waited_ns) {
-    int64_t pause = waited_ns / 4 < PAUSE_MIN_NS ? PAUSE_MIN_NS : waited_ns / 4 > PAUSE_MAX_NS ? PAUSE_MAX_NS : waited_ns / 4;
-    pause += reco__monotonic_ns();
-    struct timespec until = {pause / 1000000000, pause % 1000000000};
-    pthread_mutex_lock(&engine->learned_lock);
-    while (engine->learned_count == seen)
-        if (pthread_cond_timedwait(&engine->learned_cond, &engine->learned_lock, &until) != 0)
-            break;
+    if (engine->leading)
+        pthread_cond_signal(&engine->leading->wake);
     pthread_mutex_unlock(&engine->learned_lock);
 }
 
 reco_status reco__position_wait(reco_engine *engine, const int64_t *next, uint32_t only, int64_t wait_ms, const reco_call *call, reco_error *err) {
-    int64_t began = reco__monotonic_ns(), until = began + wait_ms * 1000000;
-    for (;;) {
-        pthread_mutex_lock(&engine->learned_lock);
-        uint64_t seen = engine->learned_count;
-        pthread_mutex_unlock(&engine->learned_lock);
-        bool reached;
-        reco_status status = position_reached(&reached, engine, next, only, call, err);
-        if (status != RECO_OK || reached)
-            return status;
-        if ((status = reco__call_check(call, err)) != RECO_OK)
-            return status;
-        if (reco__monotonic_ns() >= until)
-            return reco__fail(err, RECO_TIMEOUT, "position", "not learned within %lld ms", (long long)wait_ms);
-        position_pause(engine, seen, reco__monotonic_ns() - began);
+    bool reached = false;
+    reco_status status = wait_ms > 0 ? position_queue(engine, next, only, reco__monotonic_ns() + wait_ms * 1000000, call, err) : RECO_TIMEOUT;
+    if (status == RECO_TIMEOUT && (status = reco__call_check(call, err)) == RECO_OK) {
+        status = position_look(&reached, engine, next, only, call, err);
+        if (status == RECO_OK && !reached)
+            status = reco__fail(err, RECO_TIMEOUT, "position", "not learned within %lld ms", (long long)wait_ms);
     }
+    return status;
 }
 
 reco_status reco_wait(reco_engine *engine, reco_str position, int64_t wait_ms, const reco_call *call, reco_error *err) {
