@@ -420,11 +420,16 @@ static reco_status learner_apply(reco__learned *done, size_t *rows, reco__learne
 }
 
 /* Where to begin, and the fence. */
-static reco_status learner_start(reco_position *start, int64_t *upto, reco__learner *learner, uint32_t partition, const reco_call *call,
-                                 reco_error *err) {
+static reco_status learner_start(reco_position *start, int64_t *upto, reco__learner *learner, uint32_t partition, const reco_position *known,
+                                 const reco_call *call, reco_error *err) {
     reco_spread spread[RECO_PARTITIONS_MAX];
     uint64_t epoch;
-    if (!reco__features_spreads(learner->features))
+    bool spreads = reco__features_spreads(learner->features);
+    if (!spreads && known) {
+        *start = *known;
+        return RECO_OK;
+    }
+    if (!spreads)
         return reco__features_load(start, &epoch, learner->features, partition, NULL, 0, NULL, NULL, call, err);
     reco_status status = reco__features_spread(spread, &epoch, learner->features, call, err);
     if (status != RECO_OK)
@@ -437,10 +442,10 @@ static reco_status learner_start(reco_position *start, int64_t *upto, reco__lear
                : RECO_OK;
 }
 
-reco_status reco__learner_batch(reco__learned *done, reco__learner *learner, uint32_t partition, uint32_t max_records, int64_t upto,
-                                const reco_call *call, reco_error *err) {
+reco_status reco__learner_batch(reco__learned *done, reco__learner *learner, uint32_t partition, const reco_position *known, uint32_t max_records,
+                                int64_t upto, const reco_call *call, reco_error *err) {
     reco_position start = {0, 0};
-    reco_status status = learner_start(&start, &upto, learner, partition, call, err);
+    reco_status status = learner_start(&start, &upto, learner, partition, known, call, err);
     if (status != RECO_OK)
         return status;
     *done = (reco__learned){.from = start.offset, .to = start.offset, .clock = start.clock};
@@ -474,5 +479,5 @@ reco_status reco__learner_heal_batch(reco__learned *done, reco__learner *learner
     if (status == RECO_OK && epoch != learner->target_epoch)
         status = reco__fail(err, RECO_STALE, "epoch", "the store was emptied or restored meanwhile");
     learner->gives = gives;
-    return status == RECO_OK ? reco__learner_batch(done, learner, partition, max_records, upto, call, err) : status;
+    return status == RECO_OK ? reco__learner_batch(done, learner, partition, NULL, max_records, upto, call, err) : status;
 }

@@ -39,10 +39,11 @@ reco_status reco__learner_heals(reco__learner *learner, reco__features *target, 
 reco_status reco__learner_heal_batch(reco__learned *done, reco__learner *learner, uint32_t partition, uint32_t max_records, int64_t upto, bool gives,
                                      const reco_call *call, reco_error *err);
 
-/* Learns at most `max_records` of a partition from its stored position on, none at or beyond `upto` (INT64_MAX: no bound). *done all zero but
- * from/to/clock when there was nothing. STALE: nothing happened, try again. FULL: a table is full; the records before the one that did not fit are
- * learned first, by smaller batches. Where parts of features stand apart (spread), a batch ends at the fence. */
-reco_status reco__learner_batch(reco__learned *done, reco__learner *learner, uint32_t partition, uint32_t max_records, int64_t upto,
-                                const reco_call *call, reco_error *err);
+/* Learns at most `max_records` of a partition from its stored position on, none at or beyond `upto` (INT64_MAX: no bound). `known`: that position, as
+ * far as the caller knows, which saves asking for it; STALE when it is another. NULL, and always where parts of features stand apart: it is asked
+ * for. *done all zero but from/to/clock when there was nothing. STALE: nothing happened, try again. FULL: a table is full; the records before the
+ * one that did not fit are learned first, by smaller batches. Where parts of features stand apart (spread), a batch ends at the fence. */
+reco_status reco__learner_batch(reco__learned *done, reco__learner *learner, uint32_t partition, const reco_position *known, uint32_t max_records,
+                                int64_t upto, const reco_call *call, reco_error *err);
 
 #endif

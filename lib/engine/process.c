@@ -2,8 +2,11 @@
  *
  * A processor owns a share of the partitions (the stream's members) and takes, of those with something to learn, the one with the oldest clock, so
  * that backlogs of uneven length do not run apart: no partition is taken while it is more than a co-view generation ahead of an owned one that still
- * has records. That rule is advisory; correctness never depends on it. After each batch some closing is done, at most a quarter of the time while
- * events wait. */
+ * has records. That rule is advisory; correctness never depends on it. After a batch some closing is done, at most a quarter of the time while events
+ * wait.
+ *
+ * Where everything stands is asked for once, and then all that was found waiting is learned, batch after batch: a processor knows how far it has
+ * come. Should somebody else have learned meanwhile, the batch is STALE and it looks again. */
 #include "engine/engine.h"
 #include "engine/heal.h"
 
@@ -14,6 +17,8 @@
 #define CLOSE_BUSY_NS 1000000
 #define LIVE_PACE_NS 1000000 /* live batches begin no closer than this: events of a millisecond share one commit */
 #define CLOSE_IDLE_NS 5000000
+#define CLOSE_PACE_NS 10000000 /* between two rounds of closing while events wait, unless the first left something */
+#define LOOK_NS 20000000       /* how long a look is good for */
 
 struct reco_processor {
     reco_engine *engine;
@@ -24,10 +29,14 @@ struct reco_processor {
     bool healing;
     uint32_t batch_events;
     uint32_t owned[RECO_PARTITIONS_MAX], owned_count;
+    int64_t looked_ns;                 /* when it was looked at where everything stands; 0: it is to be looked again */
+    reco_stream_span spans[RECO_PARTITIONS_MAX];
+    reco_position positions[RECO_PARTITIONS_MAX];
     int64_t ends[RECO_PARTITIONS_MAX]; /* as last seen, for waiting */
     int64_t available;                 /* records of the chosen partition, as last seen */
     bool held;                         /* something waits, but for other partitions to catch up */
     bool closing;                      /* closing is left to do */
+    int64_t closed_ns;                 /* when it was last done */
     int64_t learned_ns;                /* when the last batch began */
     reco_progress total;
 };
@@ -195,30 +204,40 @@ static bool choose_healing(uint32_t *partition, reco_processor *processor, const
     return false;
 }
 
+/* Parts that stand apart are looked at before each batch. */
+static bool look_is_good(const reco_processor *processor) {
+    return processor->looked_ns && reco__monotonic_ns() - processor->looked_ns < LOOK_NS && !reco__features_spreads(processor->engine->features);
+}
+
 /* Who owns the other partitions may be asked of a server: it is asked only when one of them would hold something back, were it owned. */
-static reco_status survey(uint32_t *partition, reco_processor *processor, const reco_call *call, reco_error *err) {
-    reco_engine *engine = processor->engine;
-    reco_stream_span spans[RECO_PARTITIONS_MAX];
-    reco_position positions[RECO_PARTITIONS_MAX];
-    reco_spread spread[RECO_PARTITIONS_MAX];
+static reco_status choose_next(uint32_t *partition, reco_processor *processor, const reco_call *call, reco_error *err) {
     uint8_t owned[RECO_PARTITIONS_MAX];
-    reco_status status = reco__stream_member_assign(processor->owned, &processor->owned_count, processor->member, call, err);
+    memset(owned, 1, sizeof owned);
+    *partition = choose(processor, processor->spans, processor->positions, owned);
+    if (!processor->held)
+        return RECO_OK;
+    memset(owned, 0, sizeof owned);
+    reco_status status = reco__stream_member_owned(owned, processor->member, call, err);
     if (status == RECO_OK)
-        status = look_or_relearn(positions, spread, spans, engine, call, err);
+        *partition = choose(processor, processor->spans, processor->positions, owned);
+    return status;
+}
+
+static reco_status survey(uint32_t *partition, reco_processor *processor, const reco_call *call, reco_error *err) {
+    reco_spread spread[RECO_PARTITIONS_MAX];
+    reco_status status = reco__stream_member_assign(processor->owned, &processor->owned_count, processor->member, call, err);
+    bool look = !look_is_good(processor);
+    if (status == RECO_OK && look) {
+        status = look_or_relearn(processor->positions, spread, processor->spans, processor->engine, call, err);
+        processor->looked_ns = status == RECO_OK ? reco__monotonic_ns() : 0;
+    }
+    if (status == RECO_OK)
+        status = choose_next(partition, processor, call, err);
     if (status != RECO_OK)
         return status;
     processor->total.partitions = processor->owned_count;
-    memset(owned, 1, sizeof owned);
-    *partition = choose(processor, spans, positions, owned);
-    if (processor->held) {
-        memset(owned, 0, sizeof owned);
-        status = reco__stream_member_owned(owned, processor->member, call, err);
-        if (status != RECO_OK)
-            return status;
-        *partition = choose(processor, spans, positions, owned);
-    }
-    processor->available = *partition == UINT32_MAX ? 0 : spans[*partition].end - positions[*partition].offset;
-    processor->healing = choose_healing(partition, processor, spread);
+    processor->available = *partition == UINT32_MAX ? 0 : processor->spans[*partition].end - processor->positions[*partition].offset;
+    processor->healing = look && choose_healing(partition, processor, spread);
     return RECO_OK;
 }
 
@@ -249,13 +268,14 @@ static reco_status close_some(reco_processor *processor, int64_t batch_ns, bool 
         atomic_fetch_add(&processor->engine->counters.closing_steps, 1);
     } while (more && waiting && reco__monotonic_ns() - began < batch_ns / 4);
     processor->closing = more != 0;
+    processor->closed_ns = reco__monotonic_ns();
     return RECO_OK;
 }
 
 /* A batch of a partition. When a table is full, expiry that is due may make room: all of it is done before the batch is given up. */
 static reco_status learn_some(reco__learned *done, reco_processor *processor, uint32_t partition, const reco_call *call, reco_error *err) {
     uint32_t most = processor->available < processor->batch_events ? (uint32_t)processor->available : processor->batch_events;
-    reco_status status = reco__learner_batch(done, processor->learner, partition, most, INT64_MAX, call, err);
+    reco_status status = reco__learner_batch(done, processor->learner, partition, &processor->positions[partition], most, INT64_MAX, call, err);
     if (status != RECO_FULL)
         return status;
     reco_error closing = RECO_ERROR_INIT;
@@ -263,7 +283,7 @@ static reco_status learn_some(reco__learned *done, reco_processor *processor, ui
         if (close_some(processor, 0, false, call, &closing) != RECO_OK)
             return status;
     } while (processor->closing);
-    return reco__learner_batch(done, processor->learner, partition, most, INT64_MAX, call, err);
+    return reco__learner_batch(done, processor->learner, partition, &processor->positions[partition], most, INT64_MAX, call, err);
 }
 
 static reco_status heal_some(reco_processor *processor, uint32_t partition, const reco_call *call, reco_error *err) {
@@ -289,16 +309,20 @@ reco_status reco_processor_step(reco_progress *out, reco_processor *processor, c
             status = RECO_OK;
         }
     }
+    bool learned = status == RECO_OK && done.records > 0;
+    processor->looked_ns = learned && processor->total.lag > (int64_t)done.records ? processor->looked_ns : 0;
     if (status != RECO_OK)
         return status;
-    if (done.records) {
+    if (learned) {
         processor->learned_ns = began;
+        processor->positions[partition] = (reco_position){done.to, done.clock};
         count_batch(processor, &done);
         reco__engine_learned(processor->engine);
     }
     bool waiting = processor->total.lag > (int64_t)done.records;
-    status = close_some(processor, reco__monotonic_ns() - began, waiting, call, err);
-    processor->total.idle = done.records == 0 && !processor->closing && (partition == UINT32_MAX);
+    if (!waiting || processor->closing || began - processor->closed_ns >= CLOSE_PACE_NS)
+        status = close_some(processor, reco__monotonic_ns() - began, waiting, call, err);
+    processor->total.idle = !processor->closing && (partition == UINT32_MAX || (learned && !waiting));
     if (out) {
         uint32_t struct_size = out->struct_size;
         *out = processor->total;
@@ -319,7 +343,7 @@ reco_status reco_processor_wait(reco_processor *processor, int64_t timeout_ms, c
     for (uint32_t i = 0; i < processor->owned_count; i++)
         ends[processor->owned[i]] = processor->ends[processor->owned[i]];
     /* The share of partitions changes without a record, and held ones are released by others: look again soon. */
-    int64_t look_ns = processor->held || processor->owned_count == 0 ? 2000000 : 100000000;
+    int64_t look_ns = processor->held ? 2000000 : processor->owned_count == 0 ? 20000000 : 100000000;
     reco_status status = reco__stream_wait_for(processor->engine->stream, ends, timeout_ns < look_ns ? timeout_ns : look_ns, call, err);
     int64_t early_ns = processor->learned_ns + LIVE_PACE_NS - reco__monotonic_ns();
     if (status == RECO_OK && early_ns > 0 && early_ns <= timeout_ns) {
@@ -403,6 +427,7 @@ static void processor_give(reco_engine *engine, reco_processor *processor) {
     reco__stream_member_close(processor->member);
     processor->member = NULL;
     processor->owned_count = 0;
+    processor->looked_ns = 0;
     pthread_mutex_lock(&engine->process_lock);
     if (!engine->processor) {
         engine->processor = processor;

@@ -79,7 +79,7 @@ reco_status reco__verify_replay(reco_verification *out, reco_engine *engine, rec
     uint32_t p;
     while (status == RECO_OK && (p = replay_next(positions, targets, engine->partitions)) != UINT32_MAX) {
         reco__learned done;
-        status = reco__learner_batch(&done, learner, p, REPLAY_RECORDS, targets[p].offset, call, err);
+        status = reco__learner_batch(&done, learner, p, NULL, REPLAY_RECORDS, targets[p].offset, call, err);
         if (status == RECO_OK && done.records == 0)
             status = reco__fail(err, RECO_CORRUPT, "stream", "partition %u ends at %lld but %lld is learned", p, (long long)done.to,
                                 (long long)targets[p].offset);

@@ -153,7 +153,7 @@ static void learn_all(trial *t) {
         reco__learned learned;
         int more;
         uint32_t p = (uint32_t)reco__rand_below(&t->rand, t->partitions);
-        test_ok(reco__learner_batch(&learned, learner, p, 1 + (uint32_t)reco__rand_below(&t->rand, most), INT64_MAX, NULL, &err), &err);
+        test_ok(reco__learner_batch(&learned, learner, p, NULL, 1 + (uint32_t)reco__rand_below(&t->rand, most), INT64_MAX, NULL, &err), &err);
         left -= learned.records == 0 && !done[p];
         done[p] |= learned.records == 0;
         if (reco__rand_below(&t->rand, 3) == 0)
