@@ -23,7 +23,7 @@ static const reco_stream_backend *kafka;
 
 static void make_url(char url[300], const char *settings) {
     static int serial;
-    snprintf(url, 300, "kafka://127.0.0.1:%u/t%d-%d?heartbeat.interval.ms=100%s", server.port, (int)getpid(), serial++, settings);
+    snprintf(url, 300, "kafka://127.0.0.1:%u/t%d-%d?linger.ms=1&heartbeat.interval.ms=100%s", server.port, (int)getpid(), serial++, settings);
 }
 
 START_TEST(kafka_keeps_the_contract)

@@ -210,13 +210,14 @@ static reco_status parse_query(kafka_url *url, const char *query, reco_error *er
 /* For all roles; the user's settings go on top of the first list, ours of `roles` on top of the user's. */
 static const char *const defaults[][2] = {{"client.id", "libreco"},
                                           {"log_level", "5"},
-                                          {"linger.ms", "1"},
+                                          {"linger.ms", "5"},
                                           {"message.timeout.ms", "10000"},
                                           {"message.max.bytes", "1200000"},
                                           {"queue.buffering.max.messages", "1100000"},
                                           {"queue.buffering.max.kbytes", "262144"},
                                           {"queued.max.messages.kbytes", "8192"},
-                                          {"fetch.wait.max.ms", "10"},
+                                          {"fetch.min.bytes", "65536"}, /* what comes within fetch.wait.max.ms is fetched together */
+                                          {"fetch.wait.max.ms", "15"},
                                           {"fetch.error.backoff.ms", "20"},
                                           {"socket.nagle.disable", "true"},
                                           {"socket.keepalive.enable", "true"},
@@ -295,6 +296,7 @@ static reco_status set_role(rd_kafka_conf_t *conf, kafka_role role, const char *
                                               {"SR", "enable.partition.eof", "true"},
                                               {"SR", "auto.offset.reset", "error"},
                                               {"M", "auto.offset.reset", "latest"},
+                                              {"S", "fetch.min.bytes", "1"},
                                               {"M", "enable.auto.commit", "false"},
                                               {"SRM", "isolation.level", "read_uncommitted"},
                                               {"M", "partition.assignment.strategy", "cooperative-sticky"}};

@@ -53,7 +53,7 @@ typedef struct kafka_cursor {
     bool started;
     int64_t next;             /* offset that is given next */
     int64_t empty;            /* while nothing is held: there is no record from `next` up to this one */
-    rd_kafka_message_t *held; /* received, but not wanted yet: the first at or after `next` */
+    rd_kafka_message_t *held; /* received, but not wanted yet: the first at or after `next`, or an error */
 } kafka_cursor;
 
 typedef struct kafka_meta {
@@ -73,7 +73,8 @@ struct reco_stream_store {
     int64_t tick_ms;
 
     pthread_mutex_t mutex;  /* guards what follows */
-    pthread_cond_t changed; /* records of ours are durable, an end has moved */
+    pthread_cond_t changed; /* records of ours are durable, an end has moved, or the reader was given something */
+    uint64_t given;         /* how often it was */
     kafka_part parts[RECO_PARTITIONS_MAX];
     rd_kafka_t *producer;
     rd_kafka_topic_t *data_out, *meta_out;
@@ -185,7 +186,8 @@ void reco__kafka_condition(pthread_cond_t *condition);
 reco_status reco__kafka_read(reco_stream_store *store, uint32_t partition, int64_t from, uint32_t max_records, uint64_t max_bytes,
                              reco_stream_sink sink, void *context, const reco_call *call, reco_error *err);
 void reco__kafka_reader_close(reco_stream_store *store);
-/* Ends that the reader has heard of while it fetches, without asking anybody. True when it fetches from all partitions with ends[p] < INT64_MAX. */
+/* Ends that the reader has heard of while it fetches, without asking anybody; it begins to fetch where it does not yet. True when it fetches from all
+ * partitions with ends[p] < INT64_MAX; then what comes next is told by `given`. */
 bool reco__kafka_hear(reco_stream_store *store, const int64_t *ends);
 
 /* members.c */

@@ -50,24 +50,14 @@ void reco__kafka_reader_close(reco_stream_store *store) {
     rd_kafka_destroy(store->reader);
 }
 
-bool reco__kafka_hear(reco_stream_store *store, const int64_t *ends) {
-    rd_kafka_t *reader = __atomic_load_n(&store->reader, __ATOMIC_ACQUIRE);
-    bool all = reader != NULL;
-    for (uint32_t p = 0; reader && p < store->partitions; p++) {
-        int64_t low, high;
-        if (ends[p] == INT64_MAX) {
-            continue;
-        }
-        bool fetches = __atomic_load_n(&store->cursors[p].started, __ATOMIC_RELAXED) &&
-                       rd_kafka_get_watermark_offsets(reader, store->topic, (int32_t)p, &low, &high) == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0;
-        all = all && fetches;
-        if (fetches) {
-            pthread_mutex_lock(&store->mutex);
-            store->parts[p].end = high > store->parts[p].end ? high : store->parts[p].end;
-            pthread_mutex_unlock(&store->mutex);
-        }
-    }
-    return all;
+/* Called by a thread of the reader's when something comes into an empty queue, whose lock it holds. */
+static void take_given(rd_kafka_t *client, void *opaque) {
+    reco_stream_store *store = opaque;
+    (void)client;
+    pthread_mutex_lock(&store->mutex);
+    store->given++;
+    pthread_cond_broadcast(&store->changed);
+    pthread_mutex_unlock(&store->mutex);
 }
 
 static reco_status place(reco_stream_store *store, uint32_t partition, int64_t from, reco_error *err) {
@@ -81,7 +71,59 @@ static reco_status place(reco_stream_store *store, uint32_t partition, int64_t f
     }
     __atomic_store_n(&cursor->started, true, __ATOMIC_RELAXED);
     cursor->next = cursor->empty = from;
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_partition(store->reader, store->topic, (int32_t)partition);
+    if (queue) {
+        rd_kafka_queue_cb_event_enable(queue, take_given, store);
+        rd_kafka_queue_destroy(queue);
+    }
     return RECO_OK;
+}
+
+/* What the reader was given: the first record at or after the cursor's place, or an error, is held; that there is none is noted. */
+static void take(kafka_cursor *cursor, rd_kafka_message_t *message) {
+    bool end = message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+    if (end) {
+        cursor->empty = message->offset;
+    }
+    if (!end && (message->err || message->offset >= cursor->next)) {
+        cursor->held = message;
+    } else {
+        rd_kafka_message_destroy(message);
+    }
+}
+
+/* A partition is fetched from where it is known to end, and what came is taken: only an empty queue tells of what comes next. False while there is
+ * no telling. */
+static bool hear_one(reco_stream_store *store, uint32_t partition, int64_t end) {
+    kafka_cursor *cursor = &store->cursors[partition];
+    int64_t low, high;
+    if (pthread_mutex_trylock(&cursor->mutex) != 0) {
+        return false;
+    }
+    bool fetches = cursor->started || place(store, partition, end, NULL) == RECO_OK;
+    rd_kafka_message_t *message;
+    while (fetches && !cursor->held && (message = rd_kafka_consume(store->data_in, (int32_t)partition, 0)) != NULL) {
+        take(cursor, message);
+    }
+    pthread_mutex_unlock(&cursor->mutex);
+    fetches = fetches && rd_kafka_get_watermark_offsets(store->reader, store->topic, (int32_t)partition, &low, &high) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (fetches && high >= 0) {
+        pthread_mutex_lock(&store->mutex);
+        store->parts[partition].end = high > store->parts[partition].end ? high : store->parts[partition].end;
+        pthread_mutex_unlock(&store->mutex);
+    }
+    return fetches && high >= 0;
+}
+
+bool reco__kafka_hear(reco_stream_store *store, const int64_t *ends) {
+    if (need_reader(store, NULL) != RECO_OK) {
+        return false;
+    }
+    bool all = true;
+    for (uint32_t p = 0; p < store->partitions; p++) {
+        all = (ends[p] == INT64_MAX || hear_one(store, p, ends[p])) && all;
+    }
+    return all;
 }
 
 /* Holds the first record at or after the cursor's place; without one when there is none before `end`. It stays the cursor's. */
@@ -98,23 +140,11 @@ static reco_status next_record(reco_stream_store *store, uint32_t partition, int
         }
         int wait_ms = reco__kafka_left_ms(call);
         rd_kafka_message_t *message = rd_kafka_consume(store->data_in, (int32_t)partition, wait_ms < 100 ? wait_ms : 100);
-        if (!message) {
-            continue;
-        }
-        rd_kafka_resp_err_t code = message->err;
-        if (!code && message->offset >= cursor->next) {
-            cursor->held = message;
-            continue;
-        }
-        if (code == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-            cursor->empty = message->offset;
-        }
-        rd_kafka_message_destroy(message);
-        if (code && code != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-            return reco__kafka_fail(err, code, "reading");
+        if (message) {
+            take(cursor, message);
         }
     }
-    return RECO_OK;
+    return cursor->held && cursor->held->err ? reco__kafka_fail(err, cursor->held->err, "reading") : RECO_OK;
 }
 
 static reco_status pass(reco_stream_store *store, uint32_t partition, int64_t end, uint32_t max_records, uint64_t max_bytes, reco_stream_sink sink,

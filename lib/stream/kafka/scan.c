@@ -10,7 +10,7 @@
 #include <time.h>
 
 #define BEGINS_NS 1000000000 /* how old the beginnings of `bounds` may be */
-#define HEAR_NS 1000000      /* between two looks at what the reader has heard */
+#define GATHER_NS 1000000    /* in which the other partitions of one answer come to the reader */
 #define ASK_NS 2000000       /* between two questions to the brokers, at first, later, and when the reader hears of all */
 #define ASK_LATER_NS 20000000
 #define ASK_RARELY_NS 100000000
@@ -351,18 +351,35 @@ static bool any_beyond(reco_stream_store *store, const int64_t *ends) {
     return false;
 }
 
-/* Appends of this store wake at once. Others' are heard of by the reader, when it has come to the end of a partition, for a fetch is always waiting
- * there; for the rest the brokers are asked, more often at first than after a while. */
+/* Whether the end of a partition is known to be beyond. What one answer brings comes partition by partition: it is waited for, so that they are
+ * learned together. */
+static bool heard(bool *hears, reco_stream_store *store, const int64_t *ends, bool gathers) {
+    *hears = reco__kafka_hear(store, ends);
+    pthread_mutex_lock(&store->mutex);
+    bool beyond = any_beyond(store, ends);
+    pthread_mutex_unlock(&store->mutex);
+    if (beyond && gathers) {
+        nanosleep(&(struct timespec){0, GATHER_NS}, NULL);
+        reco__kafka_hear(store, ends);
+    }
+    return beyond;
+}
+
+/* Appends of this store wake at once. Others' are heard of by the reader, for a fetch is always waiting at the end of each partition; until it
+ * fetches everywhere the brokers are asked, more often at first than after a while. */
 reco_status reco__kafka_wait_for(reco_stream_store *store, const int64_t *ends, int64_t timeout_ns, const reco_call *call, reco_error *err) {
     int64_t give_up = reco__monotonic_ns() + timeout_ns, pause = ASK_NS, ask_at = 0;
+    bool hears, slept = false;
     for (;;) {
         int64_t now[RECO_PARTITIONS_MAX];
-        bool hears = reco__kafka_hear(store, ends);
         pthread_mutex_lock(&store->mutex);
-        bool beyond = any_beyond(store, ends);
+        uint64_t given = store->given;
         pthread_mutex_unlock(&store->mutex);
-        if (beyond || reco__call_check(call, NULL) != RECO_OK) {
+        if (heard(&hears, store, ends, slept) || reco__call_check(call, NULL) != RECO_OK) {
             return RECO_OK;
+        }
+        if (ask_at == 0 && hears) {
+            ask_at = reco__monotonic_ns() + ASK_RARELY_NS;
         }
         if (reco__monotonic_ns() >= ask_at) {
             reco_status status = reco__kafka_ends(now, store, NULL, err);
@@ -374,14 +391,15 @@ reco_status reco__kafka_wait_for(reco_stream_store *store, const int64_t *ends, 
         }
         int64_t left = give_up - reco__monotonic_ns(), allowed = reco__call_left_ns(call), nap = ask_at - reco__monotonic_ns();
         left = allowed < left ? allowed : left;
-        nap = hears && nap > HEAR_NS ? HEAR_NS : nap;
         pthread_mutex_lock(&store->mutex);
-        if (!any_beyond(store, ends) && left > 0) {
+        bool beyond = any_beyond(store, ends);
+        if (!beyond && left > 0 && (!hears || store->given == given)) {
             int64_t until = reco__monotonic_ns() + (left < nap ? left : nap);
             struct timespec time = {until / 1000000000, until % 1000000000};
             pthread_cond_timedwait(&store->changed, &store->mutex, &time);
+            slept = true;
+            beyond = any_beyond(store, ends);
         }
-        beyond = any_beyond(store, ends);
         pthread_mutex_unlock(&store->mutex);
         if (beyond || left <= 0) {
             return RECO_OK;
