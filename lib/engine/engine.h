@@ -129,10 +129,10 @@ void reco__state_hash_text(char out[40], const reco__state_hash *hash);
 /* Loads a snapshot into an empty (or to be emptied) store. */
 reco_status reco__snapshot_load(reco__features *features, const char *path, const reco__learn_rules *rules, reco_str fingerprint,
                                 const uint8_t stream_id[16], uint32_t partitions, const reco_call *call, reco_error *err);
-
-/* The same with names and popularity only, which take a small part of the memory; its state is not that of the snapshot. */
-reco_status reco__snapshot_load_popular(reco__features *features, const char *path, const reco__learn_rules *rules, reco_str fingerprint,
-                                        const uint8_t stream_id[16], uint32_t partitions, const reco_call *call, reco_error *err);
+/* A part of one that fits the engine, into a scratch store: names and popularity, which take a small part of the memory; or cells, with the item
+ * numbers of the engine's own features. The store's state is not that of the snapshot, and is not compared with the hash it states. */
+reco_status reco__snapshot_load_popular(reco__features *scratch, reco_engine *engine, const char *path, const reco_call *call, reco_error *err);
+reco_status reco__snapshot_load_cells(reco__features *scratch, reco_engine *engine, const char *path, const reco_call *call, reco_error *err);
 
 /* Positions a snapshot was taken at. REFUSED when it is of another stream or other settings; the rest of the file is not looked at. */
 reco_status reco__snapshot_positions(reco_position *positions, const char *path, reco_str fingerprint, const uint8_t stream_id[16],

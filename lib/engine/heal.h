@@ -1,9 +1,9 @@
 /* engine/heal.h - parts of the features store that have lost records get them again.
  *
  * Features that are kept in several places (several Redis primaries) keep a position in each. A place that went back, or was emptied, stands behind
- * the cells: no batch can be applied before it has caught up. What it lacks is derived again: the cells from the beginning of the stream, in memory,
- * and from the place's position on what they add is given as batches with RECO_BATCH_HEAL. Additions are a function of the records, so they are the
- * ones that were lost. */
+ * the cells: no batch can be applied before it has caught up. What it lacks is derived again: the cells in memory, from a verified snapshot
+ * that is no newer than what any place has (snapshots.h), or from the beginning of the stream, and from the place's position on what they add is
+ * given as batches with RECO_BATCH_HEAL. Additions are a function of the records, so they are the ones that were lost. */
 #ifndef RECO__ENGINE_HEAL_H
 #define RECO__ENGINE_HEAL_H
 

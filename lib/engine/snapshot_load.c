@@ -13,6 +13,7 @@
 
 typedef struct loader {
     reco__features *features;
+    reco__features *names_of; /* gives items their numbers */
     const reco__learn_rules *rules;
     reco_str fingerprint;
     const uint8_t *stream_id;
@@ -35,7 +36,8 @@ typedef struct loader {
     reco__map names; /* name -> canonical index */
     reco__u128 hash; /* as the file states it */
     bool begun;
-    bool popular_only; /* names and rows of popularity; the hash is that of more and proves nothing then */
+    /* A part of it: names and rows of popularity, or names and cells. The hash is that of more and proves nothing then. */
+    bool popular_only, cells_only;
 } loader;
 
 static reco_status damaged(reco_error *err) { return reco__fail(err, RECO_CORRUPT, "snapshot", "the content of the snapshot is damaged"); }
@@ -135,7 +137,7 @@ static reco_status load_names(loader *from, reco__reader reader, reco_error *err
             from->numbers = numbers;
             from->number_room = room;
         }
-        reco_status status = reco__features_intern(&from->numbers[from->number_count], from->features, &name, 1, from->call, err);
+        reco_status status = reco__features_intern(&from->numbers[from->number_count], from->names_of, &name, 1, from->call, err);
         if (status != RECO_OK)
             return status;
         from->number_count++;
@@ -215,7 +217,7 @@ static reco_status load_end(loader *from, reco__reader reader, reco_error *err) 
 /* What was loaded must have the hash that the file states. */
 static reco_status load_finish(loader *from, reco_error *err) {
     reco_status status = restore(from, RECO_RESTORE_LAST, err);
-    if (status != RECO_OK || from->popular_only)
+    if (status != RECO_OK || from->popular_only || from->cells_only)
         return status;
     reco__hashing loaded = {0};
     status = reco__hashing_run(&loaded, from->features, NULL, from->rules, from->partitions, false, from->call, err);
@@ -244,7 +246,7 @@ static reco_status load_frames(loader *from, reco_error *err) {
         } else if (kind == RECO__FRAME_NAMES) {
             status = load_names(from, reader, err);
         } else if (kind == RECO__FRAME_ROWS) {
-            status = load_rows(from, reader, err);
+            status = from->cells_only ? RECO_OK : load_rows(from, reader, err);
         } else if (kind == RECO__FRAME_DEBTS) {
             status = reco__fail(err, RECO_UNSUPPORTED, "snapshot", "it holds debts of erasures: a newer libreco is needed");
         } else if (kind == RECO__FRAME_CELLS) {
@@ -269,35 +271,56 @@ static reco_status load(loader *from, reco_error *err) {
     return status == RECO_OK ? load_frames(from, err) : status;
 }
 
-static reco_status load_path(loader given, const char *path, reco_error *err) {
-    loader from = given;
-    from.file = fopen(path, "rbe");
-    if (!from.file)
+static reco_status load_file(loader *from, const char *path, reco_error *err) {
+    from->file = fopen(path, "rbe");
+    if (!from->file)
         return errno == ENOENT ? reco__fail(err, RECO_NOT_FOUND, "snapshot", "there is no file %s", path) : reco__fail_errno(err, errno, path);
-    reco_status status = load(&from, err);
-    fclose(from.file);
-    reco__buf_dispose(&from.payload);
-    reco__buf_dispose(&from.cell_bytes);
-    reco__buf_dispose(&from.users);
-    reco__release(from.numbers);
-    reco__release(from.cells);
-    reco__release(from.cell_partitions);
-    reco__release(from.user_at);
-    reco__adds_free(from.adds);
-    reco__cell_dispose(&from.cell);
-    reco__map_dispose(&from.names);
+    reco_status status = load(from, err);
+    fclose(from->file);
+    reco__buf_dispose(&from->payload);
+    reco__buf_dispose(&from->cell_bytes);
+    reco__buf_dispose(&from->users);
+    reco__release(from->numbers);
+    reco__release(from->cells);
+    reco__release(from->cell_partitions);
+    reco__release(from->user_at);
+    reco__adds_free(from->adds);
+    reco__cell_dispose(&from->cell);
+    reco__map_dispose(&from->names);
     return status;
+}
+
+static loader part_of(reco__features *features, reco_engine *engine, const reco_call *call) {
+    return (loader){.features = features,
+                    .rules = &engine->rules,
+                    .fingerprint = {engine->fingerprint.data, engine->fingerprint.size},
+                    .stream_id = reco__stream_id(engine->stream),
+                    .partitions = engine->partitions,
+                    .call = call};
 }
 
 reco_status reco__snapshot_load(reco__features *features, const char *path, const reco__learn_rules *rules, reco_str fingerprint,
                                 const uint8_t stream_id[16], uint32_t partitions, const reco_call *call, reco_error *err) {
-    loader from = {.features = features, .rules = rules, .fingerprint = fingerprint, .stream_id = stream_id, .partitions = partitions, .call = call};
-    return load_path(from, path, err);
+    loader from = {.features = features,
+                   .names_of = features,
+                   .rules = rules,
+                   .fingerprint = fingerprint,
+                   .stream_id = stream_id,
+                   .partitions = partitions,
+                   .call = call};
+    return load_file(&from, path, err);
 }
 
-reco_status reco__snapshot_load_popular(reco__features *features, const char *path, const reco__learn_rules *rules, reco_str fingerprint,
-                                        const uint8_t stream_id[16], uint32_t partitions, const reco_call *call, reco_error *err) {
-    loader from = {.features = features, .rules = rules, .fingerprint = fingerprint, .stream_id = stream_id, .partitions = partitions, .call = call};
+reco_status reco__snapshot_load_popular(reco__features *scratch, reco_engine *engine, const char *path, const reco_call *call, reco_error *err) {
+    loader from = part_of(scratch, engine, call);
+    from.names_of = scratch;
     from.popular_only = true;
-    return load_path(from, path, err);
+    return load_file(&from, path, err);
+}
+
+reco_status reco__snapshot_load_cells(reco__features *scratch, reco_engine *engine, const char *path, const reco_call *call, reco_error *err) {
+    loader from = part_of(scratch, engine, call);
+    from.names_of = engine->features;
+    from.cells_only = true;
+    return load_file(&from, path, err);
 }

@@ -283,10 +283,10 @@ static bool lies_within(const reco_engine *engine, const reco_position *position
 }
 
 /* A file that failed in the middle has left the store marked as being loaded: empty again, it can be learned from the beginning. */
-static reco_status empty_again(reco_engine *engine, const reco_call *call, reco_error *err) {
+static reco_status empty_again(reco__features *features, const reco_call *call, reco_error *err) {
     const reco_position nothing[RECO_PARTITIONS_MAX] = {{0, 0}};
     reco_restore_piece piece = {.struct_size = sizeof piece, .flags = RECO_RESTORE_FIRST | RECO_RESTORE_LAST, .positions = nothing};
-    return reco__features_restore(engine->features, &piece, call, err);
+    return reco__features_restore(features, &piece, call, err);
 }
 
 static bool is_bad_file(reco_status status) {
@@ -329,7 +329,7 @@ reco_status reco__snapshots_relearn(reco_engine *engine, const reco_call *call, 
         status = RECO_OK;
     }
     if (status == RECO_OK && begun)
-        status = empty_again(engine, call, err);
+        status = empty_again(engine->features, call, err);
     return status == RECO_OK ? RECO_NOT_FOUND : status;
 }
 
@@ -357,8 +357,7 @@ reco_status reco__snapshots_recall(reco__features **out, reco_position *then, vo
             break;
         status = reco__engine_open_features(&store, engine, "memory:", RECO_FEATURES_SCRATCH, call, err);
         if (status == RECO_OK)
-            status = reco__snapshot_load_popular(store, path, &engine->rules, (reco_str){engine->fingerprint.data, engine->fingerprint.size},
-                                                 reco__stream_id(engine->stream), engine->partitions, call, err);
+            status = reco__snapshot_load_popular(store, engine, path, call, err);
         if (status == RECO_OK) {
             reco__log(RECO_LOG_WARN, "snapshots", "features have yet to learn what %s holds: what is popular is taken from there", path);
             *out = store;
@@ -368,4 +367,44 @@ reco_status reco__snapshots_recall(reco__features **out, reco_position *then, vo
         status = is_bad_file(status) ? RECO_OK : status;
     }
     return status == RECO_OK ? reco__fail(err, RECO_NOT_FOUND, "snapshots.folder", "no snapshot holds more than features do") : status;
+}
+
+/* --- healing from ---------------------------------------------------------------------------------------------------------------------------------
+ */
+
+static bool is_at_most(const reco_engine *engine, const reco_position *positions, const int64_t *most) {
+    for (uint32_t p = 0; p < engine->partitions; p++)
+        if (positions[p].offset > most[p])
+            return false;
+    return true;
+}
+
+reco_status reco__snapshots_base(reco__features *scratch, reco_engine *engine, const int64_t *most, const reco_call *call, reco_error *err) {
+    shelf have = {.count = 0};
+    reco_stream_span spans[RECO_PARTITIONS_MAX];
+    reco_position positions[RECO_PARTITIONS_MAX];
+    char path[PATH_ROOM];
+    reco_status status = reco__snapshots_wanted(engine) ? look_over(&have, engine, err) : RECO_OK;
+    if (status == RECO_OK)
+        status = reco__stream_spans(spans, engine->stream, call, err);
+    for (size_t i = 0; status == RECO_OK && i < have.count; i++) {
+        file_path(path, engine, &have.files[i]);
+        if (!have.files[i].verified || positions_of(positions, engine, path, NULL) != RECO_OK || !lies_within(engine, positions, spans) ||
+            !is_at_most(engine, positions, most))
+            continue;
+        reco_error why = RECO_ERROR_INIT;
+        status = reco__snapshot_load_cells(scratch, engine, path, call, &why);
+        if (status == RECO_OK) {
+            reco__log(RECO_LOG_WARN, "snapshots", "healing begins at %s", path);
+            return RECO_OK;
+        }
+        reco__log(RECO_LOG_WARN, "snapshots", "%s cannot be used: %s", path, why.text);
+        if (!is_bad_file(status)) {
+            if (err)
+                *err = why;
+            return status;
+        }
+        status = empty_again(scratch, call, err);
+    }
+    return status == RECO_OK ? reco__fail(err, RECO_NOT_FOUND, "snapshots.folder", "no verified snapshot is old enough to heal from") : status;
 }

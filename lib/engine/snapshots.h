@@ -16,5 +16,8 @@ reco_status reco__snapshots_relearn(reco_engine *engine, const reco_call *call, 
  * (NULL: unknown) is as far. `engine`: a reco_engine; as reco__recommend_options wants it. */
 reco_status reco__snapshots_recall(reco__features **out, reco_position *then, void *engine, const reco_position *now, const reco_call *call,
                                    reco_error *err);
+/* The cells of the newest verified snapshot that lies within the stream and at or below `most` in every partition, into a scratch store, with the
+ * item numbers of the engine's features. NOT_FOUND: there is none. */
+reco_status reco__snapshots_base(reco__features *scratch, reco_engine *engine, const int64_t *most, const reco_call *call, reco_error *err);
 
 #endif

@@ -10,7 +10,7 @@
 #include <reco/generate.h>
 #include <reco/plugin/module.h>
 
-#include "engine/engine.h"
+#include "engine/snapshots.h"
 #include "support/engine.h"
 #include "support/redis_server.h"
 
@@ -96,16 +96,19 @@ static void url_of(char url[200], test_redis *on, const char *prefix) {
     snprintf(url, 200, "redis://127.0.0.1:%d,127.0.0.1:%d,127.0.0.1:%d?prefix=%s:", on[0].port, on[1].port, on[2].port, prefix);
 }
 
-/* An engine with the records, nothing of them learned, features on the primaries. */
-static reco_engine *make_engine(reco_engine *source, const char *url) {
-    const char *own[64] = {"features", url};
+/* An engine with the records, nothing of them learned, features on the primaries; with a folder it takes snapshots and trims to them. */
+static reco_engine *make_engine_with(reco_engine *source, const char *url, const char *folder) {
+    const char *own[64] = {"features", url, "snapshots.folder", folder, "snapshots.every", "100", "snapshots.trim", "yes"};
+    size_t count = folder ? 8 : 2;
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
-        own[i + 2] = settings[i];
+        own[i + count] = settings[i];
     }
     reco_engine *engine = test_engine_open("memory:", 0, own);
     ck_assert_uint_gt(test_engine_copy(engine, source, 0), EVENTS / 2);
     return engine;
 }
+
+static reco_engine *make_engine(reco_engine *source, const char *url) { return make_engine_with(source, url, NULL); }
 
 static uint64_t stat_of(reco_engine *engine, const char *name) {
     char *json = NULL, wanted[64];
@@ -265,6 +268,45 @@ START_TEST(an_older_state_is_healed)
 }
 END_TEST
 
+/* The same where the stream begins at a snapshot: healing begins there, too. */
+START_TEST(an_older_state_is_healed_from_a_snapshot)
+{
+    test_redis own[PRIMARIES];
+    reco_engine *source = make_source();
+    char url[200], folder[256], hash[40];
+    reco_error err = RECO_ERROR_INIT;
+    reco_stream_span spans[RECO_PARTITIONS_MAX];
+    for (int k = 0; k < PRIMARIES; k++) {
+        test_redis_start(&own[k], NULL);
+    }
+    test_dir_make(folder);
+    url_of(url, own, "based");
+    reco_engine *engine = make_engine_with(source, url, folder);
+    test_engine_learn_some(engine, 100, EVENTS / 3);
+    test_ok(reco__snapshots_step(engine, NULL, &err), &err);
+    test_ok(reco__stream_spans(spans, engine->stream, NULL, &err), &err);
+    ck_assert_int_gt(spans[0].begin + spans[1].begin + spans[2].begin + spans[3].begin, 0);
+    test_engine_learn_some(engine, 100, EVENTS / 3);
+    tell(&own[_i], "SAVE");
+    test_engine_learn(engine, 120, NULL);
+    test_redis_stop(&own[_i]);
+    test_redis_restart(&own[_i], NULL);
+    learn_patiently(engine, 70);
+    ck_assert_uint_gt(stat_of(engine, "primaries_healed_batches"), 0);
+    ck_assert_uint_eq(stat_of(engine, "primaries_behind"), 0);
+    ck_assert_uint_eq(stat_of(engine, "relearned"), 0);
+    test_engine_hash(hash, engine);
+    ck_assert_str_eq(hash, reference);
+    reco_close(engine);
+    reco_close(source);
+    for (int k = 0; k < PRIMARIES; k++) {
+        test_redis_stop(&own[k]);
+        test_dir_remove(own[k].folder);
+    }
+    test_dir_remove(folder);
+}
+END_TEST
+
 /* A snapshot of primaries goes into primaries, and into another process's view of them. */
 START_TEST(snapshots_go_both_ways)
 {
@@ -306,6 +348,7 @@ int main(void) {
     tcase_add_test(tcase, processors_die_between_primaries);
     tcase_add_loop_test(tcase, an_emptied_primary_is_healed, 0, PRIMARIES);
     tcase_add_loop_test(tcase, an_older_state_is_healed, 0, PRIMARIES);
+    tcase_add_loop_test(tcase, an_older_state_is_healed_from_a_snapshot, 0, PRIMARIES);
     tcase_add_test(tcase, snapshots_go_both_ways);
     suite_add_tcase(suite, tcase);
     int result = test_run(suite);
