@@ -91,6 +91,15 @@ static void print_commands(bench *b, double events) {
     printf("\n");
 }
 
+/* What went through its sockets: waking up for them costs more than the bytes. */
+static void print_sockets(bench *b, double events) {
+    redisReply *reply = ask(b, "INFO stats");
+    printf("  sockets: %.3f reads, %.3f writes, %.0f bytes in, %.0f bytes out an event\n", field(reply->str, "total_reads_processed:") / events,
+           field(reply->str, "total_writes_processed:") / events, field(reply->str, "total_net_input_bytes:") / events,
+           field(reply->str, "total_net_output_bytes:") / events);
+    freeReplyObject(reply);
+}
+
 /* The upper bound of the slowest call of a command, in microseconds, and how many were slower than 5 ms. */
 static double slowest(bench *b, const char *command, long long *late) {
     double most = 0;
@@ -204,6 +213,7 @@ static void measure_learning(bench *b) {
     printf("  server %.2f us CPU an event (goal 12): user %.2f, system %.2f   client %.2f us CPU an event (goal 40)\n", user + system, user, system,
            client / events);
     print_commands(b, events);
+    print_sockets(b, events);
     print_blocks(b);
 }
 

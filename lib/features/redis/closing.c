@@ -100,14 +100,31 @@ static reco_status expire(reco_features_store *store, reco__redis_link *link, co
 
 /* --- co-view -------------------------------------------------------------------------------------------------------------------------- */
 
-/* Of the items from the cursor on, those that have something to close or to publish: at most `most`. *next: the first not looked at. */
-static reco_status find_items(uint32_t *items, size_t *count, size_t most, uint32_t *next, reco_features_store *store, reco__redis_link *link,
-                              const reco__redis_state *state, uint32_t from, int64_t target, reco_error *err) {
+/* Keeps the list of generations, which is the next reply. */
+static reco_status walk_generations(reco__redis_walk *walk, reco__redis_link *link, reco_error *err) {
+    reco_status status = reco__redis_generations_take(&walk->generation_count, link, err);
+    if (status == RECO_OK) {
+        status = reco__redis_room(&walk->generations, walk->generation_count + 1, sizeof(int64_t), err);
+    }
+    if (status == RECO_OK) {
+        memcpy(walk->generations.data, link->list.data, walk->generation_count * sizeof(int64_t));
+    }
+    return status;
+}
+
+/* Of the items from the cursor on, those that have something to close or to publish, and the generations there are. */
+static reco_status find_items(reco__redis_pass *pass, reco_features_store *store, reco__redis_link *link, const reco__redis_state *state,
+                              reco_error *err) {
+    reco__redis_walk *walk = &pass->walk;
     const redisReply *reply;
     bool dirty[ITEMS_LOOKED_AT];
-    uint32_t many = state->item_count - from < ITEMS_LOOKED_AT ? state->item_count - from : ITEMS_LOOKED_AT;
-    *count = 0;
-    *next = from;
+    const uint32_t from = state->cursor, many = state->item_count - from < ITEMS_LOOKED_AT ? state->item_count - from : ITEMS_LOOKED_AT;
+    walk->at = walk->count = 0;
+    pass->next = from + many;
+    reco_status status = reco__redis_room(&walk->items, ITEMS_LOOKED_AT, sizeof(uint32_t), err);
+    if (status != RECO_OK || many == 0) {
+        return status;
+    }
     reco__redis_command(link, "SMISMEMBER", 2 + many);
     reco__redis_key(link, store, "d");
     for (uint32_t i = 0; i < many; i++) {
@@ -117,7 +134,8 @@ static reco_status find_items(uint32_t *items, size_t *count, size_t most, uint3
     for (uint32_t i = 0; i < many; i++) {
         reco__redis_key_head(link, store, from + i);
     }
-    reco_status status = reco__redis_send(link, err);
+    reco__redis_generations_ask(link, store, RECO_BOARD_COVIEW);
+    status = reco__redis_send(link, err);
     if (status == RECO_OK) {
         status = reco__redis_reply(&reply, link, err);
     }
@@ -127,16 +145,15 @@ static reco_status find_items(uint32_t *items, size_t *count, size_t most, uint3
     if (status == RECO_OK) {
         status = reco__redis_reply(&reply, link, err);
     }
-    for (uint32_t i = 0; i < many && *count < most && status == RECO_OK; i++) {
+    for (uint32_t i = 0; i < many && status == RECO_OK; i++) {
         reco__redis_item item;
         status = reply->elements == many ? reco__redis_item_read(&item, from + i, reply->element[i], state->closed, err)
                                          : reco__redis_strange("heads", err);
-        if (status == RECO_OK && (dirty[i] || (item.stored && item.head.generation_count && item.head.closed_at < target))) {
-            items[(*count)++] = from + i;
+        if (status == RECO_OK && (dirty[i] || (item.stored && item.head.generation_count && item.head.closed_at < state->target))) {
+            ((uint32_t *)walk->items.data)[walk->count++] = from + i;
         }
-        *next = from + i + 1;
     }
-    return status;
+    return status == RECO_OK ? walk_generations(walk, link, err) : status;
 }
 
 /* Nothing is left in generations that expired with a pass that is through. */
@@ -147,40 +164,75 @@ static void finish_pass(reco_features_store *store, reco__redis_link *link, int6
     reco__redis_number(link, target - (int64_t)store->rules.kept[RECO_BOARD_COVIEW]);
 }
 
-static reco_status close_items(reco_features_store *store, reco__redis_link *link, reco__redis_state *state, int64_t until_ns, size_t most,
-                               reco_error *err) {
-    int64_t target = reco__redis_newest_closed(store, state->positions, RECO_BOARD_COVIEW);
+/* The pass goes on with the items that were found, when nobody else has moved it: what has to be closed by its number was to be seen already. */
+static void follow_pass(reco__redis_pass *pass, const reco__redis_link *link, reco__redis_state *state, int64_t target) {
+    reco__redis_walk *walk = &pass->walk;
     if (state->target != target) {
         state->target = target;
         state->cursor = 0;
     }
+    walk->begun = walk->begun && walk->epoch == state->epoch && walk->run == link->run && walk->closed_at == target && pass->cursor == state->cursor;
+    if (!walk->begun) {
+        walk->at = walk->count = 0;
+        pass->next = state->cursor;
+    }
+    snprintf(walk->cursor, sizeof walk->cursor, "0"); /* nothing is asked for on the way */
+    walk->begun = true;
+    walk->epoch = state->epoch;
+    walk->run = link->run;
+    walk->closed_at = target;
+}
+
+/* Some items, at most `most`. False in *moved when somebody learns too fast for them. */
+static reco_status close_piece(bool *moved, reco_features_store *store, reco__redis_link *link, reco__redis_state *state, size_t most,
+                               reco_error *err) {
+    reco__redis_pass *pass = &store->pass;
+    reco__redis_walk *walk = &pass->walk;
+    size_t left = 0;
     reco_status status = RECO_OK;
+    if (walk->at == walk->count && pass->next < state->item_count) {
+        state->cursor = pass->next;
+        status = find_items(pass, store, link, state, err);
+    }
+    size_t at = walk->at, many = walk->count - at < most ? walk->count - at : most;
+    if (status == RECO_OK) {
+        walk->at += many;
+        status = reco__redis_publish(&left, store, link, walk, (uint32_t *)walk->items.data + at, many, state->target, state, err);
+    }
+    *moved = status == RECO_OK && left == 0;
+    if (*moved) {
+        state->cursor = walk->at < walk->count ? ((uint32_t *)walk->items.data)[walk->at] : pass->next;
+        pass->cursor = state->cursor;
+    } else {
+        walk->begun = false;
+    }
+    return status;
+}
+
+static reco_status close_items(reco_features_store *store, reco__redis_link *link, reco__redis_state *state, int64_t until_ns, size_t most,
+                               reco_error *err) {
+    int64_t target = reco__redis_newest_closed(store, state->positions, RECO_BOARD_COVIEW);
+    follow_pass(&store->pass, link, state, target);
+    reco_status status = RECO_OK;
+    bool moved, any = false;
+    size_t commands = 1;
     do {
-        uint32_t items[ITEMS_AT_ONCE], next = state->cursor;
-        size_t count = 0, left = 0, commands = 1;
-        if (state->cursor < state->item_count) {
-            status = find_items(items, &count, most, &next, store, link, state, state->cursor, target, err);
-        }
-        if (status == RECO_OK) {
-            status = reco__redis_publish(&left, store, link, NULL, items, count, target, state, err);
-        }
-        if (status != RECO_OK || left) {
-            return status; /* somebody learns too fast for these: next time */
-        }
-        state->cursor = next;
-        if (next >= state->item_count) {
+        status = close_piece(&moved, store, link, state, most, err);
+        any = any || moved;
+        if (moved && state->cursor >= state->item_count) {
             state->closed = target;
             state->cursor = 0;
+            store->pass.walk.begun = false;
             finish_pass(store, link, target);
             commands++;
         }
-        reco__redis_closing_put(link, store, state->closed, target, state->cursor);
-        status = reco__redis_send(link, err);
-        if (status == RECO_OK) {
-            status = reco__redis_skip(link, commands, err);
-        }
-    } while (status == RECO_OK && state->closed < target && reco__monotonic_ns() < until_ns);
-    return status;
+    } while (moved && state->closed < target && reco__monotonic_ns() < until_ns);
+    if (status != RECO_OK || !any) {
+        return status;
+    }
+    reco__redis_closing_put(link, store, state->closed, target, state->cursor);
+    status = reco__redis_send(link, err);
+    return status == RECO_OK ? reco__redis_skip(link, commands, err) : status;
 }
 
 /* --- publishing ------------------------------------------------------------------------------------------------------------------------- */
@@ -216,16 +268,8 @@ reco_status reco__redis_walk_take(reco__redis_walk *walk, reco__redis_link *link
     }
     walk->at = 0;
     walk->count = count;
-    walk->begun = true;
-    status = reco__redis_generations_take(&walk->generation_count, link, err);
-    if (status == RECO_OK) {
-        status = reco__redis_room(&walk->generations, walk->generation_count + 1, sizeof(int64_t), err);
-    }
-    if (status == RECO_OK) {
-        memcpy(walk->generations.data, link->list.data, walk->generation_count * sizeof(int64_t));
-    } else {
-        walk->begun = false;
-    }
+    status = walk_generations(walk, link, err);
+    walk->begun = status == RECO_OK;
     return status;
 }
 
@@ -311,11 +355,14 @@ static reco_status publish_round(bool *ended, reco_features_store *store, reco__
 
 /* --- the contract --------------------------------------------------------------------------------------------------------------------- */
 
-static reco_status close_some(reco_features_store *store, reco__redis_link *link, reco__redis_state *state, int64_t until_ns, size_t most,
-                              reco_error *err) {
+/* *expired: what the state says of popularity is not so any more. */
+static reco_status close_some(bool *expired, reco_features_store *store, reco__redis_link *link, reco__redis_state *state, int64_t until_ns,
+                              size_t most, reco_error *err) {
     reco_status status = RECO_OK;
+    *expired = false;
     for (uint32_t board = RECO_BOARD_HOURS; board <= RECO_BOARD_DAYS && status == RECO_OK; board++) {
         if (popularity_due(store, state, board)) {
+            *expired = true;
             status = expire(store, link, state, board, err);
         }
     }
@@ -336,12 +383,12 @@ static reco_status step(int *more, reco_features_store *store, reco__redis_link 
             status = reco__redis_state_read(&state, link, store, what, err);
         }
     }
-    bool closing = status == RECO_OK && reco__redis_closing_due(store, &state), worked = true;
+    bool closing = status == RECO_OK && reco__redis_closing_due(store, &state), changed = false;
     if (closing || (status == RECO_OK && reco__redis_publishing_due(store, &state))) {
         status = reco__redis_follow(store, link, &state, err);
     }
     if (status == RECO_OK && closing) {
-        status = close_some(store, link, &state, until_ns, most, err);
+        status = close_some(&changed, store, link, &state, until_ns, most, err);
     } else if (status == RECO_OK && reco__redis_publishing_due(store, &state)) {
         bool may;
         status = may_publish(&may, store, link, err);
@@ -350,13 +397,12 @@ static reco_status step(int *more, reco_features_store *store, reco__redis_link 
         }
     } else if (status == RECO_OK && state.mark == RECO__REDIS_WHOLE && reco__redis_sweep_due(store, &state, &partition)) {
         status = reco__redis_sweep(store, link, partition, err);
-    } else {
-        worked = false;
+        changed = true;
     }
     if (status == RECO_OK && !state.scanning) {
         status = reco__redis_compact(store, link, until_ns, err);
     }
-    if (status == RECO_OK && worked) {
+    if (status == RECO_OK && changed) {
         status = reco__redis_state_read(&state, link, store, what, err);
     }
     *more = status == RECO_OK && (reco__redis_closing_due(store, &state) || reco__redis_publishing_due(store, &state) ||
@@ -389,8 +435,9 @@ static reco_status wait_for_scan(reco_features_store *store, reco__redis_link *l
 static reco_status settle(reco_features_store *store, reco__redis_link *link, const reco_call *call, reco_error *err) {
     const int64_t slice_ns = 50 * 1000 * 1000;
     reco__redis_state state;
-    bool ended = false;
+    bool ended = false, expired;
     reco_status status = RECO_OK;
+    (void)reco__redis_take_ahead(&state, store); /* it will not be so afterwards */
     for (bool closing = true; closing && status == RECO_OK;) {
         status = reco__call_check(call, err);
         if (status == RECO_OK) {
@@ -405,7 +452,7 @@ static reco_status settle(reco_features_store *store, reco__redis_link *link, co
             status = reco__redis_follow(store, link, &state, err);
         }
         if (status == RECO_OK && closing) {
-            status = close_some(store, link, &state, reco__monotonic_ns() + slice_ns, ITEMS_AT_ONCE, err);
+            status = close_some(&expired, store, link, &state, reco__monotonic_ns() + slice_ns, ITEMS_AT_ONCE, err);
         }
     }
     if (status == RECO_OK && state.mark == RECO__REDIS_WHOLE && state.dirty) {

@@ -82,8 +82,11 @@ void reco__redis_close(reco_features_store *store) {
     pthread_mutex_destroy(&store->closing_lock);
     explicit_bzero(store->url.password, sizeof store->url.password);
     explicit_bzero(store->url.sentinel_password, sizeof store->url.sentinel_password);
-    reco__release(store->publishing.items.data);
-    reco__release(store->publishing.generations.data);
+    reco__redis_walk *walks[] = {&store->publishing, &store->pass.walk};
+    for (size_t i = 0; i < sizeof walks / sizeof walks[0]; i++) {
+        reco__release(walks[i]->items.data);
+        reco__release(walks[i]->generations.data);
+    }
     reco__release(store->prefix);
     reco__release(store->fingerprint);
     reco__release(store);

@@ -156,6 +156,12 @@ typedef struct reco__redis_walk {
     reco__redis_array items, generations; /* uint32_t; int64_t, those of co-view there were */
 } reco__redis_walk;
 
+/* A pass of closing: the items that were found to be due, up to `next`. */
+typedef struct reco__redis_pass {
+    reco__redis_walk walk;
+    uint32_t next, cursor; /* cursor: where this store left it */
+} reco__redis_pass;
+
 struct reco_features_store {
     struct reco__several *several; /* several.h; then nothing of what follows is set */
     reco__redis_url url;
@@ -199,6 +205,7 @@ struct reco_features_store {
     _Atomic int64_t published_ns; /* when the last round of publishing ended */
     int64_t lease_ns;             /* since when this store is the one that publishes, or 0 */
     reco__redis_walk publishing;
+    reco__redis_pass pass;
     bool restoring;
     char token[33]; /* of the lock held while restoring */
 };
