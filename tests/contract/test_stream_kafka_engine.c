@@ -379,8 +379,37 @@ START_TEST(a_topic_that_would_lose_is_refused)
     ck_assert_msg(strstr(err.text, "5 partitions") != NULL, "%s", err.text);
     make_prefix(prefix);
     snprintf(topic, sizeof topic, "%s.main", prefix);
+    raw_topic(topic, PARTITIONS, "retention.ms", "-1");
+    test_status(RECO_REFUSED, try_engine(&engine, prefix, "&replication=3", &err));
+    ck_assert_msg(strstr(err.text, "has 1 replicas, replication=3") != NULL, "%s", err.text);
+    make_prefix(prefix);
+    snprintf(topic, sizeof topic, "%s.main", prefix);
     raw_topic(topic, PARTITIONS, "retention.ms", "604800000");
     test_ok(try_engine(&engine, prefix, "&create.retention.ms=604800000", &err), &err); /* told so */
+    reco_close(engine);
+}
+END_TEST
+
+/* Two processes may have made an identity at once: for both, and for all that come, the first one counts. */
+START_TEST(the_first_identity_counts)
+{
+    char prefix[60], topic[80], key[] = "id/00112233445566778899aabbccddeeff", partitions[4] = {PARTITIONS};
+    reco_error err = RECO_ERROR_INIT;
+    reco_receipt receipt = {.struct_size = sizeof receipt};
+    reco_event event = {.user_id = {"u", 1}, .item_id = {"i", 1}, .event_type = {"view", 4}};
+    make_prefix(prefix);
+    snprintf(topic, sizeof topic, "%s.main.meta", prefix);
+    reco_engine *engine = open_engine(prefix);
+    test_ok(reco_ingest(&receipt, engine, &event, 1, sizeof event, NULL, NULL, &err), &err);
+    reco_close(engine);
+    rd_kafka_t *producer = raw_client(RD_KAFKA_PRODUCER, NULL);
+    ck_assert(!rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_KEY(key, sizeof key - 1),
+                                 RD_KAFKA_V_VALUE(partitions, sizeof partitions), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END));
+    raw_flush(producer);
+    rd_kafka_destroy(producer);
+    engine = open_engine(prefix);
+    learn(engine);
+    test_ok(reco_wait(engine, (reco_str){receipt.position, strlen(receipt.position)}, 0, NULL, &err), &err); /* a position of this stream */
     reco_close(engine);
 }
 END_TEST
@@ -486,6 +515,7 @@ int main(void) {
     tcase_add_test(tests, what_a_later_release_wrote_stops_learning);
     tcase_add_test(tests, the_trace_goes_with_the_event);
     tcase_add_test(tests, a_topic_that_would_lose_is_refused);
+    tcase_add_test(tests, the_first_identity_counts);
     tcase_add_test(tests, a_login_is_passed_on);
     tcase_add_test(tests, a_broker_is_killed_and_comes_back); /* the last: the broker that came back is the child's */
     suite_add_tcase(suite, tests);

@@ -137,7 +137,9 @@ START_TEST(brokers_go_and_come_back)
     reco_stream_ticket ticket = {{0}};
     reco_stream_record record = {1, 8, "12345678", 1000};
     test_ok(kafka->append(&ticket, store, &record, 1, RECO_APPEND_NO_TICKS, NULL, &err), &err);
+    start = reco__monotonic_ns();
     ck_assert_int_eq(append_numbers(&next, 1, &err), RECO_UNAVAILABLE);
+    ck_assert_int_lt(reco__monotonic_ns() - start, 1000000000);
     for (int32_t i = 1; i <= BROKERS; i++) {
         rd_kafka_mock_broker_set_up(cluster, i);
     }

@@ -10,7 +10,8 @@
 
 #define CHECK_MS 5000
 
-/* What a topic's configuration must be; NULL ends. at_least: a number, -1 being without limit. */
+/* What a topic's configuration must be; NULL ends. at_least: a number, -1 being without limit. What is said of copies counts where the URL says that
+ * there are three or more: with fewer nobody could lose one. */
 typedef struct rule {
     const char *name, *value;
     bool at_least;
@@ -21,9 +22,11 @@ static const rule data_rules[] = {{"cleanup.policy", "delete", false, "compactio
                                   {"retention.ms", "-1", true, "records are deleted before libreco trims them"},
                                   {"retention.bytes", "-1", true, "records are deleted before libreco trims them"},
                                   {"message.timestamp.type", "CreateTime", false, "a record's time is when it was received"},
+                                  {"min.insync.replicas", "2", true, "acknowledged by one copy alone would not be kept"},
                                   {NULL, NULL, false, NULL}};
 static const rule meta_rules[] = {{"cleanup.policy", "compact", false, "the stream's identity and journals are kept for ever"},
                                   {"message.timestamp.type", "CreateTime", false, "a record's time is when it was received"},
+                                  {"min.insync.replicas", "2", true, "acknowledged by one copy alone would not be kept"},
                                   {NULL, NULL, false, NULL}};
 
 /* What the URL wants for new topics is right for one that is there, too. */
@@ -45,7 +48,7 @@ static reco_status check_entry(const reco_stream_store *store, const char *topic
                                reco_error *err) {
     const char *name = rd_kafka_ConfigEntry_name(entry), *value = rd_kafka_ConfigEntry_value(entry);
     for (; rules->name; rules++) {
-        if (!value || strcmp(rules->name, name) != 0) {
+        if (!value || strcmp(rules->name, name) != 0 || (store->url.replication < 3 && strcmp(name, "min.insync.replicas") == 0)) {
             continue;
         }
         const char *wants = wanted(store, rules, topic == store->topic);

@@ -20,10 +20,23 @@ static rd_kafka_resp_err_t ask_metadata(const struct rd_kafka_metadata **metadat
     return code;
 }
 
+/* Acknowledged means kept by as many as the URL says, also in a topic that somebody else has made. */
+static reco_status check_copies(const reco_stream_store *store, const rd_kafka_metadata_topic_t *found, reco_error *err) {
+    bool ours = strcmp(found->topic, store->topic) == 0 || strcmp(found->topic, store->meta_topic) == 0;
+    for (int i = 0; ours && !store->url.unchecked && i < found->partition_cnt; i++) {
+        if (found->partitions[i].replica_cnt < store->url.replication) {
+            return reco__fail(err, RECO_REFUSED, "url", "kafka: partition %d of topic '%.60s' has %d replicas, replication=%d is wanted",
+                              found->partitions[i].id, found->topic, found->partitions[i].replica_cnt, store->url.replication);
+        }
+    }
+    return RECO_OK;
+}
+
 /* How many partitions a topic has, 0: there is none of that name (yet). `ready`: each has a leader. */
 static reco_status count_partitions(uint32_t *count, bool *ready, reco_stream_store *store, rd_kafka_topic_t *topic, const reco_call *call,
                                     reco_error *err) {
     const struct rd_kafka_metadata *metadata = NULL;
+    reco_status status = RECO_OK;
     *count = 0;
     *ready = false;
     rd_kafka_resp_err_t code = ask_metadata(&metadata, store, topic, call);
@@ -38,6 +51,7 @@ static reco_status count_partitions(uint32_t *count, bool *ready, reco_stream_st
         for (int i = 0; !code && i < found->partition_cnt; i++) {
             *ready = *ready && found->partitions[i].leader >= 0;
         }
+        status = *ready ? check_copies(store, found, err) : RECO_OK;
     }
     if (metadata) {
         rd_kafka_metadata_destroy(metadata);
@@ -46,7 +60,7 @@ static reco_status count_partitions(uint32_t *count, bool *ready, reco_stream_st
         *count = code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ? *count : 0;
         return RECO_OK;
     }
-    return code ? reco__kafka_fail(err, code, "asking for the topic") : RECO_OK;
+    return code ? reco__kafka_fail(err, code, "asking for the topic") : status;
 }
 
 static rd_kafka_NewTopic_t *describe_topic(const reco_stream_store *store, const char *name, uint32_t partitions, kafka_topic_kind kind, char *why,
