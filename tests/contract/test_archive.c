@@ -578,6 +578,30 @@ static void tell_one(reco_engine *engine, const char *user, const char *item, co
 }
 
 /* The seeded shop with some events: each report tells of them what it should. */
+/* The rights that docs/DEPLOYMENT.md gives to who serves; months are made all the same. */
+START_TEST(who_archives_need_not_own)
+{
+    char *url = database("rights"), *user;
+    reco_archived done;
+    reco__records_close(open_records(url)); /* the owner sets up */
+    PGconn *link = postgres_link(url);
+    postgres_run(link, "CREATE ROLE shop LOGIN");
+    postgres_run(link, "GRANT USAGE ON SCHEMA reco TO shop");
+    postgres_run(link, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA reco TO shop");
+    user = strstr(url, "//reco@");
+    ck_assert_ptr_nonnull(user);
+    memcpy(user, "//shop@", 7);
+    reco_engine *engine = engine_on(url, 0);
+    tell_some(engine, 0, 50);
+    archive_all(&done, engine, 0);
+    memcpy(user, "//reco@", 7);
+    expect_exact(engine, url);
+    postgres_expect(link, "SELECT count(*) FROM reco.events_other", "0");
+    PQfinish(link);
+    reco_close(engine);
+}
+END_TEST
+
 START_TEST(reports_tell_of_what_is_archived)
 {
     static const char *const lines[] = {"|view|3|2\n", "|purchase|1|1\n",  "\nkettle|Kettle, 1.7 l|2|1|0.5000\n", "\nKitchen|3|2\n",
@@ -679,6 +703,7 @@ int main(void) {
     tcase_add_test(tests, an_archive_of_another_stream_beside);
     tcase_add_test(tests, positions_and_refusals);
     tcase_add_test(tests, months_get_their_partitions);
+    tcase_add_test(tests, who_archives_need_not_own);
     tcase_add_test(tests, reports_tell_of_what_is_archived);
     tcase_add_test(tests, wrong_calls_are_told);
     tcase_add_test(tests, memory_may_end_anywhere);

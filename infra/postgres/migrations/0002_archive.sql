@@ -60,8 +60,10 @@ CREATE VIEW reco.history AS
     SELECT s.space, s.stream_id, e.* FROM reco.events e JOIN reco.streams s USING (stream) WHERE e.record_type = 'event';
 
 -- Makes the partitions of the months (UTC) from `first` to `last` that are missing; answers how many it made. Rows of such a month that the net has
--- caught move to it. Waits at most two seconds for locks of others: call it again when it fails.
-CREATE FUNCTION reco.events_months(first date, last date) RETURNS integer LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
+-- caught move to it. Waits at most two seconds for locks of others: call it again when it fails. With its owner's rights, for those who archive need
+-- not own the tables.
+CREATE FUNCTION reco.events_months(first date, last date) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog
+SET lock_timeout = '2s' AS $$
 DECLARE
     month date := date_trunc('month', first)::date;
     after date;
