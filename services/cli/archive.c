@@ -86,6 +86,16 @@ static void tell(void *context, const char *setting, uint32_t version, const cha
     printf("%s: %s (version %u) %s\n", setting, name, version, !done ? "is missing" : to->given->dry_run ? "would be done" : "done");
 }
 
+/* Of a step of a deployment that was given the wrong file nobody should hear that all is well. */
+static bool names_database(const reco_settings *settings) {
+    static const char *const names[] = {"records", "archive"};
+    char url[1100];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (reco_settings_get(url, sizeof url, settings, names[i], NULL) == RECO_OK && strncmp(url, "postgres", 8) == 0)
+            return true;
+    return false;
+}
+
 static int run_migrate(const cli_call *call) {
     telling to = {call->options, false};
     reco_error err = RECO_ERROR_INIT;
@@ -98,7 +108,7 @@ static int run_migrate(const cli_call *call) {
     if (status == RECO_OK)
         status = reco_migrate(&missing, settings, flags, tell, &to, NULL, &err);
     if (status == RECO_OK && !to.any)
-        printf("nothing is missing\n");
+        printf("%s\n", names_database(settings) ? "nothing is missing" : "neither records nor archive names a database: there is nothing to do");
     if (status == RECO_OK)
         status = cli_finish(&err);
     reco_settings_free(settings);

@@ -124,6 +124,9 @@ class Work(WithData):
         self.assertTrue(one_line(self.reco("snapshot", path, check=1).stderr))
         self.assertIsInstance(self.json("stats"), dict)
 
+    def test_migrate_without_a_database(self):
+        self.assertIn("neither records nor archive", self.reco("migrate").stdout)
+
     def test_generate(self):
         arguments = ["generate", "--events", "2000", "--items", "100", "--users", "50", "--seed", "7", "--duplicate", "0.1", "--late", "0.05"]
         first, second = self.reco(*arguments).stdout, self.reco(*arguments).stdout
