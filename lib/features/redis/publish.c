@@ -189,18 +189,26 @@ static void swap_out(reco__redis_link *link, reco__buf *other) {
     *other = out;
 }
 
+/* Whether the function must look at a row. Nothing is added to one that was closed before, and who replaces it changes the version of the head. */
+static bool is_told(const struct making *making, const reco__redis_item *old, size_t index) {
+    return making->rows[index].replace || making->generations[index] > old->head.closed_at;
+}
+
 /* Adds what was made of one item to the call that puts several. */
 static void add_to_call(struct making *making, const reco__redis_item *old, const reco__buf *head) {
     reco__redis_link *link = making->link;
     struct call *call = &making->call;
-    size_t open = 0;
+    size_t open = 0, told = 0;
     for (size_t i = 0; i < making->listed_count; i++) {
         open += making->listed[i] > making->closed_at;
     }
     swap_out(link, &call->keys);
     reco__redis_key_head(link, making->store, old->item);
     for (size_t i = 0; i < making->count; i++) {
-        reco__redis_key_row(link, making->store, old->item, making->generations[i]);
+        if (is_told(making, old, i)) {
+            reco__redis_key_row(link, making->store, old->item, making->generations[i]);
+            told++;
+        }
     }
     swap_out(link, &call->keys);
     swap_out(link, &call->arguments);
@@ -209,9 +217,12 @@ static void add_to_call(struct making *making, const reco__redis_item *old, cons
     reco__redis_number(link, old->item);
     reco__redis_number(link, making->closed_at);
     reco__redis_number(link, (int64_t)open);
-    reco__redis_number(link, (int64_t)making->count);
+    reco__redis_number(link, (int64_t)told);
     for (size_t i = 0; i < making->count; i++) {
         const struct row_put *put = &making->rows[i];
+        if (!is_told(making, old, i)) {
+            continue;
+        }
         reco__redis_number(link, (int64_t)put->seen);
         if (put->replace) {
             reco__buf_printf(&link->out, "$%zu\r\n+", put->size + 1);
@@ -223,8 +234,8 @@ static void add_to_call(struct making *making, const reco__redis_item *old, cons
     }
     swap_out(link, &call->arguments);
     call->items++;
-    call->key_count += 1 + making->count;
-    call->argument_count += 6 + 2 * making->count;
+    call->key_count += 1 + told;
+    call->argument_count += 6 + 2 * told;
 }
 
 /* Writes the call, and begins another. */
@@ -257,13 +268,10 @@ static reco_status write_call(struct making *making, uint64_t epoch, reco_error 
     return RECO_OK;
 }
 
-/* Takes one item, its head and its rows, and adds it to the call. A row that is closed and not read again (the head has it) counts as seen with
- * length 0, which what is there may exceed: `switch` would take it for a tail. So those are left out of what is passed. */
+/* Takes one item, its head and its rows, and adds it to the call. */
 static reco_status prepare(struct making *making, uint32_t item, redisReply *const *stored, int64_t closed_at, reco_error *err) {
     reco__redis_item old;
     reco__buf head = {0};
-    const int64_t *all = making->generations;
-    size_t all_count = making->count, first = 0;
     reco_status status = reco__redis_item_read(&old, item, stored[0], making->closed, err);
     if (status != RECO_OK) {
         return status;
@@ -274,18 +282,7 @@ static reco_status prepare(struct making *making, uint32_t item, redisReply *con
     making->closed_at = old.head.closed_at > closed_at ? old.head.closed_at : closed_at;
     status = make_head(making, &head, &old, stored + 1, err);
     if (status == RECO_OK) {
-        if (making->closed_at == old.head.closed_at) {
-            while (first < all_count && all[first] <= old.head.closed_at) {
-                first++;
-            }
-        }
-        making->generations += first;
-        making->rows += first;
-        making->count -= first;
         add_to_call(making, &old, &head);
-        making->generations = all;
-        making->rows -= first;
-        making->count = all_count;
         status = reco__buf_status(&making->values, err);
     }
     reco__buf_dispose(&head);
