@@ -12,6 +12,8 @@
 #               A broker that dies is not started again; when all are gone the script ends.
 # --only I      starts broker I of the cluster alone: the others have commands of their own. Use it to bring back one that was killed.
 # --sasl U:P    each broker serves clients that say U and P with SASL/PLAIN (security.protocol=SASL_PLAINTEXT) on a listener more.
+# --jit full    compiles what is used much as well as Java can, as any broker does that is to run for long: it needs a minute under load, and more
+#               memory, but half the processor time after that. Default: fast, for a broker that serves soon and ends soon.
 # --through A=B the broker (one only) listens on port A too, and clients that come there are told that it is at port B: a proxy in front of it.
 #
 # PORT may name each broker's port: 9092,9095,9099. The controllers' are the N after the last, the SASL listeners' the N after those;
@@ -50,7 +52,7 @@ start | stop | status)
     shift
     ;;
 esac
-given=("$@") brokers=1 only='' sasl='' through=()
+given=("$@") brokers=1 only='' sasl='' jit=fast through=()
 [ "${1:-}" != -h ] || set -- --help
 while [[ ${1:-} == --* ]]; do
     case $1 in
@@ -65,6 +67,7 @@ while [[ ${1:-} == --* ]]; do
         ;;
     --brokers) brokers=${2:?--brokers N} ;;
     --only) only=${2:?--only I} ;;
+    --jit) jit=${2:?--jit fast or full} ;;
     --sasl) sasl=${2:?--sasl USER:PASSWORD} ;;
     --through) through+=("${2:?--through PORT=PROXY}") ;;
     *) die "unknown option $1" ;;
@@ -75,6 +78,7 @@ done
 [[ -z $only || ($only =~ ^[1-9]$ && $only -le $brokers) ]] || die "--only is 1 to $brokers"
 [[ -z $sasl || $sasl =~ ^[A-Za-z0-9_.-]+:[A-Za-z0-9_.-]+$ ]] || die "--sasl is USER:PASSWORD of A-Z a-z 0-9 _ . -"
 [[ ${#through[@]} -eq 0 || $brokers -eq 1 ]] || die "--through is for one broker"
+[[ $jit == fast || $jit == full ]] || die "--jit is fast or full"
 for pair in "${through[@]}"; do
     [[ $pair =~ ^[0-9]+=[0-9]+$ ]] || die "--through is PORT=PROXY"
 done
@@ -181,7 +185,8 @@ identify() {
     cat "$dir/cluster.id"
 }
 
-java=(java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC)
+java=(java -XX:+UseSerialGC)
+if [ "$jit" = fast ]; then java+=(-XX:TieredStopAtLevel=1); fi
 run() {
     local at
     at=$(place "$1")
@@ -215,7 +220,7 @@ identify >/dev/null
 # Brokers end with the script, however it ends.
 pids=()
 for i in $(seq "$brokers"); do
-    setpriv --pdeathsig KILL bash "${BASH_SOURCE[0]}" --brokers "$brokers" --only "$i" ${sasl:+--sasl "$sasl"} "$dir" "${2:-9092}" "$heap" &
+    setpriv --pdeathsig KILL bash "${BASH_SOURCE[0]}" --brokers "$brokers" --only "$i" --jit "$jit" ${sasl:+--sasl "$sasl"} "$dir" "${2:-9092}" "$heap" &
     pids+=($!)
 done
 told=1

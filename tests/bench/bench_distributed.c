@@ -1,7 +1,7 @@
 /* bench_distributed.c - Kafka and Redis together: from an event to its visible effect, and three processors beside one.
  *
- *   bench_distributed [--quick] [--effect | --sharing] [--rate N] [--seconds N] [--senders N] [--linger MS] [--backlog N] [--partitions N]
- *                     [--batch N]
+ *   bench_distributed [--quick] [--effect | --sharing] [--rate N] [--warm N] [--seconds N] [--senders N] [--linger MS] [--backlog N]
+ *                     [--partitions N] [--batch N]
  *
  * All servers are this program's own, on this machine: one broker, one Redis with an append-only file, processors as processes of their own.
  *
@@ -33,7 +33,7 @@ extern char **environ;
 
 typedef struct setup {
     bool quick;
-    long rate, seconds;
+    long rate, warm, seconds;
     int senders;
     uint32_t linger;
     uint64_t backlog;
@@ -314,7 +314,7 @@ static void measure_effect(bench *b) {
     reco_close(bench_open("memory:", 0, floor_settings));
     rd_kafka_t *producer = raw_producer(b);
     rd_kafka_topic_t *topic = rd_kafka_topic_new(producer, "floor.default", NULL);
-    run_load(senders, b, ingest, api, producer, topic, b->how.quick ? 1 : 3); /* warm */
+    run_load(senders, b, ingest, api, producer, topic, b->how.warm);
     double own = bench_cpu_us(), learning = bench_cpu_of_us(learner.pid), redis = bench_cpu_of_us(b->redis.pid),
            broker = bench_cpu_of_us(b->kafka.pid);
     run_load(senders, b, ingest, api, producer, topic, b->how.seconds);
@@ -401,6 +401,7 @@ int main(int argc, char **argv) {
     bench_options options = bench_options_begin(argc, argv);
     b.how.quick = bench_flag(&options, "--quick");
     b.how.rate = (long)bench_number(&options, "--rate", b.how.quick ? 100 : 2000);
+    b.how.warm = (long)bench_number(&options, "--warm", b.how.quick ? 1 : 30);
     b.how.seconds = (long)bench_number(&options, "--seconds", b.how.quick ? 1 : 10);
     b.how.senders = (int)bench_number(&options, "--senders", b.how.quick ? 4 : 64);
     b.how.linger = (uint32_t)bench_number(&options, "--linger", 5);
@@ -409,12 +410,12 @@ int main(int argc, char **argv) {
     b.how.batch = (uint32_t)bench_number(&options, "--batch", 100);
     bool only_effect = bench_flag(&options, "--effect"), only_sharing = bench_flag(&options, "--sharing");
     bench_options_end(
-        &options, "bench_distributed [--quick] [--effect | --sharing] [--rate N] [--seconds N] [--senders N up to 64] [--linger MS] [--backlog N] "
+        &options, "bench_distributed [--quick] [--effect | --sharing] [--rate N] [--warm N] [--seconds N] [--senders N up to 64] [--linger MS] [--backlog N] "
                   "[--partitions N] [--batch N]");
     bench_need(b.how.senders >= 1 && b.how.senders <= SENDERS_MAX && b.how.rate >= 1 && b.how.seconds >= 1 && b.how.partitions >= 1 &&
                    b.how.partitions <= 64,
                "out of range");
-    const char *missing = kafka_server_start(&b.kafka), *aof[] = {"--appendonly", "yes", "--appendfsync", "everysec", NULL};
+    const char *missing = kafka_server_start_lasting(&b.kafka), *aof[] = {"--appendonly", "yes", "--appendfsync", "everysec", NULL};
     if (missing) {
         test_skip(missing);
     }

@@ -60,7 +60,7 @@ static pid_t run_script(const kafka_server *server, bool jars_only) {
         } else if (server->login) {
             execl("/bin/bash", "bash", script, "--sasl", server->login, server->dir, port, "256m", (char *)NULL);
         } else {
-            execl("/bin/bash", "bash", script, server->dir, port, "256m", (char *)NULL);
+            execl("/bin/bash", "bash", script, "--jit", server->lasting ? "full" : "fast", server->dir, port, "256m", (char *)NULL);
         }
         _exit(127);
     }
@@ -96,12 +96,8 @@ static bool serves(const kafka_server *server) {
     return false;
 }
 
-const char *kafka_server_start(kafka_server *out) { return kafka_server_start_guarded(out, NULL); }
-
-const char *kafka_server_start_guarded(kafka_server *out, const char *login) {
+static const char *start(kafka_server *out) {
     int status;
-    memset(out, 0, sizeof *out);
-    out->login = login;
     if (system("command -v java >/dev/null 2>&1") != 0) {
         return "java is missing (Debian package default-jdk-headless)";
     }
@@ -127,6 +123,18 @@ const char *kafka_server_start_guarded(kafka_server *out, const char *login) {
     }
     test_dir_remove(out->dir);
     return "the Kafka broker does not start";
+}
+
+const char *kafka_server_start(kafka_server *out) { return kafka_server_start_guarded(out, NULL); }
+
+const char *kafka_server_start_guarded(kafka_server *out, const char *login) {
+    *out = (kafka_server){.login = login};
+    return start(out);
+}
+
+const char *kafka_server_start_lasting(kafka_server *out) {
+    *out = (kafka_server){.lasting = true};
+    return start(out);
 }
 
 void kafka_server_stop(kafka_server *server) {

@@ -10,6 +10,7 @@ typedef struct kafka_server {
     char dir[256];
     uint16_t port, control, guarded;
     const char *login;
+    bool lasting;
     pid_t pid;
 } kafka_server;
 
@@ -17,6 +18,8 @@ typedef struct kafka_server {
 const char *kafka_server_start(kafka_server *out);
 /* The same, with a listener (`guarded`) for those who say "user:password" by SASL/PLAIN. */
 const char *kafka_server_start_guarded(kafka_server *out, const char *login);
+/* The same, for measuring: a broker that compiles all it can, once it is warm. */
+const char *kafka_server_start_lasting(kafka_server *out);
 /* kill -9, and the same broker again: it dies with the process that calls this. */
 void kafka_server_kill(kafka_server *server);
 bool kafka_server_again(kafka_server *server);
