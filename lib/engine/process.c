@@ -6,7 +6,8 @@
  * wait.
  *
  * Where everything stands is asked for once, and then all that was found waiting is learned, batch after batch: a processor knows how far it has
- * come. Should somebody else have learned meanwhile, the batch is STALE and it looks again. */
+ * come. What the stream brings meanwhile is learned, too, for a while. Should somebody else have learned meanwhile, the batch is STALE and it looks
+ * again. That nothing is left (idle) is told after a look in the same step only. */
 #include "engine/engine.h"
 #include "engine/heal.h"
 
@@ -18,7 +19,7 @@
 #define LIVE_PACE_NS 1000000 /* live batches begin no closer than this: events of a millisecond share one commit */
 #define CLOSE_IDLE_NS 5000000
 #define CLOSE_PACE_NS 10000000 /* between two rounds of closing while events wait, unless the first left something */
-#define LOOK_NS 20000000       /* how long a look is good for */
+#define LOOK_NS 50000000       /* how long a look is good for */
 
 struct reco_processor {
     reco_engine *engine;
@@ -30,6 +31,8 @@ struct reco_processor {
     uint32_t batch_events;
     uint32_t owned[RECO_PARTITIONS_MAX], owned_count;
     int64_t looked_ns;                 /* when it was looked at where everything stands; 0: it is to be looked again */
+    bool looked;                       /* in this step */
+    int64_t ready[RECO_PARTITIONS_MAX]; /* what can be learned without waiting for the stream; 0: that is not known, or there is no difference */
     reco_stream_span spans[RECO_PARTITIONS_MAX];
     reco_position positions[RECO_PARTITIONS_MAX];
     int64_t ends[RECO_PARTITIONS_MAX]; /* as last seen, for waiting */
@@ -93,10 +96,12 @@ static int64_t clock_bound(const reco_engine *engine, const reco_stream_span *sp
     return bound > INT64_MAX - length ? INT64_MAX : bound + length;
 }
 
-/* The partition to learn next, or UINT32_MAX. */
-static uint32_t choose(reco_processor *processor, const reco_stream_span *spans, const reco_position *positions, const uint8_t *owned) {
+/* The partition to learn next, or UINT32_MAX. Those whose records are here come before those whose records are on their way. */
+static uint32_t choose(reco_processor *processor, const uint8_t *owned) {
+    const reco_stream_span *spans = processor->spans;
+    const reco_position *positions = processor->positions;
     int64_t bound = clock_bound(processor->engine, spans, positions, owned);
-    uint32_t best = UINT32_MAX;
+    uint32_t best = UINT32_MAX, here = UINT32_MAX;
     processor->held = false;
     processor->total.lag = 0;
     for (uint32_t i = 0; i < processor->owned_count; i++) {
@@ -107,10 +112,14 @@ static uint32_t choose(reco_processor *processor, const reco_stream_span *spans,
         processor->total.lag += spans[p].end - positions[p].offset;
         if (positions[p].clock > bound)
             processor->held = true;
-        else if (best == UINT32_MAX || positions[p].clock < positions[best].clock)
-            best = p;
+        else {
+            if (best == UINT32_MAX || positions[p].clock < positions[best].clock)
+                best = p;
+            if (processor->ready[p] > positions[p].offset && (here == UINT32_MAX || positions[p].clock < positions[here].clock))
+                here = p;
+        }
     }
-    return best;
+    return here == UINT32_MAX ? best : here;
 }
 
 static reco_status out_of_step(uint32_t partition, const reco_position *position, const reco_stream_span *span, reco_error *err) {
@@ -204,40 +213,62 @@ static bool choose_healing(uint32_t *partition, reco_processor *processor, const
     return false;
 }
 
-/* Parts that stand apart are looked at before each batch. */
-static bool look_is_good(const reco_processor *processor) {
-    return processor->looked_ns && reco__monotonic_ns() - processor->looked_ns < LOOK_NS && !reco__features_spreads(processor->engine->features);
-}
-
 /* Who owns the other partitions may be asked of a server: it is asked only when one of them would hold something back, were it owned. */
 static reco_status choose_next(uint32_t *partition, reco_processor *processor, const reco_call *call, reco_error *err) {
     uint8_t owned[RECO_PARTITIONS_MAX];
     memset(owned, 1, sizeof owned);
-    *partition = choose(processor, processor->spans, processor->positions, owned);
+    *partition = choose(processor, owned);
     if (!processor->held)
         return RECO_OK;
     memset(owned, 0, sizeof owned);
     reco_status status = reco__stream_member_owned(owned, processor->member, call, err);
     if (status == RECO_OK)
-        *partition = choose(processor, processor->spans, processor->positions, owned);
+        *partition = choose(processor, owned);
     return status;
+}
+
+/* What the stream has brought since the last look. True when there is something to learn, of all that is known. */
+static bool glance(reco_processor *processor) {
+    bool tells = reco__stream_ready(processor->ready, processor->engine->stream), any = false;
+    for (uint32_t i = 0; i < processor->owned_count; i++) {
+        uint32_t p = processor->owned[i];
+        int64_t offset = processor->positions[p].offset;
+        if (tells && processor->ready[p] > processor->spans[p].end)
+            processor->spans[p].end = processor->ready[p];
+        any = any || processor->spans[p].end > offset;
+    }
+    return any;
+}
+
+/* A look is not good when nothing is left of what it found, nor for parts of features that stand apart. */
+static bool look_is_good(reco_processor *processor) {
+    return processor->looked_ns && reco__monotonic_ns() - processor->looked_ns < LOOK_NS && !reco__features_spreads(processor->engine->features) &&
+           glance(processor);
 }
 
 static reco_status survey(uint32_t *partition, reco_processor *processor, const reco_call *call, reco_error *err) {
     reco_spread spread[RECO_PARTITIONS_MAX];
+    uint32_t before[RECO_PARTITIONS_MAX], count = processor->owned_count;
+    memcpy(before, processor->owned, count * sizeof *before);
     reco_status status = reco__stream_member_assign(processor->owned, &processor->owned_count, processor->member, call, err);
-    bool look = !look_is_good(processor);
-    if (status == RECO_OK && look) {
+    bool same = count == processor->owned_count && memcmp(before, processor->owned, count * sizeof *before) == 0;
+    processor->looked = status == RECO_OK && !(same && look_is_good(processor));
+    if (processor->looked) {
         status = look_or_relearn(processor->positions, spread, processor->spans, processor->engine, call, err);
         processor->looked_ns = status == RECO_OK ? reco__monotonic_ns() : 0;
+        if (status == RECO_OK)
+            glance(processor);
     }
     if (status == RECO_OK)
         status = choose_next(partition, processor, call, err);
     if (status != RECO_OK)
         return status;
     processor->total.partitions = processor->owned_count;
-    processor->available = *partition == UINT32_MAX ? 0 : processor->spans[*partition].end - processor->positions[*partition].offset;
-    processor->healing = look && choose_healing(partition, processor, spread);
+    if (*partition != UINT32_MAX) {
+        int64_t ready = processor->ready[*partition], offset = processor->positions[*partition].offset;
+        processor->available = (ready > offset ? ready : processor->spans[*partition].end) - offset;
+    }
+    processor->healing = processor->looked && choose_healing(partition, processor, spread);
     return RECO_OK;
 }
 
@@ -296,7 +327,7 @@ reco_status reco_processor_step(reco_progress *out, reco_processor *processor, c
         return reco__fail(err, RECO_INVALID, "processor", "no processor is given");
     if (out && out->struct_size < sizeof *out)
         return reco__fail(err, RECO_INVALID, "out", "struct_size is not set");
-    uint32_t partition;
+    uint32_t partition = UINT32_MAX;
     reco__learned done = {0};
     int64_t began = reco__monotonic_ns();
     reco_status status = reco__call_check(call, err);
@@ -310,7 +341,8 @@ reco_status reco_processor_step(reco_progress *out, reco_processor *processor, c
         }
     }
     bool learned = status == RECO_OK && done.records > 0;
-    processor->looked_ns = learned && processor->total.lag > (int64_t)done.records ? processor->looked_ns : 0;
+    if (status != RECO_OK || (partition != UINT32_MAX && !learned))
+        processor->looked_ns = 0;
     if (status != RECO_OK)
         return status;
     if (learned) {
@@ -322,7 +354,7 @@ reco_status reco_processor_step(reco_progress *out, reco_processor *processor, c
     bool waiting = processor->total.lag > (int64_t)done.records;
     if (!waiting || processor->closing || began - processor->closed_ns >= CLOSE_PACE_NS)
         status = close_some(processor, reco__monotonic_ns() - began, waiting, call, err);
-    processor->total.idle = !processor->closing && (partition == UINT32_MAX || (learned && !waiting));
+    processor->total.idle = !processor->closing && (partition == UINT32_MAX || (learned && !waiting && processor->looked));
     if (out) {
         uint32_t struct_size = out->struct_size;
         *out = processor->total;

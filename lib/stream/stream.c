@@ -299,6 +299,14 @@ reco_status reco__stream_bounds(reco_stream_span *spans, reco__stream *stream, c
     return status == RECO_OK ? leave(stream, stream->backend->bounds(spans, stream->store, call, err), err) : status;
 }
 
+bool reco__stream_ready(int64_t *ends, reco__stream *stream) {
+    bool tells = HAS(stream->backend, ready);
+    if (tells) {
+        stream->backend->ready(ends, stream->store);
+    }
+    return tells;
+}
+
 reco_status reco__stream_wait_for(reco__stream *stream, const int64_t *ends, int64_t timeout_ns, const reco_call *call, reco_error *err) {
     reco_status status = enter("stream.wait_for", call, err);
     return status == RECO_OK ? leave(stream, stream->backend->wait_for(stream->store, ends, timeout_ns, call, err), err) : status;

@@ -28,6 +28,8 @@ reco_status reco__stream_read(reco__stream *stream, uint32_t partition, int64_t 
 reco_status reco__stream_spans(reco_stream_span *spans, reco__stream *stream, const reco_call *call, reco_error *err);
 /* begin and end alone; the times are not to be looked at. */
 reco_status reco__stream_bounds(reco_stream_span *spans, reco__stream *stream, const reco_call *call, reco_error *err);
+/* Up to where each partition can be read without waiting, 0 where that is not known. False: the stream has no such difference. */
+bool reco__stream_ready(int64_t *ends, reco__stream *stream);
 reco_status reco__stream_wait_for(reco__stream *stream, const int64_t *ends, int64_t timeout_ns, const reco_call *call, reco_error *err);
 reco_status reco__stream_trim(reco__stream *stream, uint32_t partition, int64_t before, const reco_call *call, reco_error *err);
 /* Whether others may write to the stream, so that a record that cannot be read is theirs and is put aside by the second. */

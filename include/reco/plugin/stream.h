@@ -130,6 +130,10 @@ typedef struct reco_stream_backend {
 
     /* Optional: `spans` without its two times, which may be left 0, for those who ask often and want to know where partitions end. NULL: spans. */
     reco_status (*bounds)(reco_stream_span *spans, reco_stream_store *store, const reco_call *call, reco_error *err);
+
+    /* Optional: up to where each partition can be read at once (P answers; 0: that is not known), without asking anybody. NULL: `read` never waits
+     * for records that are durable. */
+    void (*ready)(int64_t *ends, reco_stream_store *store);
 } reco_stream_backend;
 
 /* The record of a tick, for backends to add: writes at most RECO_STREAM_TICK_MAX bytes and answers how many; 0 when memory is out. SHARED. */

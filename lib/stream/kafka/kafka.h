@@ -189,6 +189,8 @@ void reco__kafka_reader_close(reco_stream_store *store);
 /* Ends that the reader has heard of while it fetches, without asking anybody; it begins to fetch where it does not yet. True when it fetches from all
  * partitions with ends[p] < INT64_MAX; then what comes next is told by `given`. */
 bool reco__kafka_hear(reco_stream_store *store, const int64_t *ends);
+/* What the reader has fetched, or is about to: beyond it `read` waits for the next answer to a fetch, however long it is durable. */
+void reco__kafka_ready(int64_t *ends, reco_stream_store *store);
 
 /* members.c */
 reco_status reco__kafka_member_open(reco_stream_member **out, reco_stream_store *store, const reco_call *call, reco_error *err);

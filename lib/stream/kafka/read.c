@@ -126,6 +126,16 @@ bool reco__kafka_hear(reco_stream_store *store, const int64_t *ends) {
     return all;
 }
 
+void reco__kafka_ready(int64_t *ends, reco_stream_store *store) {
+    rd_kafka_t *reader = __atomic_load_n(&store->reader, __ATOMIC_ACQUIRE);
+    for (uint32_t p = 0; p < store->partitions; p++) {
+        int64_t low, high = 0;
+        bool fetches = reader && __atomic_load_n(&store->cursors[p].started, __ATOMIC_RELAXED) &&
+                       rd_kafka_get_watermark_offsets(reader, store->topic, (int32_t)p, &low, &high) == RD_KAFKA_RESP_ERR_NO_ERROR;
+        ends[p] = fetches && high > 0 ? high : 0;
+    }
+}
+
 /* Holds the first record at or after the cursor's place; without one when there is none before `end`. It stays the cursor's. */
 static reco_status next_record(reco_stream_store *store, uint32_t partition, int64_t end, const reco_call *call, reco_error *err) {
     kafka_cursor *cursor = &store->cursors[partition];
