@@ -410,8 +410,8 @@ int main(int argc, char **argv) {
     b.how.batch = (uint32_t)bench_number(&options, "--batch", 100);
     bool only_effect = bench_flag(&options, "--effect"), only_sharing = bench_flag(&options, "--sharing");
     bench_options_end(
-        &options, "bench_distributed [--quick] [--effect | --sharing] [--rate N] [--warm N] [--seconds N] [--senders N up to 64] [--linger MS] [--backlog N] "
-                  "[--partitions N] [--batch N]");
+        &options, "bench_distributed [--quick] [--effect | --sharing] [--rate N] [--warm N] [--seconds N] [--senders N up to 64] [--linger MS] "
+                  "[--backlog N] [--partitions N] [--batch N]");
     bench_need(b.how.senders >= 1 && b.how.senders <= SENDERS_MAX && b.how.rate >= 1 && b.how.seconds >= 1 && b.how.partitions >= 1 &&
                    b.how.partitions <= 64,
                "out of range");
