@@ -363,6 +363,40 @@ reco_status reco__element_gather(reco__buf *out, const reco__element *element, c
 
 /* --- values ------------------------------------------------------------------------------------------------------------------------------ */
 
+reco_status reco__element_bag(reco_str *out, reco__arena *arena, reco__buf *scratch, const reco__element *element, const char *bag_name, json_t *bag,
+                              const char *const *known, size_t most, reco_error *err) {
+    *out = (reco_str){NULL, 0};
+    reco__buf_reset(scratch);
+    reco_status status = reco__element_gather(scratch, element, bag_name, bag, known, err);
+    if (status != RECO_OK || scratch->size == 0)
+        return status;
+    if (scratch->size > most)
+        return reco__fail_at(err, RECO_TOO_LARGE, element->index, bag_name, "%zu bytes together with unknown fields, at most %zu are allowed",
+                             scratch->size, most);
+    *out = (reco_str){reco__arena_copy(arena, scratch->data, scratch->size), scratch->size};
+    return out->data ? RECO_OK : reco__no_memory(err);
+}
+
+reco_status reco__accepted_put(reco__accepted *to, const void *item, int32_t index, reco_error *err) {
+    if (to->count == to->capacity) {
+        size_t capacity = to->capacity ? to->capacity * 2 : 16;
+        void *items = reco__arena_alloc(to->arena, capacity * to->size);
+        int32_t *places = reco__arena_alloc(to->arena, capacity * sizeof *places);
+        if (!items || !places)
+            return reco__no_memory(err);
+        if (to->count > 0) {
+            memcpy(items, to->items, to->count * to->size);
+            memcpy(places, to->index, to->count * sizeof *places);
+        }
+        to->items = items;
+        to->index = places;
+        to->capacity = capacity;
+    }
+    memcpy((char *)to->items + to->count * to->size, item, to->size);
+    to->index[to->count++] = index;
+    return RECO_OK;
+}
+
 reco_status reco__json_check_object(reco_str text, size_t most, int32_t index, const char *field, reco_error *err) {
     if (text.size > most)
         return reco__fail_at(err, RECO_TOO_LARGE, index, field, "%zu bytes, at most %zu are allowed", text.size, most);

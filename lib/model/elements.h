@@ -34,6 +34,19 @@ reco_status reco__elements_read(size_t *total, reco__rejects *rejects, const cha
 reco_status reco__element_gather(reco__buf *out, const reco__element *element, const char *bag_name, json_t *bag, const char *const *known,
                                  reco_error *err);
 
+/* The same as a text of at most `most` bytes in the arena, {NULL, 0} when there is none; TOO_LARGE names the bag. `scratch` is reset and used. */
+reco_status reco__element_bag(reco_str *out, reco__arena *arena, reco__buf *scratch, const reco__element *element, const char *bag_name, json_t *bag,
+                              const char *const *known, size_t most, reco_error *err);
+
+/* What was accepted of a text: structs of `size` bytes each, and the place of each in the input, in the arena. CONFINED. */
+typedef struct reco__accepted {
+    reco__arena *arena;
+    size_t size, count, capacity;
+    void *items;
+    int32_t *index;
+} reco__accepted;
+reco_status reco__accepted_put(reco__accepted *to, const void *item, int32_t index, reco_error *err);
+
 /* Checks that `text` is one JSON object, nested at most RECO__NESTING_MAX deep. */
 reco_status reco__json_check_object(reco_str text, size_t most, int32_t index, const char *field, reco_error *err);
 

@@ -103,10 +103,8 @@ static const char *const FIELDS[] = {"user_id",  "item_id",           "event_typ
                                      "event_id", "recommendation_id", "position",   "properties", NULL};
 
 typedef struct parsing {
-    reco__event_batch *batch;
-    reco__arena *arena;
+    reco__accepted accepted;
     reco__buf properties;
-    size_t capacity;
     const reco__event_type *types;
     size_t type_count;
 } parsing;
@@ -163,41 +161,6 @@ static reco_status set_field(reco_event *event, json_t **properties, reco__arena
     return RECO_OK;
 }
 
-static reco_status set_properties(reco_event *event, parsing *state, const reco__element *element, json_t *properties, reco_error *err) {
-    reco__buf_reset(&state->properties);
-    reco_status status = reco__element_gather(&state->properties, element, "properties", properties, FIELDS, err);
-    if (status != RECO_OK || state->properties.size == 0)
-        return status;
-    size_t size = state->properties.size;
-    if (size > RECO__PROPERTIES_MAX)
-        return reco__fail_at(err, RECO_TOO_LARGE, element->index, "properties", "%zu bytes together with unknown fields, at most %u are allowed",
-                             size, RECO__PROPERTIES_MAX);
-    char *copy = reco__arena_copy(state->arena, state->properties.data, size);
-    if (!copy)
-        return reco__no_memory(err);
-    event->properties = (reco_str){copy, size};
-    return RECO_OK;
-}
-
-static bool make_room(parsing *state) {
-    reco__event_batch *batch = state->batch;
-    if (batch->count < state->capacity)
-        return true;
-    size_t capacity = state->capacity ? state->capacity * 2 : 16;
-    reco_event *events = reco__arena_alloc(state->arena, capacity * sizeof *events);
-    int32_t *index = reco__arena_alloc(state->arena, capacity * sizeof *index);
-    if (!events || !index)
-        return false;
-    if (batch->count > 0) {
-        memcpy(events, batch->events, batch->count * sizeof *events);
-        memcpy(index, batch->index, batch->count * sizeof *index);
-    }
-    batch->events = events;
-    batch->index = index;
-    state->capacity = capacity;
-    return true;
-}
-
 static reco_status accept(void *context, const reco__element *element, reco_error *err) {
     parsing *state = context;
     reco_event event = {0};
@@ -205,26 +168,21 @@ static reco_status accept(void *context, const reco__element *element, reco_erro
     const char *name;
     json_t *value;
     json_object_foreach(element->object, name, value) {
-        reco_status status = set_field(&event, &properties, state->arena, name, value, element->index, err);
+        reco_status status = set_field(&event, &properties, state->accepted.arena, name, value, element->index, err);
         if (status != RECO_OK)
             return status;
     }
-    reco_status status = set_properties(&event, state, element, properties, err);
+    reco_status status = reco__element_bag(&event.properties, state->accepted.arena, &state->properties, element, "properties", properties, FIELDS,
+                                           RECO__PROPERTIES_MAX, err);
     if (status == RECO_OK)
         status = check(&event, element->index, state->types, state->type_count, err);
-    if (status != RECO_OK)
-        return status;
-    if (!make_room(state))
-        return reco__no_memory(err);
-    state->batch->index[state->batch->count] = element->index;
-    state->batch->events[state->batch->count++] = event;
-    return RECO_OK;
+    return status == RECO_OK ? reco__accepted_put(&state->accepted, &event, element->index, err) : status;
 }
 
 reco_status reco__events_parse(reco__event_batch *out, reco__arena *arena, const char *text, size_t size, int form, size_t max_events,
                                const reco__event_type *types, size_t type_count, reco_error *err) {
     memset(out, 0, sizeof *out);
-    parsing state = {.batch = out, .arena = arena, .types = types, .type_count = type_count};
+    parsing state = {.accepted = {.arena = arena, .size = sizeof *out->events}, .types = types, .type_count = type_count};
     reco__rejects rejects = {.arena = arena};
     reco_status status = reco__elements_read(&out->total, &rejects, text, size, form, max_events, accept, &state, err);
     reco__buf_dispose(&state.properties);
@@ -232,6 +190,9 @@ reco_status reco__events_parse(reco__event_batch *out, reco__arena *arena, const
         memset(out, 0, sizeof *out);
         return status;
     }
+    out->events = state.accepted.items;
+    out->index = state.accepted.index;
+    out->count = state.accepted.count;
     out->errors = rejects.errors;
     out->error_count = rejects.count;
     return RECO_OK;

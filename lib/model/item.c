@@ -131,22 +131,8 @@ static reco_status set_field(reco_item *item, json_t **attributes, reco__arena *
     return RECO_OK;
 }
 
-static reco_status set_attributes(reco_item *item, reco__arena *arena, const reco__element *element, json_t *attributes, reco_error *err) {
-    reco__buf buf = {0};
-    reco_status status = reco__element_gather(&buf, element, "attributes", attributes, FIELDS, err);
-    if (status == RECO_OK && buf.size > RECO__ATTRIBUTES_MAX)
-        status = reco__fail_at(err, RECO_TOO_LARGE, element->index, "attributes", "%zu bytes together with unknown fields, at most %u are allowed",
-                               buf.size, RECO__ATTRIBUTES_MAX);
-    if (status == RECO_OK && buf.size > 0) {
-        item->attributes = (reco_str){reco__arena_copy(arena, buf.data, buf.size), buf.size};
-        if (!item->attributes.data)
-            status = reco__no_memory(err);
-    }
-    reco__buf_dispose(&buf);
-    return status;
-}
-
 static reco_status item_of(reco_item *out, reco__arena *arena, const reco__element *element, reco_error *err) {
+    reco__buf scratch = {0};
     json_t *attributes = NULL;
     const char *name;
     json_t *value;
@@ -156,58 +142,32 @@ static reco_status item_of(reco_item *out, reco__arena *arena, const reco__eleme
         if (status != RECO_OK)
             return status;
     }
-    return set_attributes(out, arena, element, attributes, err);
-}
-
-typedef struct parsing {
-    reco__item_batch *batch;
-    reco__arena *arena;
-    size_t capacity;
-} parsing;
-
-static bool make_room(parsing *state) {
-    reco__item_batch *batch = state->batch;
-    if (batch->count < state->capacity)
-        return true;
-    size_t capacity = state->capacity ? state->capacity * 2 : 16;
-    reco_item *items = reco__arena_alloc(state->arena, capacity * sizeof *items);
-    int32_t *index = reco__arena_alloc(state->arena, capacity * sizeof *index);
-    if (!items || !index)
-        return false;
-    if (batch->count > 0) {
-        memcpy(items, batch->items, batch->count * sizeof *items);
-        memcpy(index, batch->index, batch->count * sizeof *index);
-    }
-    batch->items = items;
-    batch->index = index;
-    state->capacity = capacity;
-    return true;
+    reco_status status = reco__element_bag(&out->attributes, arena, &scratch, element, "attributes", attributes, FIELDS, RECO__ATTRIBUTES_MAX, err);
+    reco__buf_dispose(&scratch);
+    return status;
 }
 
 static reco_status accept(void *context, const reco__element *element, reco_error *err) {
-    parsing *state = context;
+    reco__accepted *accepted = context;
     reco_item item;
-    reco_status status = item_of(&item, state->arena, element, err);
+    reco_status status = item_of(&item, accepted->arena, element, err);
     if (status == RECO_OK)
         status = check(&item, element->index, err);
-    if (status != RECO_OK)
-        return status;
-    if (!make_room(state))
-        return reco__no_memory(err);
-    state->batch->index[state->batch->count] = element->index;
-    state->batch->items[state->batch->count++] = item;
-    return RECO_OK;
+    return status == RECO_OK ? reco__accepted_put(accepted, &item, element->index, err) : status;
 }
 
 reco_status reco__items_parse(reco__item_batch *out, reco__arena *arena, const char *text, size_t size, int form, size_t max_items, reco_error *err) {
     memset(out, 0, sizeof *out);
-    parsing state = {.batch = out, .arena = arena};
+    reco__accepted accepted = {.arena = arena, .size = sizeof *out->items};
     reco__rejects rejects = {.arena = arena};
-    reco_status status = reco__elements_read(&out->total, &rejects, text, size, form, max_items, accept, &state, err);
+    reco_status status = reco__elements_read(&out->total, &rejects, text, size, form, max_items, accept, &accepted, err);
     if (status != RECO_OK) {
         memset(out, 0, sizeof *out);
         return status;
     }
+    out->items = accepted.items;
+    out->index = accepted.index;
+    out->count = accepted.count;
     out->errors = rejects.errors;
     out->error_count = rejects.count;
     return RECO_OK;
