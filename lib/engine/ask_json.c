@@ -1,5 +1,6 @@
 /* engine/ask_json.c - questions as query strings, answers as replies: what GET /recommendations and GET /popular say. */
 #include "engine/engine.h"
+#include "engine/reply.h"
 
 #include <stdio.h>
 
@@ -132,13 +133,6 @@ static reco_status span(int64_t *out, const parameter *from, reco_error *err) {
 
 /* --- replies ------------------------------------------------------------------------------------------------------------------------------ */
 
-static reco_status reply_begin(reco_reply *reply, reco_error *err) {
-    if (!reply || reply->struct_size < sizeof *reply)
-        return reco__fail(err, RECO_INVALID, "reply", "struct_size is not set");
-    *reply = (reco_reply){.struct_size = reply->struct_size};
-    return RECO_OK;
-}
-
 static reco_status reply_answer(reco_reply *reply, reco_answer *answer, reco_error *err) {
     const char *text;
     reco_status status = reco__answer_json(&text, &reply->size, answer, err);
@@ -148,12 +142,6 @@ static reco_status reply_answer(reco_reply *reply, reco_answer *answer, reco_err
     reply->http_status = 200;
     reply->content_type = "application/json";
     return reply->body ? RECO_OK : reco__no_memory(err);
-}
-
-/* The failure as a reply; where there is no memory even for that, as an error. */
-static reco_status reply_problem(reco_reply *reply, const reco_error *error, reco_error *err) {
-    reco_status status = reco_problem_json(reply, error, NULL);
-    return status == RECO_OK ? RECO_OK : reco__fail(err, status, "reply", "%s", error->text);
 }
 
 /* The call with what the settings allow an answer, after `wait_ms` of waiting that was asked for. Without threads of its own an engine loads what it
@@ -209,7 +197,7 @@ reco_status reco_recommend_json(reco_reply *reply, reco_engine *engine, const ch
     reco_answer *answer = NULL;
     reco_query query = {0};
     reco_call own;
-    reco_status status = reply_begin(reply, err);
+    reco_status status = reco__reply_begin(reply, err);
     if (status != RECO_OK)
         return status;
     status = reco__engine_enter(engine, call, &error);
@@ -221,7 +209,7 @@ reco_status reco_recommend_json(reco_reply *reply, reco_engine *engine, const ch
         status = reply_answer(reply, answer, &error);
     reco_answer_free(answer);
     reco__arena_dispose(&arena);
-    return status == RECO_OK ? RECO_OK : reply_problem(reply, &error, err);
+    return status == RECO_OK ? RECO_OK : reco__reply_problem(reply, &error, err);
 }
 
 enum { Q_LIMIT, Q_WINDOW, Q_CATEGORY, Q_AS_OF, Q_COUNT };
@@ -250,7 +238,7 @@ reco_status reco_popular_json(reco_reply *reply, reco_engine *engine, const char
     reco_answer *answer = NULL;
     reco_popular_query query = {0};
     reco_call own;
-    reco_status status = reply_begin(reply, err);
+    reco_status status = reco__reply_begin(reply, err);
     if (status != RECO_OK)
         return status;
     status = reco__engine_enter(engine, call, &error);
@@ -262,42 +250,5 @@ reco_status reco_popular_json(reco_reply *reply, reco_engine *engine, const char
         status = reply_answer(reply, answer, &error);
     reco_answer_free(answer);
     reco__arena_dispose(&arena);
-    return status == RECO_OK ? RECO_OK : reply_problem(reply, &error, err);
-}
-
-reco_status reco_problem_json(reco_reply *reply, const reco_error *error, const char *instance) {
-    if (!reply || reply->struct_size < sizeof *reply || !error)
-        return RECO_INVALID;
-    reco__buf body = {.limit = 1u << 20};
-    const char *title = reco_status_text(error->status);
-    reco_reply_dispose(reply);
-    reply->status = error->status;
-    reply->http_status = reco_status_http(error->status);
-    reply->content_type = "application/problem+json";
-    reply->retry_after = reply->http_status == 503 ? 1 : reply->http_status == 507 ? 60 : 0;
-    reco__buf_text(&body, "{\"type\":\"about:blank\",\"title\":");
-    reco__json_string(&body, title, strlen(title));
-    reco__buf_printf(&body, ",\"status\":%d,\"detail\":", (int)reply->http_status);
-    reco__json_string(&body, error->text, strlen(error->text));
-    if (instance) {
-        reco__buf_text(&body, ",\"instance\":");
-        reco__json_string(&body, instance, strlen(instance));
-    }
-    if (error->field[0]) {
-        reco__buf_text(&body, ",\"errors\":[{");
-        if (error->index >= 0)
-            reco__buf_printf(&body, "\"index\":%d,", (int)error->index);
-        reco__buf_text(&body, "\"field\":");
-        reco__json_string(&body, error->field, strlen(error->field));
-        reco__buf_text(&body, ",\"detail\":");
-        reco__json_string(&body, error->text, strlen(error->text));
-        reco__buf_text(&body, "}]");
-    }
-    reco__buf_byte(&body, '}');
-    reply->size = body.size;
-    reply->body = reco__buf_cstr(&body) ? body.data : NULL;
-    if (reply->body)
-        return RECO_OK;
-    reco__buf_dispose(&body);
-    return RECO_NO_MEMORY;
+    return status == RECO_OK ? RECO_OK : reco__reply_problem(reply, &error, err);
 }

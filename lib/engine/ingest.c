@@ -3,6 +3,7 @@
  * Each event is checked by itself; what is bad is named and left out (or, ATOMIC, refuses all). received_at is one moment for the whole call. What is
  * accepted goes to the stream as one append, so that it becomes durable together; several callers share a commit there. */
 #include "engine/engine.h"
+#include "engine/reply.h"
 
 /* Memory of one call, pooled by the engine: steady state allocates nothing. CONFINED. */
 struct reco__ingest_context {
@@ -327,36 +328,13 @@ reco_status reco_ingest(reco_receipt *receipt, reco_engine *engine, const reco_e
 
 /* --- JSON --------------------------------------------------------------------------------------------------------------------------------- */
 
-void reco_reply_dispose(reco_reply *reply) {
-    if (!reply)
-        return;
-    reco__release(reply->body);
-    reply->body = NULL;
-    reply->size = 0;
-}
-
-static void json_rejected(reco__buf *body, const reco_error *error, int32_t index, bool first) {
-    if (!first)
-        reco__buf_byte(body, ',');
-    reco__buf_text(body, "{\"index\":");
-    reco__json_int(body, index);
-    reco__buf_text(body, ",\"field\":");
-    reco__json_string(body, error->field, strlen(error->field));
-    reco__buf_text(body, ",\"status\":");
-    const char *name = reco_status_name(error->status);
-    reco__json_string(body, name, strlen(name));
-    reco__buf_text(body, ",\"detail\":");
-    reco__json_string(body, error->text, strlen(error->text));
-    reco__buf_byte(body, '}');
-}
-
 /* The errors of parsing and of checking, in order of index. `map` gives the position in the input of each parsed event. */
 static void json_rejections(reco__buf *body, const reco__event_batch *batch, const reco_error *errors, size_t count) {
     size_t a = 0, b = 0;
     while (a < batch->error_count || b < count) {
         bool parsed = b >= count || (a < batch->error_count && batch->errors[a].index < batch->index[errors[b].index]);
         const reco_error *error = parsed ? &batch->errors[a] : &errors[b];
-        json_rejected(body, error, parsed ? error->index : batch->index[error->index], a + b == 0);
+        reco__reply_rejected(body, error, parsed ? error->index : batch->index[error->index], a + b == 0);
         *(parsed ? &a : &b) += 1;
     }
 }
@@ -390,13 +368,7 @@ static reco_status json_reply(reco_reply *reply, const reco_receipt *receipt, co
         reco__json_string(&body, receipt->position, strlen(receipt->position));
     }
     reco__buf_byte(&body, '}');
-    reply->size = body.size;
-    reply->body = reco__buf_cstr(&body) ? body.data : NULL;
-    if (reply->body)
-        return RECO_OK;
-    reco_status status = reco__buf_status(&body, err);
-    reco__buf_dispose(&body);
-    return status;
+    return reco__reply_body(reply, &body, err);
 }
 
 static reco_status json_ingest(reco_reply *reply, reco_engine *engine, reco__arena *arena, const char *text, size_t size, uint32_t form,
@@ -425,11 +397,10 @@ static reco_status json_ingest(reco_reply *reply, reco_engine *engine, reco__are
 reco_status reco_ingest_json(reco_reply *reply, reco_engine *engine, const char *text, size_t size, uint32_t form, uint32_t flags,
                              const reco_call *call, reco_error *err) {
     reco_error error = RECO_ERROR_INIT;
-    if (!reply || reply->struct_size < sizeof *reply)
-        return reco__fail(err, RECO_INVALID, "reply", "struct_size is not set");
-    uint32_t struct_size = reply->struct_size;
-    *reply = (reco_reply){.struct_size = struct_size};
-    reco_status status = reco__engine_enter(engine, call, &error);
+    reco_status status = reco__reply_begin(reply, err);
+    if (status != RECO_OK)
+        return status;
+    status = reco__engine_enter(engine, call, &error);
     if (status == RECO_OK && form > RECO_JSON_NDJSON)
         status = reco__fail(&error, RECO_INVALID, "form", "unknown form of JSON");
     if (status == RECO_OK && !text && size)
@@ -445,8 +416,5 @@ reco_status reco_ingest_json(reco_reply *reply, reco_engine *engine, const char 
     }
     if (context)
         context_give(engine, context);
-    if (status == RECO_OK)
-        return RECO_OK;
-    status = reco_problem_json(reply, &error, NULL);
-    return status == RECO_OK ? RECO_OK : reco__fail(err, status, "reply", "%s", error.text);
+    return status == RECO_OK ? RECO_OK : reco__reply_problem(reply, &error, err);
 }
