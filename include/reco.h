@@ -18,6 +18,7 @@
 #include <reco/memory.h>
 #include <reco/settings.h>
 #include <reco/status.h>
+#include <reco/user.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -144,7 +145,14 @@ RECO_API reco_status reco_items_put(reco_engine *engine, const reco_item *items,
                                     reco_error *err);
 /* The document of an item as JSON, to be freed with reco_free. NOT_FOUND. SHARED. */
 RECO_API reco_status reco_item_get(char **json, reco_engine *engine, reco_str item_id, const reco_call *call, reco_error *err);
+/* Forgets the document; what was learned of the item stays. OK also when there is none. SHARED. */
 RECO_API reco_status reco_item_delete(reco_engine *engine, reco_str item_id, const reco_call *call, reco_error *err);
+
+/* The same of users: what the application knows of them. Deleting it forgets the document, not what was learned from their events. SHARED. */
+RECO_API reco_status reco_users_put(reco_engine *engine, const reco_user *users, size_t count, size_t user_size, const reco_call *call,
+                                    reco_error *err);
+RECO_API reco_status reco_user_get(char **json, reco_engine *engine, reco_str user_id, const reco_call *call, reco_error *err);
+RECO_API reco_status reco_user_delete(reco_engine *engine, reco_str user_id, const reco_call *call, reco_error *err);
 
 /* --- looking after it ---------------------------------------------------------------------------------------------------------------------- */
 

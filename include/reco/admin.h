@@ -21,6 +21,17 @@ RECO_API reco_status reco_problem_json(reco_reply *reply, const reco_error *erro
 RECO_API reco_status reco_items_put_json(size_t *count, reco_engine *engine, const char *text, size_t size, uint32_t form, const reco_call *call,
                                          reco_error *err);
 
+RECO_API reco_status reco_users_put_json(size_t *count, reco_engine *engine, const char *text, size_t size, uint32_t form, const reco_call *call,
+                                         reco_error *err);
+
+/* Body in, reply out, for POST /items and PUT /items/{item_id}, and the same of users. Without an id: as many as there are, all or none; 200 with
+ * {"items":N}, or 422 with an error for each that is not valid. With an id: one object, which may leave its own id out; 200 with what is stored.
+ * Returns OK whenever a reply was made. SHARED. */
+#define RECO_KNOWN_ITEMS 1u
+#define RECO_KNOWN_USERS 2u
+RECO_API reco_status reco_known_json(reco_reply *reply, reco_engine *engine, uint32_t what, reco_str id, const char *text, size_t size, uint32_t form,
+                                     const reco_call *call, reco_error *err);
+
 typedef struct reco_import_options {
     uint32_t struct_size;
     uint32_t flags;           /* RECO_IMPORT_SHIFT_TIME: move the newest event to now */

@@ -377,6 +377,13 @@ reco_status reco__element_bag(reco_str *out, reco__arena *arena, reco__buf *scra
     return out->data ? RECO_OK : reco__no_memory(err);
 }
 
+reco_status reco__element_id(reco_str *said, reco_str id, int32_t index, const char *field, reco_error *err) {
+    if (id.size > 0 && said->size > 0 && !reco__str_equal(*said, id))
+        return reco__fail_at(err, RECO_INVALID, index, field, "is another one than it is sent to");
+    *said = id.size > 0 ? id : *said;
+    return RECO_OK;
+}
+
 reco_status reco__accepted_put(reco__accepted *to, const void *item, int32_t index, reco_error *err) {
     if (to->count == to->capacity) {
         size_t capacity = to->capacity ? to->capacity * 2 : 16;

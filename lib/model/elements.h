@@ -38,6 +38,10 @@ reco_status reco__element_gather(reco__buf *out, const reco__element *element, c
 reco_status reco__element_bag(reco_str *out, reco__arena *arena, reco__buf *scratch, const reco__element *element, const char *bag_name, json_t *bag,
                               const char *const *known, size_t most, reco_error *err);
 
+/* An element that is known by `id` (of size 0: it says itself who it is) may leave its own id out: *said becomes `id`. INVALID when it says
+ * another. */
+reco_status reco__element_id(reco_str *said, reco_str id, int32_t index, const char *field, reco_error *err);
+
 /* What was accepted of a text: structs of `size` bytes each, and the place of each in the input, in the arena. CONFINED. */
 typedef struct reco__accepted {
     reco__arena *arena;

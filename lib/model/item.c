@@ -147,27 +147,35 @@ static reco_status item_of(reco_item *out, reco__arena *arena, const reco__eleme
     return status;
 }
 
+typedef struct parsing {
+    reco__accepted accepted;
+    reco_str id;
+} parsing;
+
 static reco_status accept(void *context, const reco__element *element, reco_error *err) {
-    reco__accepted *accepted = context;
+    parsing *state = context;
     reco_item item;
-    reco_status status = item_of(&item, accepted->arena, element, err);
+    reco_status status = item_of(&item, state->accepted.arena, element, err);
+    if (status == RECO_OK)
+        status = reco__element_id(&item.item_id, state->id, element->index, "item_id", err);
     if (status == RECO_OK)
         status = check(&item, element->index, err);
-    return status == RECO_OK ? reco__accepted_put(accepted, &item, element->index, err) : status;
+    return status == RECO_OK ? reco__accepted_put(&state->accepted, &item, element->index, err) : status;
 }
 
-reco_status reco__items_parse(reco__item_batch *out, reco__arena *arena, const char *text, size_t size, int form, size_t max_items, reco_error *err) {
+reco_status reco__items_parse(reco__item_batch *out, reco__arena *arena, const char *text, size_t size, int form, size_t max_items, reco_str id,
+                              reco_error *err) {
     memset(out, 0, sizeof *out);
-    reco__accepted accepted = {.arena = arena, .size = sizeof *out->items};
+    parsing state = {.accepted = {.arena = arena, .size = sizeof *out->items}, .id = id};
     reco__rejects rejects = {.arena = arena};
-    reco_status status = reco__elements_read(&out->total, &rejects, text, size, form, max_items, accept, &accepted, err);
+    reco_status status = reco__elements_read(&out->total, &rejects, text, size, form, max_items, accept, &state, err);
     if (status != RECO_OK) {
         memset(out, 0, sizeof *out);
         return status;
     }
-    out->items = accepted.items;
-    out->index = accepted.index;
-    out->count = accepted.count;
+    out->items = state.accepted.items;
+    out->index = state.accepted.index;
+    out->count = state.accepted.count;
     out->errors = rejects.errors;
     out->error_count = rejects.count;
     return RECO_OK;

@@ -22,8 +22,10 @@ typedef struct reco__item_batch {
     size_t total; /* elements in the input */
 } reco__item_batch;
 
-/* One object, an array or NDJSON, by the rules of reco__events_parse; unknown fields are gathered into attributes. */
-reco_status reco__items_parse(reco__item_batch *out, reco__arena *arena, const char *text, size_t size, int form, size_t max_items, reco_error *err);
+/* One object, an array or NDJSON, by the rules of reco__events_parse; unknown fields are gathered into attributes. `id` (of size 0: none): what the
+ * item is called by, which may then leave its own id out. */
+reco_status reco__items_parse(reco__item_batch *out, reco__arena *arena, const char *text, size_t size, int form, size_t max_items, reco_str id,
+                              reco_error *err);
 
 /* The canonical document of a checked item, without its id (the key has it): equal items give equal bytes. Failures stick in `out`. */
 void reco__item_document(reco__buf *out, const reco_item *item);

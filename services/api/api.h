@@ -1,4 +1,4 @@
-/* api/api.h - GET /recommendations, GET /popular, GET /items/{item_id}. */
+/* api/api.h - GET /recommendations and /popular; items and users. */
 #ifndef API_API_H
 #define API_API_H
 
@@ -6,5 +6,7 @@
 
 /* Appends the routes; the engine must outlive the server. */
 void api_routes(http_route *routes, size_t *count, reco_engine *engine);
+/* Those of items and users alone. */
+void api_known_routes(http_route *routes, size_t *count, reco_engine *engine);
 
 #endif

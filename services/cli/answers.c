@@ -39,7 +39,6 @@ static const option_spec popular_table[] = {
     {"category", 0, OPTION_TEXT, offsetof(options, category), "NAME", "only items of this category"},
     JSON,
 };
-static const option_spec item_table[] = {JSON};
 
 /* --- tables --------------------------------------------------------------------------------------------------------------------------------- */
 
@@ -173,34 +172,8 @@ static reco_status popular(cli_session *session, reco_error *err) {
     return status;
 }
 
-static void print_item(const char *json) {
-    json_t *root = json_loads(json, 0, NULL), *value;
-    const char *key;
-    json_object_foreach(root, key, value) {
-        char *text = json_is_string(value) ? strdup(json_string_value(value)) : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-        printf("%-16s %s\n", key, text ? text : "");
-        free(text);
-    }
-    json_decref(root);
-}
-
-static reco_status item(cli_session *session, reco_error *err) {
-    const options *given = session->call->options;
-    char *json = NULL;
-    reco_status status = reco_item_get(&json, session->engine, cli_str(session->call->arguments[0]), NULL, err);
-    if (status != RECO_OK)
-        return status;
-    if (given->json)
-        printf("%s\n", json);
-    else
-        print_item(json);
-    reco_free(json);
-    return cli_finish(err);
-}
-
 static int run_recommend(const cli_call *call) { return cli_with_engine(call, recommend); }
 static int run_popular(const cli_call *call) { return cli_with_engine(call, popular); }
-static int run_item(const cli_call *call) { return cli_with_engine(call, item); }
 
 const cli_command cli_recommend = {"recommend",
                                    "USER",
@@ -212,4 +185,3 @@ const cli_command cli_recommend = {"recommend",
                                    1,
                                    run_recommend};
 const cli_command cli_popular = {"popular", "", "what is popular", NULL, CLI_OPTIONS(popular_table), sizeof(options), 0, 0, run_popular};
-const cli_command cli_item = {"item", "ID", "what is known of an item", NULL, CLI_OPTIONS(item_table), sizeof(options), 1, 1, run_item};

@@ -24,8 +24,10 @@ typedef struct cli_command {
 } cli_command;
 
 extern const cli_command cli_serve;                            /* serve.c */
-extern const cli_command cli_import, cli_ingest, cli_items;    /* import.c, ingest.c */
-extern const cli_command cli_recommend, cli_popular, cli_item; /* answers.c */
+extern const cli_command cli_import, cli_ingest;               /* import.c, ingest.c */
+extern const cli_command cli_items, cli_item;                  /* known.c */
+extern const cli_command cli_users, cli_user;                  /* known.c */
+extern const cli_command cli_recommend, cli_popular;           /* answers.c */
 extern const cli_command cli_verify, cli_stats, cli_snapshot;  /* state.c */
 extern const cli_command cli_generate;                         /* generate.c */
 extern const cli_command cli_archive, cli_migrate;             /* archive.c */

@@ -1,4 +1,4 @@
-/* cli/ingest.c - live events and items from a file or a pipe: batches of lines go the way a POST would. */
+/* cli/ingest.c - live events from a file or a pipe: batches of lines go the way a POST would. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,6 @@
 
 #define BATCH_LINES 500u
 #define BATCH_BYTES (1u << 20)
-#define ITEMS_MAX (1u << 30)
 
 typedef struct options {
     bool no_process, json;
@@ -21,10 +20,6 @@ static const option_spec ingest_table[] = {
     {"no-process", 0, OPTION_FLAG, offsetof(options, no_process), NULL, "do not wait until the events are learned"},
     {"json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "the result as JSON"},
 };
-static const option_spec items_table[] = {
-    {"json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "the result as JSON"},
-};
-
 /* One run: lines gathered, and what became of those before. */
 typedef struct feed {
     cli_session *session;
@@ -115,23 +110,7 @@ static reco_status ingest(cli_session *session, reco_error *err) {
     return cli_finish(err);
 }
 
-static reco_status put_items(cli_session *session, reco_error *err) {
-    const options *given = session->call->options;
-    char *text = NULL;
-    size_t size = 0, count = 0;
-    reco_status status = cli_read_file(&text, &size, session->call->arguments[0], ITEMS_MAX, err);
-    if (status == RECO_OK)
-        status = reco_items_put_json(&count, session->engine, text, size,
-                                     size && text[strspn(text, " \t\r\n")] == '[' ? RECO_JSON_AUTO : RECO_JSON_NDJSON, NULL, err);
-    free(text);
-    if (status != RECO_OK)
-        return status;
-    printf(given->json ? "{\"items\":%zu}\n" : "%zu items stored\n", count);
-    return cli_finish(err);
-}
-
 static int run_ingest(const cli_call *call) { return cli_with_engine(call, ingest); }
-static int run_items(const cli_call *call) { return cli_with_engine(call, put_items); }
 
 const cli_command cli_ingest = {"ingest",
                                 "FILE|-",
@@ -142,12 +121,3 @@ const cli_command cli_ingest = {"ingest",
                                 1,
                                 1,
                                 run_ingest};
-const cli_command cli_items = {"items",
-                               "FILE|-",
-                               "what is known of items: an array of objects, or one a line",
-                               "All of them are stored, or none.",
-                               CLI_OPTIONS(items_table),
-                               sizeof(options),
-                               1,
-                               1,
-                               run_items};

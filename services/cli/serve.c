@@ -16,7 +16,7 @@ typedef struct options {
 static const option_spec table[] = {
     {"ingest-listen", 0, OPTION_TEXT, offsetof(options, ingest), "ADDRESS:PORT", "POST /events (default 127.0.0.1:8080)"},
     {"api-listen", 0, OPTION_TEXT, offsetof(options, api), "ADDRESS:PORT",
-     "GET /recommendations, /popular, /items/{item_id} (default 127.0.0.1:8081)"},
+     "GET /recommendations, /popular; /items and /users (default 127.0.0.1:8081)"},
     {"processor-listen", 0, OPTION_TEXT, offsetof(options, processor), "ADDRESS:PORT", "health and metrics of learning (default 127.0.0.1:8082)"},
     {"port-file", 0, OPTION_TEXT, offsetof(options, port_file), "FILE",
      "write ingest=PORT, api=PORT and processor=PORT to this file once all answer"},

@@ -69,6 +69,9 @@ const char *http_query(const http_request *request);                    /* raw q
 const char *http_header(const http_request *request, const char *name); /* NULL when there is none */
 /* Reads the body. false: it could not be had and the error (400, 411, 413 ...) is already sent. Terminated; valid during the handler's call. */
 bool http_body(http_request *request, const char **text, size_t *size);
+/* How the body is to be read: RECO_JSON_AUTO for application/json, RECO_JSON_NDJSON for application/x-ndjson. false: it is something else, or
+ * encoded, and 415 is already sent. */
+bool http_form(http_request *request, uint32_t *form);
 /* The decoded segment of the template's only {parameter}. false: it is no valid encoding and 400 is already sent. Valid during the handler's call. */
 bool http_path_param(http_request *request, const char *field, reco_str *out);
 /* Deadline and trace of the request, for calls of libreco. Valid during the handler's call. */

@@ -197,3 +197,26 @@ bool http_body(http_request *request, const char **text, size_t *size) {
     *size = got;
     return true;
 }
+
+/* Whether the header names this media type, whatever its parameters. */
+static bool is_type(const char *header, const char *type) {
+    size_t size = strcspn(header, "; \t");
+    return size == strlen(type) && strncasecmp(header, type, size) == 0;
+}
+
+bool http_form(http_request *request, uint32_t *form) {
+    const char *type = http_header(request, "Content-Type"), *encoding = http_header(request, "Content-Encoding");
+    if (encoding && strcasecmp(encoding, "identity") != 0) {
+        http_send_problem(request, 415, "Content-Encoding", "bodies are taken as they are, not compressed");
+        return false;
+    }
+    if (type && is_type(type, "application/json"))
+        *form = RECO_JSON_AUTO;
+    else if (type && is_type(type, "application/x-ndjson"))
+        *form = RECO_JSON_NDJSON;
+    else {
+        http_send_problem(request, 415, "Content-Type", "must be application/json or application/x-ndjson");
+        return false;
+    }
+    return true;
+}

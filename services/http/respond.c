@@ -15,6 +15,7 @@ static const char *reason(int status) {
     } reasons[] = {
         {200, "OK"},
         {202, "Accepted"},
+        {204, "No Content"},
         {304, "Not Modified"},
         {400, "Bad Request"},
         {401, "Unauthorized"},
@@ -114,8 +115,10 @@ static void send_answer(http_request *request, int status, const headers *with, 
     request->status = status;
     bool keep = keeps(request);
     date(now);
-    int used = snprintf(head, sizeof head, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: %s\r\n", status,
-                        reason(status), now, with->content_type, length, keep ? "keep-alive" : "close");
+    int used = snprintf(head, sizeof head, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\n", status, reason(status), now,
+                        keep ? "keep-alive" : "close");
+    if (status != 204) /* has neither */
+        used += snprintf(head + used, sizeof head - (size_t)used, "Content-Type: %s\r\nContent-Length: %zu\r\n", with->content_type, length);
     if (with->flags & HTTP_PERSONAL)
         used += snprintf(head + used, sizeof head - (size_t)used, "Cache-Control: private, no-store\r\n");
     if (etag[0])

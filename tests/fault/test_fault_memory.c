@@ -110,6 +110,23 @@ static reco_status items(reco_engine *engine, reco_error *err) {
     return status;
 }
 
+/* The reply of good users and of bad ones. */
+static reco_status users(reco_engine *engine, reco_error *err) {
+    static const char good[] = "{\"segment\":\"new\",\"city\":\"Graz\"}", bad[] = "[{\"user_id\":\"u2\"},{\"user_id\":7}]";
+    reco_user user = {.user_id = {"u3", 2}, .segment = {"old", 3}, .attributes = {"{}", 2}};
+    reco_reply reply = {.struct_size = sizeof reply};
+    reco_status status = reco_users_put(engine, &user, 1, sizeof user, NULL, err);
+    if (status == RECO_OK)
+        status = reply_status(
+            reco_known_json(&reply, engine, RECO_KNOWN_USERS, (reco_str){"u1", 2}, good, sizeof good - 1, RECO_JSON_AUTO, NULL, err), &reply, err);
+    if (status == RECO_OK) {
+        status = reply_status(reco_known_json(&reply, engine, RECO_KNOWN_USERS, (reco_str){NULL, 0}, bad, sizeof bad - 1, RECO_JSON_AUTO, NULL, err),
+                              &reply, err);
+        status = status == RECO_INVALID ? RECO_OK : status;
+    }
+    return status == RECO_OK ? reco_user_delete(engine, user.user_id, NULL, err) : status;
+}
+
 static reco_status snapshot(reco_engine *engine, reco_error *err) {
     char path[320];
     snprintf(path, sizeof path, "%s/snapshot", dir);
@@ -179,6 +196,7 @@ static const scene scenes[] = {
     {"popular", {ingest, process}, popular, "memory:"},
     {"json", {ingest, process}, by_json, "memory:"},
     {"items", {NULL}, items, "memory:"},
+    {"users", {NULL}, users, "memory:"},
     {"snapshot", {ingest, process}, snapshot, "memory:"},
     {"verify", {ingest, process}, verify, "memory:"},
     {"verify from a snapshot", {ingest, process, keep_snapshot}, verify_from_snapshot, "memory:"},

@@ -76,7 +76,7 @@ static void fuzz_items(const char *text, size_t size, int form) {
     reco__arena arena = {0};
     reco__item_batch batch;
     reco_error err = RECO_ERROR_INIT;
-    reco_status status = reco__items_parse(&batch, &arena, text, size, form, MOST, &err);
+    reco_status status = reco__items_parse(&batch, &arena, text, size, form, MOST, (reco_str){NULL, 0}, &err);
     NEED(status == RECO_OK ? batch.total == batch.count + batch.error_count : err.text[0] && batch.count == 0);
     check_errors(batch.errors, batch.error_count);
     for (size_t i = 0; i < batch.count; i++)

@@ -6,7 +6,7 @@ import unittest
 
 from http_support import BIN, WithData, environment, run
 
-COMMANDS = ("serve", "import", "ingest", "items", "recommend", "popular", "item", "verify", "stats", "snapshot", "generate")
+COMMANDS = ("serve", "import", "ingest", "items", "users", "user", "recommend", "popular", "item", "verify", "stats", "snapshot", "generate")
 
 
 def one_line(text):
@@ -106,6 +106,13 @@ class Work(WithData):
         self.assertIn("equal", self.reco("verify").stdout)
         self.assertIn("Grüner Tee", self.reco("item", "own1").stdout)
         self.assertTrue(self.reco("stats").stdout)
+
+    def test_users(self):
+        self.assertEqual(self.json("users", "-", stdin='{"user_id":"u1","segment":"new","city":"Graz"}\n{"user_id":"u2"}\n'), {"users": 2})
+        self.assertIn("new", self.reco("user", "u1").stdout)
+        self.assertEqual(self.json("user", "u1", "--delete"), {"user_id": "u1", "segment": "new", "attributes": {"city": "Graz"}})
+        self.assertIn("user_id", self.reco("user", "u1", check=1).stderr)
+        self.assertIn("segment", self.reco("users", "-", stdin='[{"user_id":"u3","segment":[]}]', check=2).stderr)
 
     def test_ingest_lines(self):
         lines = '{"user_id":"u","item_id":"a","event_type":"view"}\n{"user_id":"u","item_id":"","event_type":"view"}\n'

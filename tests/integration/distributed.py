@@ -12,7 +12,7 @@ import time
 import unittest
 
 import http_support
-from http_support import BIN, Service, environment, event, get, post, run
+from http_support import BIN, Service, ask, environment, event, get, post, run
 from servers import ROOT, SCRIPTS, Servers, free_ports
 
 PATIENCE = 120  # a dozen processes, on machines that run other tests beside
@@ -127,6 +127,7 @@ class Together(Cluster):
         self.check_state()
         self.check_metrics(20)
         self.check_items()
+        self.check_users()
         self.check_replacement()
         self.assertIn("equal", self.reco("verify").stdout)
         self.check_endings()
@@ -167,6 +168,15 @@ class Together(Cluster):
             self.assertLess(took, 3)
         self.assertEqual(servers.sql(f"SELECT title, hidden FROM reco.items WHERE space = '{self.values['namespace']}' AND item_id = 'other-0'"),
                          "Renamed|f\n")
+
+    def check_users(self):
+        """What one process was told of a user the others say at once, and PostgreSQL has in columns."""
+        for segment in ("new", "old"):
+            stored = ask(self.apis[0].port, "PUT", "/users/user-0", json.dumps({"segment": segment, "city": "Graz"}), {"Content-Type": "application/json"})
+            self.assertEqual(stored.status, 200, stored.body)
+            for api in self.apis:
+                self.assertEqual(get(api.port, "/users/user-0").json(), {"user_id": "user-0", "segment": segment, "attributes": {"city": "Graz"}})
+        self.assertEqual(servers.sql(f"SELECT segment, attributes ->> 'city' FROM reco.users WHERE space = '{self.values['namespace']}'"), "old|Graz\n")
 
     def check_replacement(self):
         self.processors.pop(0).stop(signal.SIGKILL)

@@ -233,6 +233,53 @@ class Answers(WithData):
         self.assert_problem(get(self.api, "/items/none"), 404)
         self.assert_problem(get(self.api, "/items/%zz"), 400, "item_id")
 
+    def put(self, path, document, kind="application/json"):
+        return ask(self.api, "PUT", path, json.dumps(document) if not isinstance(document, str) else document, {"Content-Type": kind})
+
+    def test_items_are_stored(self):
+        self.learn(event("a", "tea"), event("b", "tea"), event("b", "cup"))
+        wait_for(lambda: len(get(self.api, "/popular").json()["items"]) == 2, "popularity")
+        answer = self.put("/items/tea", {"title": "Tea", "hidden": True, "colour": "green"})
+        self.assertEqual((answer.status, answer.json()), (200, {"item_id": "tea", "title": "Tea", "hidden": True, "attributes": {"colour": "green"}}))
+        self.assertEqual([item["item_id"] for item in get(self.api, "/popular").json()["items"]], ["cup"])
+        self.assertEqual(self.put("/items/tea", {"item_id": "tea"}).json(), {"item_id": "tea"})
+        self.assertEqual(len(get(self.api, "/popular").json()["items"]), 2)
+        gone = ask(self.api, "DELETE", "/items/tea")
+        self.assertEqual((gone.status, gone.body, gone.headers["Content-Length"]), (204, b"", None))
+        self.assert_problem(get(self.api, "/items/tea"), 404, "item_id")
+
+    def test_many_at_once(self):
+        for path, name in (("/items", "item_id"), ("/users", "user_id")):
+            answer = post(self.api, path, [{name: "one"}, {name: "two/2", "size": 3}])
+            self.assertEqual((answer.status, answer.json()), (200, {path[1:]: 2}))
+            self.assertEqual(get(self.api, path + "/two%2F2").json(), {name: "two/2", "attributes": {"size": 3}})
+            answer = post(self.api, path, [{name: "three"}, {name: ""}, {}, {name: "four", "attributes": 7}])
+            self.assert_problem(answer, 422, name)
+            self.assertEqual([(error["index"], error["field"]) for error in answer.json()["errors"]], [(1, name), (2, name), (3, "attributes")])
+            self.assert_problem(get(self.api, path + "/three"), 404, name)
+            lines = ask(self.api, "POST", path, "".join(json.dumps({name: str(i)}) + "\n" for i in range(300)), {"Content-Type": "application/x-ndjson"})
+            self.assertEqual(lines.json(), {path[1:]: 300})
+            self.assert_problem(ask(self.api, "POST", path, "{", {"Content-Type": "application/json"}), 400)
+            self.assert_problem(ask(self.api, "POST", path, "[]", {"Content-Type": "text/plain"}), 415, "Content-Type")
+            self.assert_problem(post(self.api, path + "?atomic=true", []), 400, "atomic")
+            self.assert_problem(ask(self.api, "DELETE", path), 405)
+
+    def test_users(self):
+        answer = self.put("/users/a%2Fb", {"segment": "new", "attributes": {"age": 30}, "city": "Graz"})
+        self.assertEqual((answer.status, answer.json()), (200, {"user_id": "a/b", "segment": "new", "attributes": {"age": 30, "city": "Graz"}}))
+        self.assertEqual(get(self.api, "/users/a%2Fb").json(), answer.json())
+        for document, field in (({"user_id": "other"}, "user_id"), ({"segment": 7}, "segment"), ({"segment": "x" * 257}, "segment"),
+                                ({"attributes": []}, "attributes"), ({"attributes": {"x": "y" * 20000}}, "attributes"), ("[]", "user_id"),
+                                ('[{"user_id":"a/b"},{"user_id":"a/b"}]', "user_id"), ('{"x":1,"x":2}', None)):
+            answer = self.put("/users/a%2Fb", document)
+            self.assertIn(answer.status, (400, 422))
+            self.assert_problem(answer, answer.status, field)
+        self.assertEqual(get(self.api, "/users/a%2Fb").json()["segment"], "new")
+        self.assertEqual(ask(self.api, "DELETE", "/users/a%2Fb").status, 204)
+        self.assertEqual(ask(self.api, "DELETE", "/users/a%2Fb").status, 204)
+        self.assert_problem(get(self.api, "/users/a%2Fb"), 404, "user_id")
+        self.assert_problem(self.put("/users/" + "x" * 300, {}), 413, "user_id")
+
     def test_health_and_ready(self):
         for port in (self.ingest, self.processor, self.api):
             self.assertEqual(get(port, "/health").status, 200)

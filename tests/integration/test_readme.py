@@ -299,13 +299,14 @@ class Http(unittest.TestCase):
 
     def test_readme_lines(self):
         lines = next(block for block in fences(read("README.md"), "sh") if "/events" in block).splitlines()
-        self.assertEqual(len(lines), 5)
+        self.assertEqual(len(lines), 6)
         receipt = json.loads(self.curl(lines[0]))
         self.assertEqual((receipt["accepted"], receipt["rejected"]), (1, []))
         answer = json.loads(self.curl(lines[1].replace("POSITION", receipt["position"])))
         self.assertFalse(answer["behind"])
-        self.assertEqual(json.loads(self.curl(lines[3]))["status"], "ready")
-        self.assertIn("reco_", self.curl(lines[4]))
+        self.assertEqual(json.loads(self.curl(lines[3])), {"item_id": "i7", "title": "Tea", "categories": ["drinks"]})
+        self.assertEqual(json.loads(self.curl(lines[4]))["status"], "ready")
+        self.assertIn("reco_", self.curl(lines[5]))
         until, items = time.monotonic() + 30, []
         while not items and time.monotonic() < until:
             items = json.loads(self.curl(lines[2]))["items"]

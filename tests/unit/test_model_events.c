@@ -336,7 +336,7 @@ static void nest(const char *before, const char *name, int depth, bool closed, c
 }
 
 static reco_status read_items(reco__item_batch *out) {
-    return reco__items_parse(out, &arena, deep_text, strlen(deep_text), RECO__JSON_AUTO, 10, &err);
+    return reco__items_parse(out, &arena, deep_text, strlen(deep_text), RECO__JSON_AUTO, 10, (reco_str){NULL, 0}, &err);
 }
 
 static const char *too_deep(int form, const char *before, const char *after, int depth) {

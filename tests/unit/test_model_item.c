@@ -13,7 +13,9 @@ static void setup(void) { err = (reco_error)RECO_ERROR_INIT; }
 
 static void teardown(void) { reco__arena_dispose(&arena); }
 
-static reco_status parse(const char *text) { return reco__items_parse(&batch, &arena, text, strlen(text), RECO__JSON_AUTO, 10, &err); }
+static reco_status parse(const char *text) {
+    return reco__items_parse(&batch, &arena, text, strlen(text), RECO__JSON_AUTO, 10, (reco_str){NULL, 0}, &err);
+}
 
 #define FULL                                                                                                                                         \
     "{\"title\":\"Alien \\\"8\\\"\",\"categories\":[\"Horror\",\"Sci-Fi\"],\"available_from\":5,\"available_until\":1769850000500,\"hidden\":true,"  \
@@ -126,7 +128,7 @@ static reco_status parse_and_read(void *context, reco_error *error) {
     reco__arena mine = {0};
     reco__item_batch out;
     reco_item item;
-    reco_status status = reco__items_parse(&out, &mine, text, sizeof text - 1, RECO__JSON_AUTO, 10, error);
+    reco_status status = reco__items_parse(&out, &mine, text, sizeof text - 1, RECO__JSON_AUTO, 10, (reco_str){NULL, 0}, error);
     if (status == RECO_OK)
         status = reco__item_read(&item, &mine, reco__str_of("i"), reco__str_of(FULL), error);
     reco__arena_dispose(&mine);

@@ -1,0 +1,291 @@
+/* engine/known.c - what is known of items and users: checked here, kept by records, seen by the recommend room at the next answer.
+ *
+ * Both go the same way: an array of structs, or JSON, becomes documents under the ids of one kind of record, all in one transaction. */
+#include "engine/engine.h"
+
+#include "engine/reply.h"
+#include "model/item.h"
+#include "model/user.h"
+
+#define KNOWN_MAX 20000u /* what one transaction of records takes */
+
+/* Structs of one kind, and what was wrong with others. */
+typedef struct batch {
+    const void *things;
+    size_t count, size;
+    const reco_error *errors;
+    size_t error_count;
+} batch;
+
+/* Everything the two kinds differ in. A struct begins with its id. */
+typedef struct kind {
+    uint32_t record;
+    const char *id_field, *list, *none; /* item_id; items; what is said of one that is not there */
+    size_t size;
+    reco_status (*check)(const void *thing, int32_t index, reco_error *err);
+    void (*document)(reco__buf *out, const void *thing);
+    reco_status (*parse)(batch *out, reco__arena *arena, const char *text, size_t size, int form, reco_str id, reco_error *err);
+} kind;
+
+/* --- items -------------------------------------------------------------------------------------------------------------------------------- */
+
+static reco_status item_check(const void *thing, int32_t index, reco_error *err) { return reco__item_check(thing, index, err); }
+static void item_document(reco__buf *out, const void *thing) { reco__item_document(out, thing); }
+
+static reco_status item_parse(batch *out, reco__arena *arena, const char *text, size_t size, int form, reco_str id, reco_error *err) {
+    reco__item_batch parsed = {0};
+    reco_status status = reco__items_parse(&parsed, arena, text, size, form, KNOWN_MAX, id, err);
+    *out = (batch){parsed.items, parsed.count, sizeof *parsed.items, parsed.errors, parsed.error_count};
+    return status;
+}
+
+static const kind items = {RECO_RECORD_ITEM, "item_id", "items", "no such item", sizeof(reco_item), item_check, item_document, item_parse};
+
+/* --- users -------------------------------------------------------------------------------------------------------------------------------- */
+
+static reco_status user_check(const void *thing, int32_t index, reco_error *err) { return reco__user_check(thing, index, err); }
+static void user_document(reco__buf *out, const void *thing) { reco__user_document(out, thing); }
+
+static reco_status user_parse(batch *out, reco__arena *arena, const char *text, size_t size, int form, reco_str id, reco_error *err) {
+    reco__user_batch parsed = {0};
+    reco_status status = reco__users_parse(&parsed, arena, text, size, form, KNOWN_MAX, id, err);
+    *out = (batch){parsed.users, parsed.count, sizeof *parsed.users, parsed.errors, parsed.error_count};
+    return status;
+}
+
+static const kind users = {RECO_RECORD_USER,  "user_id",  "users",       "nothing is known of this user",
+                           sizeof(reco_user), user_check, user_document, user_parse};
+
+/* --- storing ------------------------------------------------------------------------------------------------------------------------------ */
+
+static reco_status change(reco_engine *engine, const kind *of, reco__arena *arena, const batch *what, const reco_call *call, reco_error *err) {
+    size_t count = what->count;
+    reco__buf documents = {0};
+    reco_record_change *changes = reco__arena_zalloc(arena, (count ? count : 1) * sizeof *changes);
+    size_t *starts = reco__arena_alloc(arena, (count + 1) * sizeof *starts);
+    reco_status status = changes && starts ? RECO_OK : reco__no_memory(err);
+    for (size_t i = 0; status == RECO_OK && i < count; i++) {
+        union {
+            reco_item item;
+            reco_user user;
+            reco_str id;
+        } thing;
+        status = reco__struct_copy(&thing, of->size, (const char *)what->things + i * what->size, what->size, of->list, err);
+        if (status == RECO_OK)
+            status = of->check(&thing, (int32_t)i, err);
+        if (status != RECO_OK)
+            break;
+        starts[i] = documents.size;
+        of->document(&documents, &thing);
+        changes[i] = (reco_record_change){.kind = of->record, .id = thing.id, .document = {NULL, documents.size - starts[i]}};
+    }
+    if (status == RECO_OK)
+        status = reco__buf_status(&documents, err);
+    for (size_t i = 0; status == RECO_OK && i < count; i++)
+        changes[i].document.data = documents.data + starts[i];
+    if (status == RECO_OK && count)
+        status = reco__records_change(NULL, engine->records, changes, count, call, err);
+    reco__buf_dispose(&documents);
+    return status;
+}
+
+static reco_status put(reco_engine *engine, const kind *of, const batch *what, const reco_call *call, reco_error *err) {
+    reco_status status = reco__engine_enter(engine, call, err);
+    if (status == RECO_OK && what->count && !what->things)
+        status = reco__fail(err, RECO_INVALID, of->list, "none are given");
+    if (status == RECO_OK && what->count > KNOWN_MAX)
+        status = reco__fail(err, RECO_TOO_LARGE, "count", "at most %u %s in one call", KNOWN_MAX, of->list);
+    if (status == RECO_OK && what->count && (what->size < sizeof(reco_str) || what->size > 4096))
+        status = reco__fail(err, RECO_INVALID, "size", "the size of one of the %s is expected", of->list);
+    if (status != RECO_OK)
+        return status;
+    reco__arena arena = {0};
+    status = change(engine, of, &arena, what, call, err);
+    reco__arena_dispose(&arena);
+    return status;
+}
+
+static reco_status parse(batch *out, const kind *of, reco__arena *arena, const char *text, size_t size, uint32_t form, reco_str id, reco_error *err) {
+    if (!text && size)
+        return reco__fail(err, RECO_INVALID, "text", "there is none");
+    if (form > RECO_JSON_NDJSON)
+        return reco__fail(err, RECO_INVALID, "form", "unknown form of JSON");
+    return of->parse(out, arena, text, size, form == RECO_JSON_NDJSON ? RECO__JSON_NDJSON : RECO__JSON_AUTO, id, err);
+}
+
+static reco_status put_json(size_t *count, reco_engine *engine, const kind *of, const char *text, size_t size, uint32_t form, const reco_call *call,
+                            reco_error *err) {
+    reco__arena arena = {0};
+    batch what = {0};
+    reco_status status = reco__engine_enter(engine, call, err);
+    if (status == RECO_OK)
+        status = parse(&what, of, &arena, text, size, form, (reco_str){NULL, 0}, err);
+    if (status == RECO_OK && what.error_count) {
+        status = (reco_status)what.errors[0].status;
+        if (err)
+            *err = what.errors[0];
+    }
+    if (status == RECO_OK)
+        status = change(engine, of, &arena, &what, call, err);
+    if (status == RECO_OK && count)
+        *count = what.count;
+    reco__arena_dispose(&arena);
+    return status;
+}
+
+/* --- reading and removing ----------------------------------------------------------------------------------------------------------------- */
+
+typedef struct found {
+    const kind *of;
+    reco__buf json;
+} found;
+
+/* The document with its id in front, as one object. */
+static int take(void *context, uint64_t sequence, uint32_t record, reco_str id, reco_str document) {
+    found *to = context;
+    (void)sequence, (void)record;
+    reco__buf_printf(&to->json, "{\"%s\":", to->of->id_field);
+    reco__json_string(&to->json, id.data, id.size);
+    if (document.size > 2)
+        reco__buf_byte(&to->json, ',');
+    reco__buf_add(&to->json, document.data + 1, document.size - 1);
+    return 0;
+}
+
+static reco_status find(found *out, reco_engine *engine, const kind *of, reco_str id, const reco_call *call, reco_error *err) {
+    *out = (found){.of = of};
+    reco_status status = reco__engine_enter(engine, call, err);
+    if (status == RECO_OK)
+        status = reco__check_id(id, -1, of->id_field, err);
+    if (status == RECO_OK) {
+        status = reco__records_find(engine->records, of->record, id, take, out, call, err);
+        if (status == RECO_NOT_FOUND)
+            status = reco__fail(err, RECO_NOT_FOUND, of->id_field, "%s", of->none);
+    }
+    return status == RECO_OK ? reco__buf_status(&out->json, err) : status;
+}
+
+static reco_status get(char **json, reco_engine *engine, const kind *of, reco_str id, const reco_call *call, reco_error *err) {
+    found it = {0};
+    reco_status status = json ? find(&it, engine, of, id, call, err) : reco__fail(err, RECO_INVALID, "json", "it is needed");
+    if (status == RECO_OK && !reco__buf_cstr(&it.json))
+        status = reco__buf_status(&it.json, err);
+    if (status == RECO_OK)
+        *json = it.json.data;
+    else
+        reco__buf_dispose(&it.json);
+    return status;
+}
+
+static reco_status delete (reco_engine *engine, const kind *of, reco_str id, const reco_call *call, reco_error *err) {
+    reco_status status = reco__engine_enter(engine, call, err);
+    if (status == RECO_OK)
+        status = reco__check_id(id, -1, of->id_field, err);
+    if (status != RECO_OK)
+        return status;
+    reco_record_change gone = {.kind = of->record, .id = id};
+    return reco__records_change(NULL, engine->records, &gone, 1, call, err);
+}
+
+/* --- replies ------------------------------------------------------------------------------------------------------------------------------ */
+
+static reco_status reply_rejected(reco_reply *reply, const kind *of, const batch *what, reco_error *err) {
+    reco__buf body = {.limit = 64u << 20};
+    reply->status = RECO_INVALID;
+    reply->http_status = 422;
+    reply->content_type = "application/problem+json";
+    reco__buf_printf(&body,
+                     "{\"type\":\"about:blank\",\"title\":\"no %s were stored\",\"status\":422,\"detail\":\"%zu of %zu are not valid\",\"errors\":[",
+                     of->list, what->error_count, what->count + what->error_count);
+    for (size_t i = 0; i < what->error_count; i++)
+        reco__reply_rejected(&body, &what->errors[i], what->errors[i].index, i == 0);
+    reco__buf_text(&body, "]}");
+    return reco__reply_body(reply, &body, err);
+}
+
+static reco_status reply_stored(reco_reply *reply, reco_engine *engine, const kind *of, const batch *what, reco_str id, const reco_call *call,
+                                reco_error *err) {
+    found it = {0};
+    reco_status status = RECO_OK;
+    reply->http_status = 200;
+    reply->content_type = "application/json";
+    if (id.size)
+        status = find(&it, engine, of, id, call, err);
+    else
+        reco__buf_printf(&it.json, "{\"%s\":%zu}", of->list, what->count);
+    if (status == RECO_OK)
+        return reco__reply_body(reply, &it.json, err);
+    reco__buf_dispose(&it.json);
+    return status;
+}
+
+static reco_status store_json(reco_reply *reply, reco_engine *engine, const kind *of, reco_str id, const char *text, size_t size, uint32_t form,
+                              const reco_call *call, reco_error *err) {
+    reco__arena arena = {0};
+    batch what = {0};
+    reco_status status = parse(&what, of, &arena, text, size, form, id, err);
+    if (status == RECO_OK && id.size && what.count + what.error_count != 1)
+        status = reco__fail(err, RECO_INVALID, of->id_field, "one object is expected, there are %zu", what.count + what.error_count);
+    if (status == RECO_OK && what.error_count) {
+        status = reply_rejected(reply, of, &what, err);
+    } else if (status == RECO_OK) {
+        status = change(engine, of, &arena, &what, call, err);
+        if (status == RECO_OK)
+            status = reply_stored(reply, engine, of, &what, id, call, err);
+    }
+    reco__arena_dispose(&arena);
+    return status;
+}
+
+reco_status reco_known_json(reco_reply *reply, reco_engine *engine, uint32_t what, reco_str id, const char *text, size_t size, uint32_t form,
+                            const reco_call *call, reco_error *err) {
+    reco_error error = RECO_ERROR_INIT;
+    const kind *of = what == RECO_KNOWN_USERS ? &users : &items;
+    reco_status status = reco__reply_begin(reply, err);
+    if (status != RECO_OK)
+        return status;
+    status = reco__engine_enter(engine, call, &error);
+    if (status == RECO_OK && what != RECO_KNOWN_ITEMS && what != RECO_KNOWN_USERS)
+        status = reco__fail(&error, RECO_INVALID, "what", "items or users are expected");
+    if (status == RECO_OK && id.size)
+        status = reco__check_id(id, -1, of->id_field, &error);
+    if (status == RECO_OK)
+        status = store_json(reply, engine, of, id, text, size, form, call, &error);
+    return status == RECO_OK ? RECO_OK : reco__reply_problem(reply, &error, err);
+}
+
+/* --- what applications call --------------------------------------------------------------------------------------------------------------- */
+
+reco_status reco_items_put(reco_engine *engine, const reco_item *given, size_t count, size_t item_size, const reco_call *call, reco_error *err) {
+    return put(engine, &items, &(batch){.things = given, .count = count, .size = item_size}, call, err);
+}
+
+reco_status reco_items_put_json(size_t *count, reco_engine *engine, const char *text, size_t size, uint32_t form, const reco_call *call,
+                                reco_error *err) {
+    return put_json(count, engine, &items, text, size, form, call, err);
+}
+
+reco_status reco_item_get(char **json, reco_engine *engine, reco_str item_id, const reco_call *call, reco_error *err) {
+    return get(json, engine, &items, item_id, call, err);
+}
+
+reco_status reco_item_delete(reco_engine *engine, reco_str item_id, const reco_call *call, reco_error *err) {
+    return delete (engine, &items, item_id, call, err);
+}
+
+reco_status reco_users_put(reco_engine *engine, const reco_user *given, size_t count, size_t user_size, const reco_call *call, reco_error *err) {
+    return put(engine, &users, &(batch){.things = given, .count = count, .size = user_size}, call, err);
+}
+
+reco_status reco_users_put_json(size_t *count, reco_engine *engine, const char *text, size_t size, uint32_t form, const reco_call *call,
+                                reco_error *err) {
+    return put_json(count, engine, &users, text, size, form, call, err);
+}
+
+reco_status reco_user_get(char **json, reco_engine *engine, reco_str user_id, const reco_call *call, reco_error *err) {
+    return get(json, engine, &users, user_id, call, err);
+}
+
+reco_status reco_user_delete(reco_engine *engine, reco_str user_id, const reco_call *call, reco_error *err) {
+    return delete (engine, &users, user_id, call, err);
+}

@@ -1,0 +1,109 @@
+/* model/user.c - users: what is accepted, how JSON becomes a user, and the document under which records keep it.
+ *
+ * The document is the same JSON that an application may send, reduced to what is set, in one order and without blanks:
+ *
+ *   {"segment":"new","attributes":{...}}
+ *
+ * Members that libreco does not know are gathered into attributes, as those of items are (item.c). */
+#include "model/user.h"
+
+#include "model/elements.h"
+#include "model/event.h"
+#include "model/item.h"
+
+static const char *const FIELDS[] = {"user_id", "segment", "attributes", NULL};
+
+/* All but the syntax of attributes. */
+static reco_status check(const reco_user *user, int32_t index, reco_error *err) {
+    if (user->user_id.size == 0)
+        return reco__fail_at(err, RECO_INVALID, index, "user_id", "is required");
+    reco_status status = reco__check_id(user->user_id, index, "user_id", err);
+    if (status == RECO_OK && user->segment.size > 0)
+        status = reco__check_id(user->segment, index, "segment", err);
+    if (status == RECO_OK && user->flags != 0)
+        status = reco__fail_at(err, RECO_INVALID, index, "flags", "unknown flags 0x%x", user->flags);
+    if (status == RECO_OK && user->reserved != 0)
+        status = reco__fail_at(err, RECO_INVALID, index, "reserved", "must be 0");
+    return status;
+}
+
+reco_status reco__user_check(const reco_user *user, int32_t index, reco_error *err) {
+    reco_status status = check(user, index, err);
+    if (status != RECO_OK || user->attributes.size == 0)
+        return status;
+    if (!user->attributes.data || !reco__utf8_valid(user->attributes.data, user->attributes.size))
+        return reco__fail_at(err, RECO_INVALID, index, "attributes", "must be valid UTF-8 without U+0000");
+    return reco__json_check_object(user->attributes, RECO__ATTRIBUTES_MAX, index, "attributes", err);
+}
+
+/* --- JSON -------------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct parsing {
+    reco__accepted accepted;
+    reco__buf attributes;
+    reco_str id;
+} parsing;
+
+static json_t *member(const json_t *object, const char *name) {
+    json_t *value = json_object_get(object, name);
+    return value ? value : json_null(); /* absent is the same as null */
+}
+
+static reco_status user_of(reco_user *out, parsing *state, const reco__element *element, reco_error *err) {
+    json_t *object = element->object, *attributes = member(object, "attributes");
+    reco__arena *arena = state->accepted.arena;
+    memset(out, 0, sizeof *out);
+    reco_status status = reco__json_text(&out->user_id, arena, member(object, "user_id"), element->index, "user_id", err);
+    if (status == RECO_OK)
+        status = reco__element_id(&out->user_id, state->id, element->index, "user_id", err);
+    if (status == RECO_OK)
+        status = reco__json_text(&out->segment, arena, member(object, "segment"), element->index, "segment", err);
+    if (status == RECO_OK && !json_is_object(attributes) && !json_is_null(attributes))
+        status = reco__fail_at(err, RECO_INVALID, element->index, "attributes", "must be a JSON object");
+    return status == RECO_OK ? reco__element_bag(&out->attributes, arena, &state->attributes, element, "attributes",
+                                                 json_is_object(attributes) ? attributes : NULL, FIELDS, RECO__ATTRIBUTES_MAX, err)
+                             : status;
+}
+
+static reco_status accept(void *context, const reco__element *element, reco_error *err) {
+    parsing *state = context;
+    reco_user user;
+    reco_status status = user_of(&user, state, element, err);
+    if (status == RECO_OK)
+        status = check(&user, element->index, err);
+    return status == RECO_OK ? reco__accepted_put(&state->accepted, &user, element->index, err) : status;
+}
+
+reco_status reco__users_parse(reco__user_batch *out, reco__arena *arena, const char *text, size_t size, int form, size_t max_users, reco_str id,
+                              reco_error *err) {
+    memset(out, 0, sizeof *out);
+    parsing state = {.accepted = {.arena = arena, .size = sizeof *out->users}, .id = id};
+    reco__rejects rejects = {.arena = arena};
+    reco_status status = reco__elements_read(&out->total, &rejects, text, size, form, max_users, accept, &state, err);
+    reco__buf_dispose(&state.attributes);
+    if (status != RECO_OK) {
+        memset(out, 0, sizeof *out);
+        return status;
+    }
+    out->users = state.accepted.items;
+    out->index = state.accepted.index;
+    out->count = state.accepted.count;
+    out->errors = rejects.errors;
+    out->error_count = rejects.count;
+    return RECO_OK;
+}
+
+/* --- documents --------------------------------------------------------------------------------------------------------------------------- */
+
+void reco__user_document(reco__buf *out, const reco_user *user) {
+    reco__buf_byte(out, '{');
+    if (user->segment.size > 0) {
+        reco__buf_text(out, "\"segment\":");
+        reco__json_string(out, user->segment.data, user->segment.size);
+    }
+    if (user->attributes.size > 0) {
+        reco__buf_text(out, user->segment.size > 0 ? ",\"attributes\":" : "\"attributes\":");
+        reco__buf_add(out, user->attributes.data, user->attributes.size);
+    }
+    reco__buf_byte(out, '}');
+}
