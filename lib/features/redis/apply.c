@@ -7,13 +7,13 @@
  * this connection without another look when it begins where this one has ended. Closing takes the state that was read, too, once.
  *
  * Cells of a partition are one hash, user -> i64 expires_at (big-endian), cell: its size is the number of users. The limit of users is looked at
- * before EXEC; two partitions that learn at the same moment may pass it by what one batch adds.
+ * before EXEC, near it at each cell; two partitions that learn at the same moment may pass it by what one batch adds.
  *
  * While everything is being read (scan.c) a batch also notes what it changes, cells as they were before; `scan` is watched, too. A nil EXEC is no
  * verdict: positions are looked at again, and the batch is STALE when its own has moved. */
 #include "features/redis/redis.h"
 
-enum { CELL_HEADER = 8, ATTEMPTS = 8 };
+enum { CELL_HEADER = 8, ATTEMPTS = 8, NEAR = 64 /* a part of the limit of users */ };
 #define DUE_MAX (INT64_C(1) << 53) /* scores of sorted sets are doubles */
 
 bool reco__redis_cell_read(int64_t *expires_at, const redisReply *cell) {
@@ -420,7 +420,7 @@ static bool goes_on(reco_features_store *store, reco__redis_ready *ready, const 
     uint32_t named = reco__redis_named(store); /* names may have been added since */
     state->item_count = state->item_count > named ? state->item_count : named;
     return !adds_behind(store, batch, state->positions[batch->partition]) && check(store, state, batch, NULL) == RECO_OK &&
-           state->user_count + batch->cell_count <= store->max_users;
+           state->user_count + batch->cell_count + store->max_users / NEAR <= store->max_users; /* others may have added some since */
 }
 
 static reco_status apply(bool *next, reco_features_store *store, reco__redis_ready *ready, bool watched, const reco_batch *batch, reco_error *err) {
