@@ -2,7 +2,8 @@
 there. Events and questions go on all the while.
 
     ingest      answers 202, or 503 with Retry-After, within its deadline; every event that got a 202 is in the topic, and none counts twice
-    API         answers 200, or 503 with Retry-After, within its deadline; without the features an answer says that it is degraded
+    API         answers 200 within recommend.deadline, or 503 with Retry-After; without the features, or with features that take longer, an answer says
+                that it is degraded
     archive     (of the processor) keeps no learning waiting, and has each record once in the end
     all         none ends; all recover by themselves; what is learned in the end is what a clean embedded replay of the topic learns
 
@@ -73,7 +74,7 @@ class World:
         """faults: link -> fault, for so long; then until all is well again."""
         for link, fault in faults.items():
             self.proxies[link].set(fault)
-        self.load.without_features = faults.get("api-redis") in ("down", "half_open")
+        self.load.without_features = faults.get("api-redis") in ("down", "half_open", "latency")
         if list(faults) == ["processor-postgres"]:
             wait_for(self.load.probe, "learning, which does not wait for the archive", RECOVERY)
         time.sleep(seconds)

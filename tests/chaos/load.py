@@ -9,6 +9,7 @@ import threading
 import time
 
 DEADLINE = 10.0  # of a request, as the services have it
+ANSWER = 1.0     # recommend.deadline
 MARGIN = 3.0     # for a machine with other things to do
 WEIGHTS = {"view": 1, "purchase": 5}
 
@@ -141,6 +142,8 @@ class Load:
             self.slowest_ask = max(self.slowest_ask, took)
         if status == 200:
             answer = json.loads(data)
+            if took > ANSWER + MARGIN:
+                self.note(f"API: an answer after {took:.1f} s")
             with self.lock:
                 self.degraded += answer["degraded"]
                 self.personal += not answer["fallback"]
