@@ -1,8 +1,12 @@
 /* The features suite on redis:, and what is peculiar to a server: it goes away and comes back empty, refuses logins, is set up wrongly. */
+#include <hiredis/hiredis.h>
+#include <pthread.h>
 #include <reco/plugin/module.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "contract/features_suite.h"
 #include "support/redis_server.h"
@@ -117,6 +121,64 @@ START_TEST(a_server_goes_and_comes_back)
 }
 END_TEST
 
+static void *ask_once(void *context) {
+    is_back(context);
+    return NULL;
+}
+
+/* Connections of the server, but for the one that asks. */
+static int connections(const test_redis *of) {
+    redisContext *link = redisConnect("127.0.0.1", of->port);
+    ck_assert(link && !link->err);
+    redisReply *reply = redisCommand(link, "INFO clients");
+    ck_assert(reply && reply->type == REDIS_REPLY_STRING);
+    const char *count = strstr(reply->str, "connected_clients:");
+    ck_assert_ptr_nonnull(count);
+    int clients = atoi(count + 18) - 1;
+    freeReplyObject(reply);
+    redisFree(link);
+    return clients;
+}
+
+static bool one_is_left(void *of) { return connections(of) == 1; }
+
+/* A server that is gone without a word is found out once, not by each idle connection in its turn. */
+START_TEST(silence_makes_all_suspect)
+{
+    enum { ASKERS = 4 };
+    test_redis own;
+    pthread_t threads[ASKERS];
+    struct asked asked[ASKERS] = {{0}};
+    char url[128];
+    reco_error err = RECO_ERROR_INIT;
+    test_redis_start(&own, NULL);
+    snprintf(url, sizeof url, "redis://127.0.0.1:%d?timeout_ms=1000", own.port);
+    test_ok(fixture_open_url(&asked[0].store, backend, url, &err), &err);
+    for (int tries = 0; connections(&own) < 3; tries++) { /* several at once need several connections */
+        ck_assert_int_lt(tries, 20);
+        kill(own.pid, SIGSTOP);
+        for (int i = 0; i < ASKERS; i++) {
+            asked[i].store = asked[0].store;
+            ck_assert_int_eq(pthread_create(&threads[i], NULL, ask_once, &asked[i]), 0);
+        }
+        usleep(200000);
+        kill(own.pid, SIGCONT);
+        for (int i = 0; i < ASKERS; i++) {
+            pthread_join(threads[i], NULL);
+        }
+    }
+    kill(own.pid, SIGSTOP);
+    ck_assert(!is_back(&asked[0]));
+    test_status(RECO_UNAVAILABLE, asked[0].status);
+    kill(own.pid, SIGCONT);
+    ck_assert(test_wait(is_back, &asked[0], 5000));
+    ck_assert(test_wait(one_is_left, &own, 5000));
+    backend->close(asked[0].store);
+    test_redis_stop(&own);
+    test_dir_remove(own.folder);
+}
+END_TEST
+
 /* One row of popularity and one of co-view, grown until they are compacted, twice over. */
 START_TEST(rows_are_compacted)
 {
@@ -153,6 +215,7 @@ static void own_cases(Suite *suite) {
     tcase_add_test(tcase, a_login_is_needed);
     tcase_add_test(tcase, servers_that_forget_are_refused);
     tcase_add_test(tcase, a_server_goes_and_comes_back);
+    tcase_add_test(tcase, silence_makes_all_suspect);
     tcase_add_test(tcase, rows_are_compacted);
     tcase_set_timeout(tcase, 120);
     suite_add_tcase(suite, tcase);

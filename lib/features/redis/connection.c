@@ -2,7 +2,8 @@
  *
  * hiredis reads replies and keeps the socket; requests are put together here and sent with MSG_NOSIGNAL, so that a server that went away cannot end
  * the host by SIGPIPE. Everything is pipelined: commands are written, sent together, and their replies taken one by one. A link that still owes
- * replies when it is given back is closed. Waiting ends at the call's deadline, when it is cancelled, and when the server was silent for timeout_ms;
+ * replies when it is given back is closed. One that was silent makes all suspect that are idle: where a server is gone without a word each would be
+ * silent in its turn. Waiting ends at the call's deadline, when it is cancelled, and when the server was silent for timeout_ms;
  * only the resolver of names keeps its own time. After a failure to connect nobody tries again until a pause is over, which doubles up to a second
  * and is not the same for everybody.
  *
@@ -16,6 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+
+#define SILENCE_NS INT64_C(500000000) /* waiting in vain for so long tells of the server, not of the deadline */
 
 enum {
     PORT = 6379,
@@ -137,6 +140,7 @@ static reco_status wait_for(reco__redis_link *link, short events, reco_error *er
         struct pollfd look = {link->context->fd, events, 0};
         int ready = poll(&look, 1, left > LOOK_MS * INT64_C(1000000) ? LOOK_MS : left > 0 ? (int)((left + 999999) / 1000000) : 0);
         if (ready > 0) {
+            link->heard_ns = events == POLLIN ? reco__monotonic_ns() : link->heard_ns;
             return RECO_OK;
         }
         if (ready < 0 && errno != EINTR) {
@@ -147,6 +151,10 @@ static reco_status wait_for(reco__redis_link *link, short events, reco_error *er
         }
         reco_status status = reco__call_check(link->call, err);
         if (status != RECO_OK || quiet <= 0) {
+            int64_t now = reco__monotonic_ns();
+            if (now - began >= SILENCE_NS) {
+                atomic_store(&link->store->silent_ns, now);
+            }
             errno = ETIMEDOUT;
             return status == RECO_OK ? lost(link, err) : (lost(link, NULL), status);
         }
@@ -501,9 +509,12 @@ static void note_connecting(reco_features_store *store, reco_status status) {
     pthread_mutex_unlock(&store->pool_lock);
 }
 
-/* An idle link on which the server has said something unasked was closed by it. */
+/* An idle link on which the server has said something unasked was closed by it; or another was silent since this one was heard. */
 static bool is_dead(const reco__redis_link *link) {
     char byte;
+    if (link->heard_ns <= atomic_load(&link->store->silent_ns)) {
+        return true;
+    }
     ssize_t got = recv(link->context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return !(got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
 }

@@ -60,6 +60,7 @@ typedef struct reco__redis_link {
     uint32_t silent_ms; /* how long the server may say nothing */
     bool doomed;        /* not to be used again: the server is not the primary any more */
     uint64_t run;       /* of the server: see state.c */
+    int64_t heard_ns;   /* when it was last seen to work */
     reco_features_store *store;
     const reco_call *call; /* whose deadline counts; while taken */
     redisReply *reply;     /* the one handed out last */
@@ -183,6 +184,7 @@ struct reco_features_store {
     uint64_t server;                                  /* whom the last connection met */
     uint32_t sentinel;                                /* which one answered last */
     reco__redis_host primary;                         /* as it said */
+    _Atomic int64_t silent_ns; /* when a connection was last found silent: those not seen to work since are not trusted */
     _Atomic uint64_t run; /* raised when another server answers, or one that has gone back: what was read before is void */
 
     pthread_mutex_t seen_lock; /* guards the next three: how far learning was seen to be */
