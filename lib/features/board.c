@@ -262,7 +262,7 @@ size_t reco_generations_pack(uint8_t *out, const int64_t *generations, size_t co
 }
 
 reco_status reco_generations_unpack(size_t *count, int64_t *out, size_t room, const void *data, size_t size) {
-    const uint8_t *in = data, *end = in + size;
+    const uint8_t *in = data, *end = size ? in + size : in; /* NULL has no end */
     size_t n = 0;
     *count = 0;
     while (in < end) {
