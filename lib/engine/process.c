@@ -19,7 +19,7 @@
 #define LIVE_PACE_NS 1000000 /* live batches begin no closer than this: events of a millisecond share one commit */
 #define CLOSE_IDLE_NS 5000000
 #define CLOSE_PACE_NS 10000000 /* between two rounds of closing while events wait, unless the first left something */
-#define LOOK_NS 50000000       /* how long a look is good for */
+#define LOOK_NS 250000000      /* how long a look is good for */
 
 struct reco_processor {
     reco_engine *engine;
