@@ -13,7 +13,7 @@
 # --only I      starts broker I of the cluster alone: the others have commands of their own. Use it to bring back one that was killed.
 # --sasl U:P    each broker serves clients that say U and P with SASL/PLAIN (security.protocol=SASL_PLAINTEXT) on a listener more.
 # --jit full    compiles what is used much as well as Java can, as any broker does that is to run for long: it needs a minute under load, and more
-#               memory, but half the processor time after that. Default: fast, for a broker that serves soon and ends soon.
+#               memory, but a third less processor time after that. Default: fast, for a broker that serves soon and ends soon.
 # --through A=B the broker (one only) listens on port A too, and clients that come there are told that it is at port B: a proxy in front of it.
 #
 # PORT may name each broker's port: 9092,9095,9099. The controllers' are the N after the last, the SASL listeners' the N after those;
