@@ -34,7 +34,7 @@ typedef struct cost {
 } cost;
 
 static const char *const same_settings[][2] = {{"client.id", "libreco"},
-                                               {"linger.ms", "1"},
+                                               {"linger.ms", "5"},
                                                {"message.timeout.ms", "10000"},
                                                {"message.max.bytes", "1200000"},
                                                {"queue.buffering.max.messages", "1100000"},
