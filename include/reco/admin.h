@@ -105,7 +105,7 @@ RECO_API reco_status reco_migrate(uint32_t *missing, const reco_settings *settin
 
 /* Health for /ready: OK, or the reason; *lag: records not yet learned; *lag_ms their age. What counts is what the process is for: with threads in the
  * background one that answers is ready while it has something to answer with, one that only takes in (NO_ANSWERS, no processor) while the stream
- * does; what they lack besides is told by reco_lacking, and the lag is -1 when nobody can tell it. SHARED. */
+ * does; what they lack besides is told by reco_lacking, and the lag is -1 when nobody can tell it. Stores are given two seconds to say. SHARED. */
 RECO_API reco_status reco_ready(int64_t *lag, int64_t *lag_ms, reco_engine *engine, const reco_call *call, reco_error *err);
 
 /* RECO_DEGRADED_... of answers that are given now; 0: they are whole. SHARED. */

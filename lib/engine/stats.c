@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#define METRICS_STORE_NS 2000000000ll /* three stores in less than a scraper waits */
+#define PROBE_NS 2000000000ll /* three stores in less than a scraper waits */
 
 /* Where the stream and what was learned of it stand. */
 typedef struct survey {
@@ -24,6 +24,15 @@ static void take_lag(survey *out, uint32_t partitions) {
         out->oldest = out->positions[p].clock < out->oldest ? out->positions[p].clock : out->oldest;
         out->newest = out->positions[p].clock > out->newest ? out->positions[p].clock : out->newest;
     }
+}
+
+/* What a probe gives a store: monitoring is asked for most when a store is away, and must not be away with it. */
+static const reco_call *probe_call(reco_call *own, const reco_call *call) {
+    int64_t until = reco__monotonic_ns() + PROBE_NS;
+    *own = (reco_call){.struct_size = sizeof *own, .deadline_ns = until, .cancel = call ? call->cancel : NULL};
+    if (reco__call_left_ns(call) < PROBE_NS)
+        own->deadline_ns = call->deadline_ns;
+    return own;
 }
 
 static reco_status look_at_features(survey *out, reco_engine *engine, const reco_call *call, reco_error *err) {
@@ -67,10 +76,11 @@ reco_status reco_ready(int64_t *lag, int64_t *lag_ms, reco_engine *engine, const
     reco_status status = reco__engine_enter(engine, call, err);
     if (status != RECO_OK)
         return status;
-    status = look(&at, engine, call, &error);
+    reco_call own;
+    status = look(&at, engine, probe_call(&own, call), &error);
     if (status != RECO_OK) {
         at.lag = at.lag_ms = -1;
-        status = ready_without(engine, status, call, &error);
+        status = ready_without(engine, status, probe_call(&own, call), &error);
     } else if (engine->background && engine->answers) {
         status = reco__recommend_ready(engine->recommend, &error);
     }
@@ -311,15 +321,6 @@ static void relay_info(metric_relay *relay, const reco_features_info *info) {
     relay->sink(relay->context, "reco_closing_due", "", info->closings_due, "gauge", "1 while a generation is being closed.");
 }
 
-/* A store's part of the time: monitoring is asked for most when a store is away, and must not be away with it. */
-static const reco_call *store_call(reco_call *own, const reco_call *call) {
-    int64_t until = reco__monotonic_ns() + METRICS_STORE_NS;
-    *own = (reco_call){.struct_size = sizeof *own, .deadline_ns = until, .cancel = call ? call->cancel : NULL};
-    if (reco__call_left_ns(call) < METRICS_STORE_NS)
-        own->deadline_ns = call->deadline_ns;
-    return own;
-}
-
 static bool relay_up(metric_relay *relay, const char *store, reco_status status) {
     char label[32];
     snprintf(label, sizeof label, "store=\"%s\"", store);
@@ -331,7 +332,7 @@ static bool relay_up(metric_relay *relay, const char *store, reco_status status)
 static void relay_stores(metric_relay *relay, reco_engine *engine, const reco_call *call) {
     survey at = {.info.struct_size = sizeof at.info, .oldest = INT64_MAX};
     reco_call own;
-    const reco_call *part = store_call(&own, call);
+    const reco_call *part = probe_call(&own, call);
     relay->store = "stream";
     reco_status status = reco__stream_spans(at.spans, engine->stream, part, NULL);
     if (status == RECO_OK)
@@ -339,7 +340,7 @@ static void relay_stores(metric_relay *relay, reco_engine *engine, const reco_ca
     bool streams = relay_up(relay, "stream", status);
     if (streams && atomic_load(&engine->archiving))
         relay_archive_lag(relay, engine, &at);
-    part = store_call(&own, call);
+    part = probe_call(&own, call);
     relay->store = "features";
     status = look_at_features(&at, engine, part, NULL);
     if (status == RECO_OK)
@@ -351,7 +352,7 @@ static void relay_stores(metric_relay *relay, reco_engine *engine, const reco_ca
             relay_lag(relay, engine, &at);
     }
     relay->store = "records";
-    relay_up(relay, "records", reco__records_stats(engine->records, relay_bytes, relay, store_call(&own, call), NULL));
+    relay_up(relay, "records", reco__records_stats(engine->records, relay_bytes, relay, probe_call(&own, call), NULL));
 }
 
 reco_status reco_metrics(reco_engine *engine, reco_metric_sink sink, void *context, const reco_call *call, reco_error *err) {

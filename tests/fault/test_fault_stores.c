@@ -392,6 +392,12 @@ START_TEST(ready_for_what_it_is_for)
     test_trouble_features(0, RECO_UNAVAILABLE);
     test_ok(reco_ready(&lag, NULL, engine, NULL, &err), &err);
     ck_assert_int_eq(lag, -1);
+    test_trouble_features(8000, RECO_OK); /* a probe must not be as slow as what it looks at */
+    int64_t began = reco__monotonic_ns();
+    test_ok(reco_ready(&lag, NULL, engine, NULL, &err), &err);
+    ck_assert_int_eq(lag, -1);
+    ck_assert_int_lt((reco__monotonic_ns() - began) / 1000000, 2000 + GRACE_MS);
+    test_trouble_features(0, RECO_UNAVAILABLE);
     ck_assert(test_wait(lacks_features, NULL, 20000));
     ck_assert_str_eq(reco_lacking_word(RECO_DEGRADED_FEATURES), "features_unavailable");
 }
