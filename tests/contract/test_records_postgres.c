@@ -537,7 +537,7 @@ START_TEST(versions_are_checked)
     test_status(RECO_NEWER, open_status(&records, url, "test"));
     postgres_run(link, "DROP TABLE reco.migrations");
     test_status(RECO_REFUSED, open_status(&records, url, "test"));
-    ck_assert_ptr_nonnull(strstr(err.text, "reco migrate"));
+    ck_assert_ptr_nonnull(strstr(err.text, "lacks reco.migrations"));
     PQfinish(link);
     url = database("latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
     char plain[300];
@@ -620,6 +620,7 @@ START_TEST(migrating_looks_tries_and_does)
     ck_assert_int_eq(run_reco(url, ""), 1);
     postgres_run(link, "DROP TABLE reco.migrations");
     test_status(RECO_REFUSED, migrate(&to, &missing, url, 0));
+    test_status(RECO_REFUSED, migrate(&to, &missing, url, RECO_MIGRATE_CHECK));
     PQfinish(link);
     test_ok(migrate(&to, &missing, "memory:", 0), &err);
     ck_assert(missing == 0 && to.done == 0);

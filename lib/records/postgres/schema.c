@@ -38,9 +38,15 @@ static reco_status look(found *out, PGconn *link, const reco_call *call, reco_er
     return status;
 }
 
-static reco_status too_new(uint64_t version, reco_error *err) {
-    return reco__fail(err, RECO_NEWER, "records", "the database has version %llu of the schema, this library knows %d: a newer libreco is needed",
-                      (unsigned long long)version, reco__postgres_migration_count);
+/* Refuses what is of a newer libreco, or of somebody else. */
+static reco_status is_ours(const found *there, reco_error *err) {
+    if (there->version > (uint64_t)reco__postgres_migration_count)
+        return reco__fail(err, RECO_NEWER, "records", "the database has version %llu of the schema, this library knows %d: a newer libreco is needed",
+                          (unsigned long long)there->version, reco__postgres_migration_count);
+    if (there->tables && !there->migrations)
+        return reco__fail(err, RECO_REFUSED, "records",
+                          "the database has tables in a schema \"reco\" that are not of libreco: it lacks reco.migrations");
+    return RECO_OK;
 }
 
 /* The caller ends the link when this fails, and with it what was begun. `after`: the statement that ends the transaction. *from: where it stood. */
@@ -52,11 +58,7 @@ static reco_status advance(uint64_t *from, PGconn *link, bool fresh_only, const 
     if (status != RECO_OK)
         return status;
     *from = there.version;
-    if (there.version > (uint64_t)reco__postgres_migration_count)
-        return too_new(there.version, err);
-    if (there.tables && !there.migrations)
-        return reco__fail(err, RECO_REFUSED, "records",
-                          "the database has tables in a schema \"reco\" that are not of libreco: it lacks reco.migrations");
+    status = is_ours(&there, err);
     for (uint64_t v = there.version; v < (uint64_t)reco__postgres_migration_count && status == RECO_OK && !(fresh_only && there.tables); v++)
         status = reco__postgres_script(link, reco__postgres_migrations[v].sql, NULL, NULL, call, err);
     return status == RECO_OK ? reco__postgres_script(link, after, NULL, NULL, call, err) : status;
@@ -72,14 +74,13 @@ static reco_status set_up(PGconn *link, const reco_call *call, reco_error *err) 
 
 static reco_status judge(const found *there, reco_error *err) {
     int wanted = reco__postgres_migration_count;
-    if (there->version > (uint64_t)wanted)
-        return too_new(there->version, err);
-    if (there->version < (uint64_t)wanted)
+    reco_status status = is_ours(there, err);
+    if (status == RECO_OK && there->version < (uint64_t)wanted)
         return reco__fail(
             err, RECO_REFUSED, "records",
             "the database has version %llu of the schema, %d is needed: run `reco migrate` or infra/scripts/migrate-postgres.sh (next is %s)",
             (unsigned long long)there->version, wanted, reco__postgres_migrations[there->version].file);
-    return RECO_OK;
+    return status;
 }
 
 reco_status reco__postgres_schema_check(reco_records_store *store, const reco_call *call, reco_error *err) {
@@ -105,11 +106,9 @@ reco_status reco__postgres_schema_check(reco_records_store *store, const reco_ca
 static reco_status look_only(uint64_t *from, PGconn *link, const reco_call *call, reco_error *err) {
     found there;
     reco_status status = look(&there, link, call, err);
-    if (status == RECO_OK) {
-        *from = there.version;
-        if (there.version > (uint64_t)reco__postgres_migration_count)
-            status = too_new(there.version, err);
-    }
+    if (status == RECO_OK)
+        status = is_ours(&there, err);
+    *from = there.version;
     return status;
 }
 
