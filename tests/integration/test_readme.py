@@ -313,6 +313,19 @@ class Http(unittest.TestCase):
         self.assertEqual([item["item_id"] for item in items], ["i7"])
 
 
+class Decisions(unittest.TestCase):
+    """docs/decisions/0001 lists every other page, whose name and title bear the same number, and no number is there twice."""
+
+    def test_record(self):
+        folder = os.path.join(ROOT, "docs", "decisions")
+        pages = sorted(name for name in os.listdir(folder) if name.endswith(".md"))
+        self.assertEqual([int(name[:4]) for name in pages], list(range(1, len(pages) + 1)))
+        for name in pages:
+            self.assertTrue(read("docs/decisions/" + name).startswith(f"# {int(name[:4])}. "), name)
+        listed = re.findall(r"^\| \[(\d+)\]\(([^)]+)\) \|", read("docs/decisions/" + pages[0]), re.M)
+        self.assertEqual(listed, [(str(int(name[:4])), name) for name in pages[1:]])
+
+
 class Layering(unittest.TestCase):
     """lib/README.md tells the table that infra/check enforces."""
 
