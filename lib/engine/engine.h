@@ -126,10 +126,9 @@ void reco__state_hash_cell(reco__state_hash *hash, reco__buf *scratch, reco_str 
 void reco__state_hash_text(char out[40], const reco__state_hash *hash);
 
 /* --- snapshot.c ---------------------------------------------------------------------------------------------------------------------------- */
-/* Loads a snapshot into an empty (or to be emptied) store. */
-reco_status reco__snapshot_load(reco__features *features, const char *path, const reco__learn_rules *rules, reco_str fingerprint,
-                                const uint8_t stream_id[16], uint32_t partitions, const reco_call *call, reco_error *err);
-/* A part of one that fits the engine, into a scratch store: names and popularity, which take a small part of the memory; or cells, with the item
+/* Loads a snapshot that fits the engine into an empty (or to be emptied) store. */
+reco_status reco__snapshot_load(reco__features *features, reco_engine *engine, const char *path, const reco_call *call, reco_error *err);
+/* A part of one, into a scratch store: names and popularity, which take a small part of the memory; or cells, with the item
  * numbers of the engine's own features. The store's state is not that of the snapshot, and is not compared with the hash it states. */
 reco_status reco__snapshot_load_popular(reco__features *scratch, reco_engine *engine, const char *path, const reco_call *call, reco_error *err);
 reco_status reco__snapshot_load_cells(reco__features *scratch, reco_engine *engine, const char *path, const reco_call *call, reco_error *err);

@@ -290,8 +290,9 @@ static reco_status load_file(loader *from, const char *path, reco_error *err) {
     return status;
 }
 
-static loader part_of(reco__features *features, reco_engine *engine, const reco_call *call) {
+static loader loader_of(reco__features *features, reco__features *names_of, reco_engine *engine, const reco_call *call) {
     return (loader){.features = features,
+                    .names_of = names_of,
                     .rules = &engine->rules,
                     .fingerprint = {engine->fingerprint.data, engine->fingerprint.size},
                     .stream_id = reco__stream_id(engine->stream),
@@ -299,28 +300,19 @@ static loader part_of(reco__features *features, reco_engine *engine, const reco_
                     .call = call};
 }
 
-reco_status reco__snapshot_load(reco__features *features, const char *path, const reco__learn_rules *rules, reco_str fingerprint,
-                                const uint8_t stream_id[16], uint32_t partitions, const reco_call *call, reco_error *err) {
-    loader from = {.features = features,
-                   .names_of = features,
-                   .rules = rules,
-                   .fingerprint = fingerprint,
-                   .stream_id = stream_id,
-                   .partitions = partitions,
-                   .call = call};
+reco_status reco__snapshot_load(reco__features *features, reco_engine *engine, const char *path, const reco_call *call, reco_error *err) {
+    loader from = loader_of(features, features, engine, call);
     return load_file(&from, path, err);
 }
 
 reco_status reco__snapshot_load_popular(reco__features *scratch, reco_engine *engine, const char *path, const reco_call *call, reco_error *err) {
-    loader from = part_of(scratch, engine, call);
-    from.names_of = scratch;
+    loader from = loader_of(scratch, scratch, engine, call);
     from.popular_only = true;
     return load_file(&from, path, err);
 }
 
 reco_status reco__snapshot_load_cells(reco__features *scratch, reco_engine *engine, const char *path, const reco_call *call, reco_error *err) {
-    loader from = part_of(scratch, engine, call);
-    from.names_of = engine->features;
+    loader from = loader_of(scratch, engine->features, engine, call);
     from.cells_only = true;
     return load_file(&from, path, err);
 }

@@ -150,20 +150,18 @@ static reco_status find_base(const shelf_file **base, bool *beginning, reco_engi
 
 /* The snapshot at `path` against a replay from the base. */
 static reco_status compare(bool *equal, reco_engine *engine, const char *path, const char *base, const reco_call *call, reco_error *err) {
-    const reco_str fingerprint = {engine->fingerprint.data, engine->fingerprint.size};
-    const uint8_t *id = reco__stream_id(engine->stream);
     reco__features *taken = NULL, *replayed = NULL;
     reco__hashing a = {0}, b = {0};
     reco_status status = reco__engine_open_features(&taken, engine, "memory:", RECO_FEATURES_SCRATCH, call, err);
     if (status == RECO_OK) /* also compares what it holds with the hash it states */
-        status = reco__snapshot_load(taken, path, &engine->rules, fingerprint, id, engine->partitions, call, err);
+        status = reco__snapshot_load(taken, engine, path, call, err);
     if (status == RECO_OK)
         status = reco__hashing_run(&a, taken, engine->stream, &engine->rules, engine->partitions, false, call, err);
     reco__features_close(taken);
     if (status == RECO_OK)
         status = reco__engine_open_features(&replayed, engine, "memory:", RECO_FEATURES_SCRATCH, call, err);
     if (status == RECO_OK && base)
-        status = reco__snapshot_load(replayed, base, &engine->rules, fingerprint, id, engine->partitions, call, err);
+        status = reco__snapshot_load(replayed, engine, base, call, err);
     reco_verification unused = {.struct_size = sizeof unused};
     if (status == RECO_OK)
         status = reco__verify_replay(&unused, engine, replayed, a.positions, call, err);
@@ -311,8 +309,7 @@ reco_status reco__snapshots_relearn(reco_engine *engine, const reco_call *call, 
             continue;
         if (status == RECO_OK) {
             reco__log(RECO_LOG_WARN, "snapshots", "features are empty: loading %s", path);
-            status = reco__snapshot_load(engine->features, path, &engine->rules, (reco_str){engine->fingerprint.data, engine->fingerprint.size},
-                                         reco__stream_id(engine->stream), engine->partitions, call, &why);
+            status = reco__snapshot_load(engine->features, engine, path, call, &why);
             begun = begun || is_bad_file(status);
         }
         if (status == RECO_OK) {

@@ -247,8 +247,7 @@ static reco_status verify_against(reco_verification *out, reco_engine *engine, c
     reco__hashing replayed = {0};
     reco_status status = reco__engine_open_features(&scratch, engine, "memory:", RECO_FEATURES_SCRATCH, call, err);
     if (status == RECO_OK && snapshot)
-        status = reco__snapshot_load(scratch, snapshot, &engine->rules, (reco_str){engine->fingerprint.data, engine->fingerprint.size},
-                                     reco__stream_id(engine->stream), engine->partitions, call, err);
+        status = reco__snapshot_load(scratch, engine, snapshot, call, err);
     if (status == RECO_OK)
         status = reco__verify_replay(out, engine, scratch, live->positions, call, err);
     if (status == RECO_OK)

@@ -307,9 +307,7 @@ void exact_four_processes(const exact *at) {
 
 static void load(reco_engine *engine, const char *snapshot) {
     reco_error err = RECO_ERROR_INIT;
-    test_ok(reco__snapshot_load(engine->features, snapshot, &engine->rules, (reco_str){engine->fingerprint.data, engine->fingerprint.size},
-                                reco__stream_id(engine->stream), engine->partitions, NULL, &err),
-            &err);
+    test_ok(reco__snapshot_load(engine->features, engine, snapshot, NULL, &err), &err);
 }
 
 /* Loads the snapshot into what is empty, checks that this is the state it was taken of, learns the rest. */
