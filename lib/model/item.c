@@ -67,13 +67,17 @@ static reco_status check(const reco_item *item, int32_t index, reco_error *err) 
     return status == RECO_OK ? check_categories(item, index, err) : status;
 }
 
+reco_status reco__attributes_check(reco_str attributes, int32_t index, reco_error *err) {
+    if (attributes.size == 0)
+        return RECO_OK;
+    if (!attributes.data || !reco__utf8_valid(attributes.data, attributes.size))
+        return reco__fail_at(err, RECO_INVALID, index, "attributes", "must be valid UTF-8 without U+0000");
+    return reco__json_check_object(attributes, RECO__ATTRIBUTES_MAX, index, "attributes", err);
+}
+
 reco_status reco__item_check(const reco_item *item, int32_t index, reco_error *err) {
     reco_status status = check(item, index, err);
-    if (status != RECO_OK || item->attributes.size == 0)
-        return status;
-    if (!item->attributes.data || !reco__utf8_valid(item->attributes.data, item->attributes.size))
-        return reco__fail_at(err, RECO_INVALID, index, "attributes", "must be valid UTF-8 without U+0000");
-    return reco__json_check_object(item->attributes, RECO__ATTRIBUTES_MAX, index, "attributes", err);
+    return status == RECO_OK ? reco__attributes_check(item->attributes, index, err) : status;
 }
 
 /* --- JSON -------------------------------------------------------------------------------------------------------------------------------- */

@@ -29,11 +29,7 @@ static reco_status check(const reco_user *user, int32_t index, reco_error *err) 
 
 reco_status reco__user_check(const reco_user *user, int32_t index, reco_error *err) {
     reco_status status = check(user, index, err);
-    if (status != RECO_OK || user->attributes.size == 0)
-        return status;
-    if (!user->attributes.data || !reco__utf8_valid(user->attributes.data, user->attributes.size))
-        return reco__fail_at(err, RECO_INVALID, index, "attributes", "must be valid UTF-8 without U+0000");
-    return reco__json_check_object(user->attributes, RECO__ATTRIBUTES_MAX, index, "attributes", err);
+    return status == RECO_OK ? reco__attributes_check(user->attributes, index, err) : status;
 }
 
 /* --- JSON -------------------------------------------------------------------------------------------------------------------------------- */
