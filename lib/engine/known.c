@@ -203,20 +203,21 @@ static reco_status reply_rejected(reco_reply *reply, const kind *of, const batch
     return reco__reply_body(reply, &body, err);
 }
 
-static reco_status reply_stored(reco_reply *reply, reco_engine *engine, const kind *of, const batch *what, reco_str id, const reco_call *call,
-                                reco_error *err) {
-    found it = {0};
-    reco_status status = RECO_OK;
+/* `one`: it was sent to an id, and is answered as `get` would say it. */
+static reco_status reply_stored(reco_reply *reply, const kind *of, const batch *what, bool one, reco_error *err) {
+    found it = {.of = of};
+    reco__buf document = {0};
     reply->http_status = 200;
     reply->content_type = "application/json";
-    if (id.size)
-        status = find(&it, engine, of, id, call, err);
-    else
+    if (one)
+        of->document(&document, what->things);
+    reco_status status = reco__buf_status(&document, err);
+    if (status == RECO_OK && one)
+        take(&it, 0, of->record, *(const reco_str *)what->things, (reco_str){document.data, document.size});
+    else if (status == RECO_OK)
         reco__buf_printf(&it.json, "{\"%s\":%zu}", of->list, what->count);
-    if (status == RECO_OK)
-        return reco__reply_body(reply, &it.json, err);
-    reco__buf_dispose(&it.json);
-    return status;
+    reco__buf_dispose(&document);
+    return status == RECO_OK ? reco__reply_body(reply, &it.json, err) : status;
 }
 
 static reco_status store_json(reco_reply *reply, reco_engine *engine, const kind *of, reco_str id, const char *text, size_t size, uint32_t form,
@@ -231,7 +232,7 @@ static reco_status store_json(reco_reply *reply, reco_engine *engine, const kind
     } else if (status == RECO_OK) {
         status = change(engine, of, &arena, &what, call, err);
         if (status == RECO_OK)
-            status = reply_stored(reply, engine, of, &what, id, call, err);
+            status = reply_stored(reply, of, &what, id.size > 0, err);
     }
     reco__arena_dispose(&arena);
     return status;
