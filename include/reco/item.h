@@ -22,6 +22,7 @@ typedef struct reco_item {
     reco_str attributes;     /* optional: one JSON object, up to 16 KiB */
     uint32_t flags;          /* RECO_ITEM_... */
     uint32_t reserved;       /* 0 */
+    reco_str parent;         /* optional: the item of which this one is a variant (a size, an edition), another item_id; it need not be known */
 } reco_item;
 
 #ifdef __cplusplus

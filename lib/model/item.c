@@ -2,7 +2,8 @@
  *
  * The document is the same JSON that an application may send, reduced to what is set and written in one order without blanks:
  *
- *   {"title":"Alien","categories":["Horror","Sci-Fi"],"available_from":0,"available_until":0,"hidden":true,"attributes":{...}}
+ *   {"title":"Alien","parent":"alien-series","categories":["Horror","Sci-Fi"],"available_from":1,"available_until":2,"hidden":true,
+ *    "attributes":{...}}
  *
  * Each member is left out when it has its default; times are integer milliseconds. The id is not repeated: the key of the record has it. `attributes`
  * stands as it was given. Whatever else a document holds was put there by somebody who knows more than this release and is gathered into attributes,
@@ -12,7 +13,7 @@
 #include "model/elements.h"
 #include "model/event.h"
 
-static const char *const FIELDS[] = {"item_id", "title", "categories", "available_from", "available_until", "hidden", "attributes", NULL};
+static const char *const FIELDS[] = {"item_id", "title", "parent", "categories", "available_from", "available_until", "hidden", "attributes", NULL};
 
 /* --- checks ------------------------------------------------------------------------------------------------------------------------------ */
 
@@ -59,6 +60,12 @@ static reco_status check(const reco_item *item, int32_t index, reco_error *err) 
         return reco__fail_at(err, RECO_TOO_LARGE, index, "title", "%zu bytes, at most %u are allowed", item->title.size, RECO__TITLE_MAX);
     if (item->title.size > 0 && (!item->title.data || !reco__utf8_valid(item->title.data, item->title.size)))
         return reco__fail_at(err, RECO_INVALID, index, "title", "must be valid UTF-8 without U+0000");
+    if (item->parent.size > 0)
+        status = reco__check_id(item->parent, index, "parent", err);
+    if (status == RECO_OK && item->parent.size > 0 && reco__str_equal(item->parent, item->item_id))
+        status = reco__fail_at(err, RECO_INVALID, index, "parent", "an item is no variant of itself");
+    if (status != RECO_OK)
+        return status;
     if (item->reserved != 0)
         return reco__fail_at(err, RECO_INVALID, index, "reserved", "must be 0");
     if (item->flags & ~RECO_ITEM_HIDDEN)
@@ -115,6 +122,8 @@ static reco_status set_field(reco_item *item, json_t **attributes, reco__arena *
         return reco__json_text(&item->item_id, arena, value, index, name, err);
     if (strcmp(name, "title") == 0)
         return reco__json_text(&item->title, arena, value, index, name, err);
+    if (strcmp(name, "parent") == 0)
+        return reco__json_text(&item->parent, arena, value, index, name, err);
     if (strcmp(name, "available_from") == 0)
         return reco__json_time(&item->available_from, value, index, name, err);
     if (strcmp(name, "available_until") == 0)
@@ -207,6 +216,10 @@ void reco__item_document(reco__buf *out, const reco_item *item) {
     if (item->title.size > 0) {
         add_name(out, "title");
         reco__json_string(out, item->title.data, item->title.size);
+    }
+    if (item->parent.size > 0) {
+        add_name(out, "parent");
+        reco__json_string(out, item->parent.data, item->parent.size);
     }
     for (size_t i = 0; i < item->category_count; i++) {
         if (i == 0) {

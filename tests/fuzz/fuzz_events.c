@@ -14,7 +14,7 @@ static int seed(int i, reco__buf *out) {
         "\x01[{\"user_id\":\"u\",\"item_id\":\"i\",\"event_type\":\"rating\",\"position\":3,\"properties\":{\"a\":[1,{}]}}, {\"user_id\":null}]",
         "\x03{\"user_id\":\"u\",\"item_id\":\"i\",\"event_type\":\"view\",\"c\":\"r\\u00e9d \\\"x\"}\n\n{\"session_id\":\"s\"}\r\n",
         "\x01{\"user_id\":\"u\",\"item_id\":\"i\",\"event_type\":\"view\",\"timestamp\":\"2026-01-31T10:00:00.5+01:00\",\"recommendation_id\":\"r\"}",
-        "\x02[{\"item_id\":\"i\",\"title\":\"t\",\"categories\":[\"a\",\"b\"],\"available_from\":1,\"available_until\":2,\"hidden\":true}]",
+        "\x02[{\"item_id\":\"i\",\"title\":\"t\",\"parent\":\"p\",\"categories\":[\"a\"],\"available_until\":2,\"hidden\":true}]",
         "\x04{\"item_id\":\"i\",\"year\":1979,\"attributes\":{\"x\":1.50}}\n{\"item_id\":7}\n",
         "\x01{\"user_id\":\"u\",\"item_id\":\"i\",\"event_type\":\"view\",\"value\":2"}; /* and a zero byte, see below */
     if (i >= (int)(sizeof texts / sizeof *texts))

@@ -18,8 +18,8 @@ static reco_status parse(const char *text) {
 }
 
 #define FULL                                                                                                                                         \
-    "{\"title\":\"Alien \\\"8\\\"\",\"categories\":[\"Horror\",\"Sci-Fi\"],\"available_from\":5,\"available_until\":1769850000500,\"hidden\":true,"  \
-    "\"attributes\":{\"year\":1979,\"x\":1.50}}"
+    "{\"title\":\"Alien \\\"8\\\"\",\"parent\":\"alien\",\"categories\":[\"Horror\",\"Sci-Fi\"],\"available_from\":5,"                               \
+    "\"available_until\":1769850000500,\"hidden\":true,\"attributes\":{\"year\":1979,\"x\":1.50}}"
 
 static void ck_document(const reco_item *item, const char *expected) {
     reco__buf buf = {0};
@@ -31,8 +31,8 @@ static void ck_document(const reco_item *item, const char *expected) {
 START_TEST(json_to_document_and_back)
 {
     test_ok(parse("[{\"item_id\":\"a/1\",\"title\":\"Alien \\\"8\\\"\",\"categories\":[\"Horror\",\"Sci-Fi\"],\"available_from\":5,\"hidden\":true,"
-                  "\"available_until\":\"2026-01-31T10:00:00.5+01:00\",\"attributes\":{ \"year\" : 1979 }, "
-                  "\"x\":1.50},{\"item_id\":\"b\",\"title\":null,\"hidden\":false}]"),
+                  "\"available_until\":\"2026-01-31T10:00:00.5+01:00\",\"attributes\":{ \"year\" : 1979 }, \"parent\":\"alien\","
+                  "\"x\":1.50},{\"item_id\":\"b\",\"title\":null,\"parent\":null,\"hidden\":false}]"),
             &err);
     ck_assert_uint_eq(batch.count, 2);
     ck_document(&batch.items[0], FULL);
@@ -43,6 +43,7 @@ START_TEST(json_to_document_and_back)
     ck_assert(reco__str_equal(item.item_id, reco__str_of("a/1")));
     ck_assert_uint_eq(item.category_count, 2);
     ck_assert(reco__str_equal(item.categories[1], reco__str_of("Sci-Fi")));
+    ck_assert(reco__str_equal(item.parent, reco__str_of("alien")));
     ck_document(&item, FULL);
 }
 END_TEST
@@ -62,6 +63,9 @@ START_TEST(bad_items_name_their_field)
                  {"{\"item_id\":\"i\",\"available_from\":-1}", "available_from"},
                  {"{\"item_id\":\"i\",\"available_from\":9,\"available_until\":9}", "available_until"},
                  {"{\"item_id\":\"i\",\"hidden\":1}", "hidden"},
+                 {"{\"item_id\":\"i\",\"parent\":7}", "parent"},
+                 {"{\"item_id\":\"i\",\"parent\":\"i\"}", "parent"},
+                 {"{\"item_id\":\"i\",\"parent\":\"\\u0000\"}", "parent"},
                  {"{\"item_id\":\"i\",\"attributes\":\"{}\"}", "attributes"},
                  {"{\"item_id\":\"i\",\"year\":1,\"attributes\":{\"year\":1}}", "year"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -80,8 +84,8 @@ START_TEST(structs_are_checked_like_json)
     struct {
         reco_item item;
         const char *field;
-    } bad[7];
-    for (size_t i = 0; i < 7; i++)
+    } bad[9];
+    for (size_t i = 0; i < 9; i++)
         bad[i].item = good;
     test_ok(reco__item_check(&good, -1, &err), &err);
     bad[0].item.flags = 2, bad[0].field = "flags";
@@ -91,7 +95,9 @@ START_TEST(structs_are_checked_like_json)
     bad[4].item.attributes = reco__str_of("{\"a\":}"), bad[4].field = "attributes";
     bad[5].item.title = (reco_str){"\xff", 1}, bad[5].field = "title";
     bad[6].item.reserved = 1, bad[6].field = "reserved";
-    for (size_t i = 0; i < 7; i++) {
+    bad[7].item.parent = good.item_id, bad[7].field = "parent";
+    bad[8].item.parent = (reco_str){"\xff", 1}, bad[8].field = "parent";
+    for (size_t i = 0; i < 9; i++) {
         ck_assert_int_ne(reco__item_check(&bad[i].item, 3, &err), RECO_OK);
         ck_assert_str_eq(err.field, bad[i].field);
         ck_assert_int_eq(err.index, 3);
