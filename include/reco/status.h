@@ -72,6 +72,16 @@ typedef struct reco_error {
         0, -1, {0}, { 0 }                                                                                                                            \
     }
 
+/* How far a long piece of work has come. Borrowed while it is told; the strings are static. */
+typedef struct reco_work {
+    uint32_t struct_size;
+    uint32_t reserved;
+    const char *what;     /* what is being done: "replaying" */
+    const char *unit;     /* of what: "records" */
+    uint64_t done, total; /* total 0: not known */
+} reco_work;
+typedef void (*reco_work_sink)(void *context, const reco_work *work);
+
 /* How one call is to be made. NULL stands for all defaults. Borrowed for the duration of the call. */
 typedef struct reco_call {
     uint32_t struct_size;           /* sizeof(reco_call) */
@@ -79,6 +89,10 @@ typedef struct reco_call {
     int64_t deadline_ns;            /* absolute, CLOCK_MONOTONIC, nanoseconds; 0: none */
     const volatile int32_t *cancel; /* a non-zero value asks the call to stop with RECO_CANCELLED; NULL: none */
     const char *traceparent;        /* W3C trace context, terminated; NULL: none */
+    /* Told by what can take long (import, process, verify, snapshot, backup, restore, replay), many times a second, from the thread that calls: to be
+     * quick about it. NULL: none. */
+    reco_work_sink progress;
+    void *progress_context;
 } reco_call;
 
 /* Text of a status, static, never NULL (an unknown number answers "unknown status"). SHARED. */

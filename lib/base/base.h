@@ -33,6 +33,8 @@ reco_status reco__call_check(const reco_call *call, reco_error *err);
 bool reco__call_is_cancelled(const reco_call *call);
 /* Nanoseconds that are left before the deadline, INT64_MAX without one, 0 when it has passed. */
 int64_t reco__call_left_ns(const reco_call *call);
+/* Tells how far a long piece of work has come, where the call wants to know; `total` 0: not known. */
+void reco__call_progress(const reco_call *call, const char *what, const char *unit, uint64_t done, uint64_t total);
 
 /* Growing structs: copies the caller's struct of `given` bytes into `out` (ours, `size` bytes, zeroed first). A shorter one leaves zeros; a longer
  * one must have a zero tail, else INVALID. Never writes through `in`. `in` NULL gives all zeros. */

@@ -144,10 +144,12 @@ reco_status reco__struct_copy(void *out, size_t size, const void *in, size_t giv
     return RECO_OK;
 }
 
-/* The first published form of reco_call; a shorter one was never valid. */
+/* The first published form of reco_call ends before `progress`; a shorter one was never valid. */
+#define CALL_LEAST offsetof(reco_call, progress)
+
 static bool call_is_known(const reco_call *call) {
-    return call->struct_size >= sizeof(*call) && call->struct_size <= STRUCT_SIZE_MAX && call->flags == 0 &&
-           all_zero((const uint8_t *)call + sizeof(*call), (const uint8_t *)call + call->struct_size);
+    return call->struct_size >= CALL_LEAST && call->struct_size <= STRUCT_SIZE_MAX && call->flags == 0 &&
+           (call->struct_size <= sizeof(*call) || all_zero((const uint8_t *)call + sizeof(*call), (const uint8_t *)call + call->struct_size));
 }
 
 bool reco__call_is_cancelled(const reco_call *call) { return call && call->cancel && __atomic_load_n(call->cancel, __ATOMIC_RELAXED) != 0; }
@@ -169,9 +171,17 @@ reco_status reco__call_check(const reco_call *call, reco_error *err) {
 }
 
 int64_t reco__call_left_ns(const reco_call *call) {
-    if (!call || call->struct_size < sizeof(*call) || call->deadline_ns == 0) {
+    if (!call || call->struct_size < CALL_LEAST || call->deadline_ns == 0) {
         return INT64_MAX;
     }
     int64_t now = reco__monotonic_ns();
     return call->deadline_ns > now ? call->deadline_ns - now : 0;
+}
+
+void reco__call_progress(const reco_call *call, const char *what, const char *unit, uint64_t done, uint64_t total) {
+    if (!call || call->struct_size < sizeof(*call) || !call->progress) {
+        return;
+    }
+    reco_work work = {.struct_size = sizeof work, .what = what, .unit = unit, .done = done, .total = total};
+    call->progress(call->progress_context, &work);
 }

@@ -77,8 +77,11 @@ static reco_status read_lines(importer *in, uint32_t index, reco_error *err) {
         }
         in->lines[in->count] = (import_line){event.timestamp, in->count, (size_t)(line.data - file->text), index, (uint32_t)line.size};
         in->count++;
-        if (in->count % 4096 == 0 && (status = reco__call_check(in->call, err)) != RECO_OK)
-            return status;
+        if (in->count % 4096 == 0) {
+            reco__call_progress(in->call, "reading", "events", in->count, 0);
+            if ((status = reco__call_check(in->call, err)) != RECO_OK)
+                return status;
+        }
     }
     return RECO_OK;
 }
@@ -209,6 +212,8 @@ static reco_status append_all(importer *in, reco_error *err) {
         status = append_batch(in, err);
         if (status == RECO_OK && in->options.progress)
             in->options.progress(in->options.context, in->done, in->count);
+        if (status == RECO_OK)
+            reco__call_progress(in->call, "appending", "events", in->done, in->count);
     }
     return status == RECO_OK && in->done == in->count ? append_ticks(in, err) : status;
 }

@@ -402,9 +402,13 @@ static void progress_difference(reco_progress *out, const reco_progress *before,
 /* Steps the engine's own processor until `next` is reached everywhere; partitions of others are waited for. */
 static reco_status process_until(reco_processor *processor, const int64_t *next, const reco_call *call, reco_error *err) {
     reco_engine *engine = processor->engine;
+    uint64_t before = processor->total.records;
     for (;;) {
         reco_progress progress = {.struct_size = sizeof progress};
         reco_status status = reco_processor_step(&progress, processor, call, err);
+        if (status == RECO_OK && progress.records > before)
+            reco__call_progress(call, "learning", "records", progress.records - before,
+                                progress.records - before + (progress.lag > 0 ? (uint64_t)progress.lag : 0));
         if (status != RECO_OK || !progress.idle) {
             if (status != RECO_OK)
                 return status;

@@ -12,6 +12,7 @@
 
 #define WAIT_NS 20000000
 #define WAITS 250u /* without a deadline */
+#define TELL_EVERY 4096u
 
 typedef struct walk {
     const reco__state_walker *walker;
@@ -27,6 +28,8 @@ typedef struct walk {
     int64_t generation;
     reco_entry *entries;
     size_t count, room;
+    uint64_t rows, cells, users;
+    const reco_call *call;
     reco_status status;
     reco_error error;
 } walk;
@@ -47,6 +50,8 @@ static int walk_flush(walk *at) {
         count = reco_board_cut(at->entries, count, at->rules->boards.cut, 1, &at->names);
     if (count == 0)
         return 0;
+    if (++at->rows % TELL_EVERY == 0)
+        reco__call_progress(at->call, "reading", "rows", at->rows, 0);
     reco__row row = {at->board, at->item, at->generation, at->entries, count};
     return walk_stop(at, at->walker->row(at->walker->context, &row, &at->error));
 }
@@ -61,6 +66,7 @@ static int walk_state(void *context, const reco_features_info *info, const reco_
     for (uint32_t board = 0; board < RECO_BOARD_COUNT; board++)
         at->newest_closed[board] = reco_board_newest_closed(&at->rules->boards, board, oldest);
     at->begun = true;
+    at->users = info->user_count;
     return at->walker->begin ? walk_stop(at, at->walker->begin(at->walker->context, info, positions, &at->error)) : 0;
 }
 
@@ -100,6 +106,8 @@ static int walk_cell(void *context, uint32_t partition, reco_str user, const voi
         return 1;
     if (partition >= at->partitions)
         return walk_stop(at, reco__fail(&at->error, RECO_CORRUPT, "cell", "a cell claims partition %u of %u", partition, at->partitions));
+    if (++at->cells % TELL_EVERY == 0)
+        reco__call_progress(at->call, "reading", "cells", at->cells, at->users < at->cells ? at->cells : at->users);
     if (!at->walker->cell || expires_at < at->clocks[partition])
         return 0;
     return walk_stop(at, at->walker->cell(at->walker->context, partition, user, data, size, expires_at, &at->error));
@@ -114,7 +122,7 @@ static int walk_head(void *context, uint32_t item, const void *data, size_t size
 
 reco_status reco__state_walk(reco__features *features, const reco__learn_rules *rules, uint32_t partitions, const reco__state_walker *walker,
                              const reco_call *call, reco_error *err) {
-    walk at = {.walker = walker, .rules = rules, .names = reco__features_names(features), .partitions = partitions};
+    walk at = {.walker = walker, .rules = rules, .names = reco__features_names(features), .partitions = partitions, .call = call};
     reco_features_visitor visitor = {
         .context = &at, .state = walk_state, .row = walk_row, .cell = walk_cell, .head = walker->head ? walk_head : NULL};
     reco_status status = reco__features_scan(features, &visitor, call, err);

@@ -65,6 +65,13 @@ static reco_status replay_close(reco__features *scratch, const reco_call *call, 
     return status;
 }
 
+static uint64_t records_between(const reco_position *from, const reco_position *to, uint32_t partitions) {
+    uint64_t records = 0;
+    for (uint32_t p = 0; p < partitions; p++)
+        records += (uint64_t)(to[p].offset - from[p].offset);
+    return records;
+}
+
 reco_status reco__verify_replay(reco_verification *out, reco_engine *engine, reco__features *scratch, const reco_position *targets,
                                 const reco_call *call, reco_error *err) {
     reco__learner *learner = NULL;
@@ -76,6 +83,7 @@ reco_status reco__verify_replay(reco_verification *out, reco_engine *engine, rec
     for (uint32_t p = 0; status == RECO_OK && p < engine->partitions; p++)
         if (positions[p].offset > targets[p].offset)
             status = reco__fail(err, RECO_INVALID, "snapshot", "it is ahead of what is learned in partition %u", p);
+    uint64_t total = status == RECO_OK ? records_between(positions, targets, engine->partitions) : 0, replayed = 0;
     uint32_t p;
     while (status == RECO_OK && (p = replay_next(positions, targets, engine->partitions)) != UINT32_MAX) {
         reco__learned done;
@@ -90,6 +98,8 @@ reco_status reco__verify_replay(reco_verification *out, reco_engine *engine, rec
         positions[p] = (reco_position){done.to, done.clock};
         out->records += done.records;
         out->events += done.events;
+        replayed += done.records;
+        reco__call_progress(call, "replaying", "records", replayed, total);
     }
     reco__learner_free(learner);
     return status;
@@ -207,8 +217,11 @@ static reco_status heads_compare(reco_verification *out, reco_engine *engine, re
     if (!check.pieces)
         return reco__no_memory(err);
     reco_status status = RECO_OK;
-    for (uint32_t item = 0; status == RECO_OK && item < replayed->info.item_count; item++)
+    for (uint32_t item = 0; status == RECO_OK && item < replayed->info.item_count; item++) {
         status = head_compare(out, &check, item, err);
+        if (item % 1024 == 0 || item + 1 == replayed->info.item_count)
+            reco__call_progress(call, "comparing", "items", item + 1, replayed->info.item_count);
+    }
     if (status == RECO_OK && out->equal && live->heads != out->heads) {
         out->equal = 0;
         snprintf(out->difference, sizeof out->difference, "heads: %llu stored, %llu items have rows", (unsigned long long)live->heads,

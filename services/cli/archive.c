@@ -7,26 +7,35 @@
 #include "processor/archiving.h"
 
 typedef struct options {
-    bool once, check, dry_run, json;
+    bool once, check, dry_run, json, progress;
 } options;
 
 /* --- reco archive -------------------------------------------------------------------------------------------------------------------------- */
 
 static const option_spec archive_table[] = {{"once", 0, OPTION_FLAG, offsetof(options, once), NULL, "end when all that is in the stream is archived"},
-                                            {"json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "with --once: the result as JSON"}};
+                                            {"json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "with --once: the result as JSON"},
+                                            CLI_PROGRESS(options)};
 
 static reco_status archive_once(cli_session *session, reco_error *err) {
     const options *given = session->call->options;
     reco_archiver *archiver = NULL;
     reco_archived done = {.struct_size = sizeof done};
+    cli_session_progress(session, given->progress);
     reco_status status = reco_archiver_open(&archiver, session->engine, NULL, NULL, err);
     do {
         if (status == RECO_OK && done.idle)
             status = reco_archiver_wait(archiver, 100, NULL, err);
         if (status == RECO_OK)
             status = reco_archiver_step(&done, archiver, NULL, err);
+        if (status == RECO_OK && done.records)
+            cli_progress_tell(&session->progress, &(reco_work){.struct_size = sizeof(reco_work),
+                                                               .what = "archiving",
+                                                               .unit = "records",
+                                                               .done = done.records,
+                                                               .total = done.records + (done.lag > 0 ? (uint64_t)done.lag : 0)});
     } while (status == RECO_OK && !(done.idle && done.lag == 0));
     reco_archiver_close(archiver);
+    cli_progress_end(&session->progress);
     if (status != RECO_OK)
         return status;
     if (given->json)

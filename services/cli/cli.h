@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "cli/progress.h"
 #include "http/program.h"
 
 /* What a subcommand was called with. */
@@ -38,8 +39,12 @@ extern const cli_command cli_archive, cli_migrate;             /* archive.c */
 typedef struct cli_session {
     reco_engine *engine;
     const cli_call *call;
-    int code; /* exit code when body answers OK */
+    int code;       /* exit code when body answers OK */
+    reco_call told; /* for what takes long: tells how far it is, once cli_session_progress was called */
+    cli_progress progress;
 } cli_session;
+/* Shows how far it is: `wanted` also where stderr is no terminal. Ended with the session, or by cli_progress_end before results are printed. */
+void cli_session_progress(cli_session *session, bool wanted);
 int cli_with_engine(const cli_call *call, reco_status (*body)(cli_session *session, reco_error *err));
 
 reco_str cli_str(const char *text); /* NULL: absent */

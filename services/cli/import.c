@@ -1,7 +1,6 @@
 /* cli/import.c - history from files. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <reco/admin.h>
 
@@ -10,23 +9,15 @@
 
 typedef struct options {
     const char *format;
-    bool shift_time, json;
+    bool shift_time, json, progress;
 } options;
 
 static const option_spec table[] = {
     {"format", 'f', OPTION_TEXT, offsetof(options, format), "FORMAT", "csv, ndjson or movielens"},
     {"shift-time", 0, OPTION_FLAG, offsetof(options, shift_time), NULL, "move all times so that the newest event is now"},
     {"json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "the result as JSON"},
+    CLI_PROGRESS(options),
 };
-
-static void show(void *context, uint64_t done, uint64_t total) {
-    int *shown = context;
-    int percent = total ? (int)(done * 100 / total) : 0;
-    if (percent == *shown)
-        return;
-    *shown = percent;
-    fprintf(stderr, "\rreco: %d %%%s", percent, percent == 100 ? "\n" : "");
-}
 
 static void print_json(const reco_import_result *result) {
     http_text warning = {0};
@@ -50,17 +41,14 @@ static void print_text(const reco_import_result *result) {
 static reco_status import(cli_session *session, reco_error *err) {
     const options *given = session->call->options;
     reco_import_result result = {.struct_size = sizeof result};
-    int shown = -1;
     reco_import_options how = {.struct_size = sizeof how,
                                .flags = given->shift_time ? RECO_IMPORT_SHIFT_TIME : 0,
                                .format = given->format,
                                .paths = (const char *const *)session->call->arguments,
-                               .path_count = session->call->argument_count,
-                               .progress = isatty(STDERR_FILENO) ? show : NULL,
-                               .context = &shown};
-    reco_status status = reco_import(&result, session->engine, &how, NULL, err);
-    if (shown >= 0 && shown < 100)
-        fprintf(stderr, "\n");
+                               .path_count = session->call->argument_count};
+    cli_session_progress(session, given->progress);
+    reco_status status = reco_import(&result, session->engine, &how, &session->told, err);
+    cli_progress_end(&session->progress);
     if (status != RECO_OK)
         return status;
     if (given->json)

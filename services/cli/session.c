@@ -8,14 +8,20 @@
 int cli_with_engine(const cli_call *call, reco_status (*body)(cli_session *session, reco_error *err)) {
     reco_error err = RECO_ERROR_INIT;
     reco_settings *settings = NULL;
-    cli_session session = {.call = call};
+    cli_session session = {.call = call, .told = {.struct_size = sizeof(reco_call)}};
     http_log_start(RECO_LOG_WARN);
     reco_status status = program_open(&session.engine, &settings, call->globals, 0, &err);
     if (status == RECO_OK)
         status = body(&session, &err);
+    cli_progress_end(&session.progress);
     reco_close(session.engine);
     reco_settings_free(settings);
     return status == RECO_OK ? session.code : program_fail(&err);
+}
+
+void cli_session_progress(cli_session *session, bool wanted) {
+    cli_progress_begin(&session->progress, wanted);
+    session->told = cli_progress_call(&session->progress);
 }
 
 reco_str cli_str(const char *text) { return text ? (reco_str){text, strlen(text)} : (reco_str){NULL, 0}; }

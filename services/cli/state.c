@@ -9,20 +9,23 @@
 
 typedef struct options {
     const char *from;
-    bool json;
+    bool json, progress;
 } options;
 
 #define JSON                                                                                                                                         \
     { "json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "the result as JSON" }
 static const option_spec verify_table[] = {
-    {"from", 0, OPTION_TEXT, offsetof(options, from), "SNAPSHOT", "replay from this snapshot instead of the beginning"}, JSON};
+    {"from", 0, OPTION_TEXT, offsetof(options, from), "SNAPSHOT", "replay from this snapshot instead of the beginning"}, JSON, CLI_PROGRESS(options)};
+static const option_spec snapshot_table[] = {JSON, CLI_PROGRESS(options)};
 static const option_spec json_table[] = {JSON};
 
 static reco_status verify(cli_session *session, reco_error *err) {
     const options *given = session->call->options;
     reco_verification result = {.struct_size = sizeof result};
     reco_verify_options how = {.struct_size = sizeof how, .snapshot = given->from};
-    reco_status status = reco_verify(&result, session->engine, &how, NULL, err);
+    cli_session_progress(session, given->progress);
+    reco_status status = reco_verify(&result, session->engine, &how, &session->told, err);
+    cli_progress_end(&session->progress);
     if (status != RECO_OK)
         return status;
     session->code = result.equal ? PROGRAM_OK : PROGRAM_FAILED;
@@ -86,7 +89,9 @@ static reco_status stats(cli_session *session, reco_error *err) {
 static reco_status snapshot(cli_session *session, reco_error *err) {
     const options *given = session->call->options;
     reco_snapshot_result result = {.struct_size = sizeof result};
-    reco_status status = reco_snapshot(&result, session->engine, session->call->arguments[0], NULL, err);
+    cli_session_progress(session, given->progress);
+    reco_status status = reco_snapshot(&result, session->engine, session->call->arguments[0], &session->told, err);
+    cli_progress_end(&session->progress);
     if (status != RECO_OK)
         return status;
     printf(given->json ? "{\"hash\":\"%s\",\"bytes\":%llu,\"items\":%u,\"cells\":%llu,\"rows\":%llu,\"entries\":%llu}\n"
@@ -111,5 +116,5 @@ const cli_command cli_verify = {"verify",
                                 run_verify};
 const cli_command cli_stats = {
     "stats", "", "counters, positions, lags and the bytes of every table", NULL, CLI_OPTIONS(json_table), sizeof(options), 0, 0, run_stats};
-const cli_command cli_snapshot = {"snapshot", "PATH",      "write what is learned to a new file", NULL, CLI_OPTIONS(json_table), sizeof(options), 1,
-                                  1,          run_snapshot};
+const cli_command cli_snapshot = {
+    "snapshot", "PATH", "write what is learned to a new file", NULL, CLI_OPTIONS(snapshot_table), sizeof(options), 1, 1, run_snapshot};

@@ -1,6 +1,7 @@
 """The command line: exit codes, JSON shapes, errors on one line."""
 import json
 import os
+import re
 import subprocess
 import unittest
 
@@ -96,6 +97,28 @@ class Work(WithData):
         self.assertEqual(self.json("popular", "--window", "24h", "--limit", "1")["items"][0]["rank"], 1)
         again = run("reco", "import", "--format", "csv", "--shift-time", path, "--json", "--data", self.data, check=0)
         self.assertTrue(json.loads(again.stdout)["already"])
+
+    def test_progress(self):
+        """On a terminal, or when asked; on stderr, one line a part, and nothing of it in the result."""
+        path = self.import_small()
+        quiet = self.reco("import", "--format", "csv", "--shift-time", path, "--json")
+        self.assertEqual(quiet.stderr, "")
+        told = self.reco("verify", "--json", "--progress")
+        self.assertTrue(json.loads(told.stdout)["equal"])
+        lines = told.stderr.splitlines()
+        self.assertTrue(any(re.match(r"replaying \[#{20}\] 100 %  (\d+) of \1 records", line) for line in lines), lines)
+        self.assertTrue(any(line.startswith("comparing [####################] 100 %  23 of 23 items") for line in lines), lines)
+        self.assertNotIn("\r", told.stderr)
+        self.assertIn("appending", self.reco("import", "--format", "csv", "--progress", "--data", self.folder + "/other", path).stderr)
+        self.assertEqual(self.reco("snapshot", "--progress", self.folder + "/none/such", check=1).stderr.count("\n"), 1)
+        control, terminal = os.openpty()
+        done = subprocess.run([os.path.join(BIN, "reco"), "verify", "--json", "--data", self.data], stdout=subprocess.PIPE, stderr=terminal,
+                              text=True, env=environment())
+        os.close(terminal)
+        drawn = os.read(control, 65536).decode()
+        os.close(control)
+        self.assertTrue(json.loads(done.stdout)["equal"])
+        self.assertTrue(drawn.startswith("\rreplaying [") and drawn.endswith("\n"), drawn)
 
     def test_tables_for_people(self):
         self.reco("import", "--format", "csv", "--shift-time", self.import_small())
