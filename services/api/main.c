@@ -16,6 +16,7 @@ int main(int argc, char **argv) {
         .paths = "GET /recommendations?user_id=, GET /popular, GET|PUT|DELETE /items/{item_id} and /users/{user_id}, POST /items and /users",
         .listen_setting = "services.api_listen",
         .listen_default = "127.0.0.1:8081",
+        .openapi = api_openapi,
         .open_flags = RECO_OPEN_BACKGROUND | RECO_OPEN_NO_PROCESSOR | RECO_OPEN_PATIENT,
         .start = start,
     };

@@ -43,9 +43,10 @@ static reco_status write_ports(const char *path, http_server *const *servers, re
 
 static reco_status open_servers(http_server **servers, const options *given, const reco_settings *settings, http_standard *standard,
                                 http_route routes[][HTTP_ROUTES_MAX], reco_error *err) {
-    const program_server how[SERVERS] = {{.name = "ingest", .listen = given->ingest, .listen_setting = "services.ingest_listen"},
-                                         {.name = "api", .listen = given->api, .listen_setting = "services.api_listen"},
-                                         {.name = "processor", .listen = given->processor, .listen_setting = "services.processor_listen"}};
+    const program_server how[SERVERS] = {
+        {.name = "ingest", .listen = given->ingest, .listen_setting = "services.ingest_listen", .openapi = ingest_openapi},
+        {.name = "api", .listen = given->api, .listen_setting = "services.api_listen", .openapi = api_openapi},
+        {.name = "processor", .listen = given->processor, .listen_setting = "services.processor_listen"}};
     size_t counts[SERVERS] = {0};
     ingest_routes(routes[INGEST], &counts[INGEST], standard->engine);
     api_routes(routes[API], &counts[API], standard->engine);

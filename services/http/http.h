@@ -46,6 +46,7 @@ typedef struct http_options {
     const http_route *routes;
     size_t route_count;
     const char *waiting; /* not NULL: what the service waits for; see http_server_begin */
+    const char *openapi; /* what the document says of routes beside those of http_standard_routes, as JSON; NULL: nothing */
 } http_options;
 
 /* Opens and serves at once. INVALID naming `listen`, BUSY when the port is taken, FULL with more than HTTP_ROUTES_MAX routes, NO_MEMORY. */
@@ -98,18 +99,18 @@ void http_send_error(http_request *request, const reco_error *err);
 /* A problem of HTTP itself; `field` may be NULL. 503 and 429 get Retry-After: 1. */
 void http_send_problem(http_request *request, int status, const char *field, const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* --- /health, /ready, /metrics -------------------------------------------------------------------------------------------------------------- */
+/* --- /health, /ready, /metrics, /openapi.json ----------------------------------------------------------------------------------------------- */
 
 /* Further metrics of a program, written after those of the server and the engine. */
 typedef void (*http_metrics_fn)(void *context, reco_metric_sink sink, void *sink_context);
 
-/* What the three routes need. Lives as long as the server. FROZEN. */
+/* What these routes need. Lives as long as the server. FROZEN. */
 typedef struct http_standard {
     reco_engine *engine;
     http_metrics_fn metrics; /* NULL: none */
     void *metrics_context;
 } http_standard;
-/* Appends the three routes; *count grows by 3. */
+/* Appends the four routes; *count grows by 4. */
 void http_standard_routes(http_route *routes, size_t *count, http_standard *standard);
 
 #endif

@@ -22,6 +22,8 @@ struct http_server {
     uint64_t span_seed; /* of the span ids this server makes up */
     _Atomic uint64_t spans;
     _Atomic int draining;
+    char *document; /* /openapi.json */
+    size_t document_size;
     char name[32];
     char address[96];
 };
@@ -51,6 +53,10 @@ bool http_decode(char *text, size_t *size, bool plus);
 
 /* trace.c: takes over a valid traceparent with a span of our own. */
 void http_trace_accept(http_request *request);
+
+/* document.c: makes server->document of the common piece and that of the service; false: out of memory. And the route that sends it. */
+bool http_document_make(http_server *server, const char *own);
+void http_document_send(http_request *request, void *context);
 
 /* server.c: the metrics of the server itself. */
 void http_server_metrics(http_text *out, http_server *server);

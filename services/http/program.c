@@ -110,8 +110,12 @@ static reco_status write_port(const char *path, const char *address, reco_error 
 reco_status program_serve(http_server **out, const program_server *options, const reco_settings *settings, reco_error *err) {
     char listen[128], fields[160];
     uint32_t body_max = 0;
-    http_options http = {.name = options->name, .listen = options->listen, .routes = options->routes, .route_count = options->route_count,
-                         .waiting = options->waiting};
+    http_options http = {.name = options->name,
+                         .listen = options->listen,
+                         .routes = options->routes,
+                         .route_count = options->route_count,
+                         .waiting = options->waiting,
+                         .openapi = options->openapi};
     reco_status status = RECO_OK;
     if (!http.listen) {
         status = reco_settings_get(listen, sizeof listen, settings, options->listen_setting, err);
@@ -212,8 +216,9 @@ static const option_spec service_own[] = {
 static int help(const program_service *service) {
     char *settings = NULL;
     printf("%s - %s\n\nusage: %s [options]\n\n", service->name, service->summary, service->name);
-    printf("answers %s,\nGET /health (the process is alive), GET /ready (its stores answer; ?verbose), GET /metrics (Prometheus)\non %s unless told "
-           "otherwise.\n\n",
+    printf("answers %s,\nGET /health (the process is alive), GET /ready (its stores answer; ?verbose), GET /metrics (Prometheus),\nGET /openapi.json "
+           "(all of "
+           "this)\non %s unless told otherwise.\n\n",
            service->paths, service->listen_default);
     options_print(stdout, program_global_options, program_global_count);
     options_print(stdout, service_own, sizeof service_own / sizeof *service_own);
@@ -250,8 +255,9 @@ static reco_status open_engine(service_run *run, int64_t ms, reco_error *err) {
 }
 
 static reco_status serve(service_run *run, const char *waiting, reco_error *err) {
-    const program_server how = {run->service->name, run->options->listen, run->service->listen_setting, run->options->port_file,
-                                run->routes,        run->route_count,     waiting};
+    const program_server how = {
+        run->service->name,   run->options->listen, run->service->listen_setting, run->options->port_file, run->routes, run->route_count, waiting,
+        run->service->openapi};
     return program_serve(&run->server, &how, run->settings, err);
 }
 

@@ -39,7 +39,7 @@ typedef struct program_server {
     const char *name, *listen, *listen_setting, *port_file;
     const http_route *routes;
     size_t route_count;
-    const char *waiting; /* as in http_options */
+    const char *waiting, *openapi; /* as in http_options */
 } program_server;
 reco_status program_serve(http_server **out, const program_server *options, const reco_settings *settings, reco_error *err);
 
@@ -60,6 +60,7 @@ typedef struct program_service {
     const char *paths;          /* for --help */
     const char *listen_setting; /* "services.ingest_listen" */
     const char *listen_default; /* for --help */
+    const char *openapi;        /* as in http_options */
     uint32_t open_flags;
     const option_spec *options; /* of its own; NULL: none */
     size_t option_count;

@@ -115,8 +115,8 @@ static void send_answer(http_request *request, int status, const headers *with, 
     request->status = status;
     bool keep = keeps(request);
     date(now);
-    int used = snprintf(head, sizeof head, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\n", status, reason(status), now,
-                        keep ? "keep-alive" : "close");
+    int used =
+        snprintf(head, sizeof head, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\n", status, reason(status), now, keep ? "keep-alive" : "close");
     if (status != 204) /* has neither */
         used += snprintf(head + used, sizeof head - (size_t)used, "Content-Type: %s\r\nContent-Length: %zu\r\n", with->content_type, length);
     if (with->flags & HTTP_PERSONAL)

@@ -346,6 +346,11 @@ reco_status http_server_open(http_server **out, const http_options *options, rec
     pthread_mutex_init(&server->waits_lock, NULL);
     http_server_waits(server, options->waiting ? options->waiting : "");
     atomic_store(&server->waiting, options->waiting != NULL);
+    if (!http_document_make(server, options->openapi)) {
+        pthread_mutex_destroy(&server->waits_lock);
+        free(server);
+        return fail(err, RECO_NO_MEMORY, "", reco_status_text(RECO_NO_MEMORY));
+    }
     library_use(true);
     server->context = start(server, options, address, port);
     if (!server->context || mg_get_server_ports(server->context, 1, &bound) != 1) {
@@ -386,5 +391,6 @@ void http_server_close(http_server *server) {
         mg_stop(server->context);
     library_use(false);
     pthread_mutex_destroy(&server->waits_lock);
+    free(server->document);
     free(server);
 }

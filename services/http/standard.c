@@ -1,4 +1,5 @@
-/* http/standard.c - the routes every service has: /health says the process answers, /ready that its stores do, /metrics counts. */
+/* http/standard.c - the routes every service has: /health says the process answers, /ready that its stores do, /metrics counts, /openapi.json tells
+ * what can be asked. */
 #include <stdio.h>
 #include <string.h>
 
@@ -91,4 +92,5 @@ void http_standard_routes(http_route *routes, size_t *count, http_standard *stan
     routes[(*count)++] = (http_route){"GET", "/health", health, standard, HTTP_ROUTE_ALWAYS};
     routes[(*count)++] = (http_route){"GET", "/ready", ready, standard, HTTP_ROUTE_ALWAYS};
     routes[(*count)++] = (http_route){"GET", "/metrics", metrics, standard, HTTP_ROUTE_ALWAYS};
+    routes[(*count)++] = (http_route){"GET", "/openapi.json", http_document_send, standard, HTTP_ROUTE_ALWAYS};
 }

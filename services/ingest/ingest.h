@@ -6,5 +6,7 @@
 
 /* Appends the routes; the engine must outlive the server. */
 void ingest_routes(http_route *routes, size_t *count, reco_engine *engine);
+/* What /openapi.json says of them: openapi.json beside this file. */
+extern const char ingest_openapi[];
 
 #endif

@@ -11,6 +11,8 @@ import tempfile
 import time
 import unittest
 
+import openapi_support
+
 BUILD = os.environ.get("RECO_BUILD_DIR") or sys.exit("RECO_BUILD_DIR is not set")
 BIN = os.path.join(BUILD, "bin")
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -117,7 +119,7 @@ class Answer:
 
 
 def ask(port, method, path, body=None, headers=None):
-    """One request on a connection of its own."""
+    """One request on a connection of its own; its answer is as the OpenAPI documents say."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         try:
@@ -125,9 +127,13 @@ def ask(port, method, path, body=None, headers=None):
         except (BrokenPipeError, ConnectionResetError):
             pass  # a server may answer and close before it has read everything
         response = connection.getresponse()
-        return Answer(response, response.read())
+        answer = Answer(response, response.read())
     finally:
         connection.close()
+    offences = openapi_support.everything().offences(method, path, answer.status, answer.headers, answer.body)
+    if offences:
+        raise AssertionError("not as the OpenAPI document says: " + "; ".join(offences))
+    return answer
 
 
 def get(port, path, **headers):

@@ -265,7 +265,7 @@ class CommandLine(unittest.TestCase):
 
 
 class Http(unittest.TestCase):
-    """The lines of curl in README.md, as they stand but for the ports."""
+    """The lines of curl in README.md and docs/API.md, as they stand but for the ports."""
 
     PORTS = {"8080": "ingest", "8081": "api", "8082": "processor"}
 
@@ -311,6 +311,19 @@ class Http(unittest.TestCase):
         while not items and time.monotonic() < until:
             items = json.loads(self.curl(lines[2]))["items"]
         self.assertEqual([item["item_id"] for item in items], ["i7"])
+
+    def test_api_lines(self):
+        """All of docs/API.md, in order; what stands below a line as JSON has the members of its answer."""
+        position = ""
+        blocks = re.findall(r"^```sh\n(curl [^\n]+)\n```\n(?:\n```json\n(.*?)```)?", read("docs/API.md"), re.M | re.S)
+        self.assertGreaterEqual(len(blocks), 14)
+        for line, said in blocks:
+            with self.subTest(line=line):
+                answer = self.curl(line.replace("POSITION", position))
+                if said:
+                    self.assertEqual(set(json.loads(answer)), set(json.loads(said)), answer)
+                if "/events" in line:
+                    position = json.loads(answer)["position"]
 
 
 class Decisions(unittest.TestCase):
