@@ -21,6 +21,10 @@ WHERE space = :'space' AND NOT hidden
     AND (available_from BETWEEN now() AND now() + interval '7 days' OR available_until BETWEEN now() AND now() + interval '7 days')
 ORDER BY least(available_from, available_until), item_id LIMIT 100;
 
+\echo Variants: the items that have most of them
+SELECT parent, count(*) AS variants, count(*) FILTER (WHERE hidden) AS hidden FROM reco.items
+WHERE space = :'space' AND parent IS NOT NULL GROUP BY parent ORDER BY variants DESC, parent LIMIT 50;
+
 \echo Attributes of items: which there are, and in how many items
 SELECT key AS attribute, jsonb_typeof(value) AS type, count(*) AS items FROM reco.items
 CROSS JOIN LATERAL jsonb_each(CASE WHEN jsonb_typeof(attributes) = 'object' THEN attributes ELSE '{}' END)

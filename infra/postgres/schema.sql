@@ -40,8 +40,10 @@ CREATE TABLE reco.items (
     created_at timestamptz NOT NULL DEFAULT now(),
     changed_at timestamptz NOT NULL DEFAULT now(),
     document text NOT NULL,
+    parent text COLLATE "C",
     PRIMARY KEY (space, item_id)
 );
+CREATE INDEX items_parent ON reco.items (space, parent) WHERE parent IS NOT NULL;
 
 CREATE TABLE reco.users (
     space text COLLATE "C" NOT NULL,
@@ -129,8 +131,11 @@ $$;
 -- All changes of one call, in order, or none; answers the newest number afterwards.
 -- modes: bits 0-1: 1 always changes, 2 only when the record was there before the call, 3 only when it was not; bit 2: what remains of this record.
 -- Within one call the fate of a record's later changes follows from its first, so the caller settles it and leaves out what changes nothing;
--- documents are given for what remains only. SQLSTATE RC001: more than `most_bytes` of documents in the namespace (0: no limit).
-CREATE FUNCTION reco.change(in_space text, kinds smallint[], modes smallint[], ids text[], documents text[], most_bytes bigint)
+-- documents are given for what remains only. expected: the sequence a record must be at before anything is done, 0 when it must be missing, NULL
+-- when that does not matter. SQLSTATE RC001: more than `most_bytes` of documents in the namespace (0: no limit); RC003: a record is not where it is
+-- expected.
+CREATE FUNCTION reco.change(in_space text, kinds smallint[], modes smallint[], ids text[], documents text[], most_bytes bigint,
+    expected bigint[] DEFAULT NULL)
 RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     old reco.spaces;
@@ -142,6 +147,17 @@ BEGIN
     IF NOT FOUND THEN
         INSERT INTO reco.spaces (space) VALUES (in_space) ON CONFLICT DO NOTHING;
         SELECT * INTO old FROM reco.spaces s WHERE s.space = in_space FOR UPDATE;
+    END IF;
+    IF array_remove(expected, NULL) <> '{}' AND EXISTS (
+        SELECT FROM unnest(kinds, ids, expected) AS g (kind, id, sequence)
+        WHERE g.sequence <> coalesce(CASE g.kind
+                WHEN 1 THEN (SELECT t.sequence FROM reco.items t WHERE t.space = in_space AND t.item_id = g.id)
+                WHEN 2 THEN (SELECT t.sequence FROM reco.users t WHERE t.space = in_space AND t.user_id = g.id)
+                WHEN 3 THEN (SELECT t.sequence FROM reco.models t WHERE t.space = in_space AND t.model_id = g.id)
+                WHEN 4 THEN (SELECT t.sequence FROM reco.experiments t WHERE t.space = in_space AND t.experiment_id = g.id)
+                WHEN 5 THEN (SELECT t.sequence FROM reco.keys t WHERE t.space = in_space AND t.key_id = g.id)
+            END, 0)) THEN
+        RAISE EXCEPTION USING ERRCODE = 'RC003', MESSAGE = 'a record was changed since it was read';
     END IF;
     -- Looked up row by row through the primary keys and joined with nothing: no estimate can turn a large call into a quadratic plan.
     WITH judged AS MATERIALIZED (
@@ -161,14 +177,16 @@ BEGIN
     ), logged AS (
         INSERT INTO reco.changes (space, sequence, kind, id) SELECT in_space, c.sequence, c.kind, c.id FROM counted c
     ), put_items AS (
-        INSERT INTO reco.items AS t (space, item_id, sequence, title, categories, available_from, available_until, hidden, attributes, document)
-        SELECT in_space, c.id, c.sequence, v.json ->> 'title', reco.as_texts(v.json -> 'categories'), reco.as_time(v.json -> 'available_from'),
-            reco.as_time(v.json -> 'available_until'), coalesce(v.json -> 'hidden' = 'true'::jsonb, false), v.json -> 'attributes', c.document
+        INSERT INTO reco.items AS t (space, item_id, sequence, title, parent, categories, available_from, available_until, hidden, attributes,
+            document)
+        SELECT in_space, c.id, c.sequence, v.json ->> 'title', v.json ->> 'parent', reco.as_texts(v.json -> 'categories'),
+            reco.as_time(v.json -> 'available_from'), reco.as_time(v.json -> 'available_until'),
+            coalesce(v.json -> 'hidden' = 'true'::jsonb, false), v.json -> 'attributes', c.document
         FROM counted c CROSS JOIN LATERAL (SELECT reco.as_json(c.document) AS json OFFSET 0) v
         WHERE c.kind = 1 AND c.remains AND c.document IS NOT NULL
-        ON CONFLICT (space, item_id) DO UPDATE SET sequence = excluded.sequence, title = excluded.title, categories = excluded.categories,
-            available_from = excluded.available_from, available_until = excluded.available_until, hidden = excluded.hidden,
-            attributes = excluded.attributes, changed_at = excluded.changed_at, document = excluded.document
+        ON CONFLICT (space, item_id) DO UPDATE SET sequence = excluded.sequence, title = excluded.title, parent = excluded.parent,
+            categories = excluded.categories, available_from = excluded.available_from, available_until = excluded.available_until,
+            hidden = excluded.hidden, attributes = excluded.attributes, changed_at = excluded.changed_at, document = excluded.document
     ), put_users AS (
         INSERT INTO reco.users AS t (space, user_id, sequence, segment, attributes, document)
         SELECT in_space, c.id, c.sequence, v.json ->> 'segment', v.json -> 'attributes', c.document
@@ -371,3 +389,4 @@ BEGIN
 END $$;
 
 INSERT INTO reco.migrations (version, name) VALUES (2, 'archive');
+INSERT INTO reco.migrations (version, name) VALUES (3, 'variants');

@@ -52,7 +52,8 @@ static reco_status offer(reco__records *records, const reco_call *call, reco_err
     reco__buf_text(&document, "\"}");
     status = reco__buf_status(&document, err);
     if (status == RECO_OK) {
-        reco_record_change change = {RECO_RECORD_KEY, RECO_RECORD_IF_ABSENT, key_id, {document.data, document.size}};
+        reco_record_change change = {
+            .kind = RECO_RECORD_KEY, .flags = RECO_RECORD_IF_ABSENT, .id = key_id, .document = {document.data, document.size}};
         status = reco__records_change(NULL, records, &change, 1, call, err);
     }
     reco__buf_dispose(&document);

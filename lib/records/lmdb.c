@@ -197,10 +197,44 @@ static reco_status run_change(reco__kv_txn *txn, const reco_records_store *store
     return status;
 }
 
+/* Whether the record is as the caller of IF_SEQUENCE saw it. */
+static reco_status is_unchanged(bool *out, reco__kv_txn *txn, const reco_records_store *store, const reco_record_change *change, reco_error *err) {
+    uint8_t key[KEY_MAX];
+    reco__kv_value value;
+    reco_str document;
+    uint64_t sequence = 0;
+    reco_status status = reco__kv_get(&value, txn, store->documents, key, document_key(key, store, change->kind, change->id), err);
+    if (status == RECO_OK)
+        status = read_document(&sequence, &document, value, err);
+    else if (status == RECO_NOT_FOUND)
+        status = RECO_OK;
+    *out = sequence == change->sequence;
+    return status;
+}
+
+/* For all before anything is changed: what fails then spoils no transaction that others share. */
+static reco_status check_sequences(const changing *work, reco__kv_txn *txn, reco_error *err) {
+    for (size_t i = 0; i < work->count; i++) {
+        bool unchanged = true;
+        reco_status status = RECO_OK;
+        if (work->changes[i].flags & RECO_RECORD_IF_SEQUENCE)
+            status = is_unchanged(&unchanged, txn, work->store, &work->changes[i], err);
+        if (status != RECO_OK)
+            return status;
+        if (!unchanged)
+            return reco__fail_at(err, RECO_CONFLICT, (int32_t)i, "sequence", "the record was changed since it was read");
+    }
+    return RECO_OK;
+}
+
 static reco_status run(reco__kv_txn *txn, reco__kv_job *job, reco_error *err) {
     changing *work = job->context;
     uint64_t before, sequence;
-    reco_status status = read_sequence(&before, txn, work->store, err);
+    reco_status status = check_sequences(work, txn, err);
+    if (status == RECO_OK)
+        status = read_sequence(&before, txn, work->store, err);
+    if (status != RECO_OK)
+        return status;
     sequence = before;
     for (size_t i = 0; i < work->count && status == RECO_OK; i++)
         status = run_change(txn, work->store, &work->changes[i], &sequence, err);

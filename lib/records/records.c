@@ -215,11 +215,20 @@ static reco_status check_kind(uint32_t kind, int32_t index, reco_error *err) {
 static reco_status check_document(const reco_record_change *change, int32_t index, reco_error *err) {
     reco_str document = change->document;
     if (!document.data && document.size == 0)
-        return change->flags ? reco__fail_at(err, RECO_INVALID, index, "flags", "do not go with a delete") : RECO_OK;
+        return change->flags & RECO_RECORD_IF_ABSENT ? reco__fail_at(err, RECO_INVALID, index, "flags", "IF_ABSENT does not go with a delete")
+                                                     : RECO_OK;
     if (document.size > RECO_RECORDS_DOCUMENT_MAX)
         return reco__fail_at(err, RECO_TOO_LARGE, index, "document", "%zu bytes, at most %u are allowed", document.size, RECO_RECORDS_DOCUMENT_MAX);
     if (!document.data || document.size == 0 || !reco__utf8_valid(document.data, document.size))
         return reco__fail_at(err, RECO_INVALID, index, "document", "must be valid UTF-8 and not empty");
+    return RECO_OK;
+}
+
+static reco_status check_flags(const reco_record_change *change, int32_t index, reco_error *err) {
+    if (change->flags != 0 && change->flags != RECO_RECORD_IF_ABSENT && change->flags != RECO_RECORD_IF_SEQUENCE)
+        return reco__fail_at(err, RECO_INVALID, index, "flags", "0x%x is none of the flags, or several of them", change->flags);
+    if (change->sequence != 0 && change->flags != RECO_RECORD_IF_SEQUENCE)
+        return reco__fail_at(err, RECO_INVALID, index, "sequence", "goes with IF_SEQUENCE only");
     return RECO_OK;
 }
 
@@ -230,8 +239,8 @@ static reco_status check_changes(const reco_record_change *changes, size_t count
     for (size_t i = 0; i < count; i++) {
         int32_t index = (int32_t)i;
         reco_status status = check_kind(changes[i].kind, index, err);
-        if (status == RECO_OK && (changes[i].flags & ~RECO_RECORD_IF_ABSENT))
-            status = reco__fail_at(err, RECO_INVALID, index, "flags", "unknown flags 0x%x", changes[i].flags);
+        if (status == RECO_OK)
+            status = check_flags(&changes[i], index, err);
         if (status == RECO_OK)
             status = reco__check_id(changes[i].id, index, "id", err);
         if (status == RECO_OK)

@@ -1,4 +1,5 @@
 /* records_mutants.c - backends that are wrong in one way each: a sound one behind a function or two that lie. */
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,18 +165,50 @@ static reco_status scan_without_limit(reco_records_store *store, uint32_t kind, 
 
 /* --- changes -------------------------------------------------------------------------------------------------------------------------------- */
 
-static reco_status change_overwrites(uint64_t *last, reco_records_store *store, const reco_record_change *changes, size_t count,
-                                     const reco_call *call, reco_error *err) {
+static reco_status change_without(uint32_t flag, uint64_t *last, reco_records_store *store, const reco_record_change *changes, size_t count,
+                                  const reco_call *call, reco_error *err) {
     reco_record_change *copy = calloc(count + 1, sizeof *copy);
     if (!copy)
         return RECO_NO_MEMORY;
     for (size_t i = 0; i < count; i++) {
         copy[i] = changes[i];
-        copy[i].flags = 0;
+        copy[i].flags &= ~flag;
     }
     reco_status status = sound->change(last, store, copy, count, call, err);
     free(copy);
     return status;
+}
+static reco_status change_overwrites(uint64_t *last, reco_records_store *store, const reco_record_change *changes, size_t count,
+                                     const reco_call *call, reco_error *err) {
+    return change_without(RECO_RECORD_IF_ABSENT, last, store, changes, count, call, err);
+}
+static reco_status change_regardless(uint64_t *last, reco_records_store *store, const reco_record_change *changes, size_t count,
+                                     const reco_call *call, reco_error *err) {
+    return change_without(RECO_RECORD_IF_SEQUENCE, last, store, changes, count, call, err);
+}
+/* As a caller might: looks, then changes. */
+static int see(void *context, uint64_t sequence, uint32_t kind, reco_str id, reco_str document) {
+    (void)kind, (void)id, (void)document;
+    *(uint64_t *)context = sequence;
+    return 0;
+}
+static reco_status change_looks_first(uint64_t *last, reco_records_store *store, const reco_record_change *changes, size_t count,
+                                      const reco_call *call, reco_error *err) {
+    for (size_t i = 0; i < count; i++) {
+        uint64_t sequence = 0;
+        if (!(changes[i].flags & RECO_RECORD_IF_SEQUENCE))
+            continue;
+        sound->find(store, changes[i].kind, changes[i].id, see, &sequence, call, NULL);
+        sched_yield();
+        if (sequence != changes[i].sequence)
+            return RECO_CONFLICT;
+    }
+    return change_regardless(last, store, changes, count, call, err);
+}
+static reco_status change_what_fits(uint64_t *last, reco_records_store *store, const reco_record_change *changes, size_t count, const reco_call *call,
+                                    reco_error *err) {
+    reco_status status = sound->change(last, store, changes, count, call, err);
+    return status == RECO_CONFLICT && count > 1 ? sound->change(last, store, changes, 1, call, err) : status;
 }
 static reco_status change_reversed(uint64_t *last, reco_records_store *store, const reco_record_change *changes, size_t count, const reco_call *call,
                                    reco_error *err) {
@@ -260,6 +293,9 @@ static reco_status open_afresh(reco_records_store **out, const reco_records_opti
 const records_mutant records_mutants[] = {
     MUTANT("a delete is not logged", "changes", changes, changes_hide_deleted),
     MUTANT("IF_ABSENT overwrites", "if_absent", change, change_overwrites),
+    MUTANT("IF_SEQUENCE overwrites", "if_sequence", change, change_regardless),
+    MUTANT("IF_SEQUENCE looks, then changes", "no_lost_update", change, change_looks_first),
+    MUTANT("of a conflict a part is applied", "if_sequence", change, change_what_fits),
     MUTANT("half a batch is applied", "all_or_none", change, change_by_halves),
     MUTANT("a batch is applied one by one", "threads", change, change_one_by_one),
     MUTANT("a batch is applied backwards", "batch_in_order", change, change_reversed),

@@ -87,10 +87,16 @@ static int take(void *context, uint64_t sequence, uint32_t kind, reco_str id, re
 }
 
 static reco_record_change put_of(uint32_t kind, const char *id, const char *document) {
-    return (reco_record_change){kind, 0, reco__str_of(id), reco__str_of(document)};
+    return (reco_record_change){.kind = kind, .id = reco__str_of(id), .document = reco__str_of(document)};
 }
 
-static reco_record_change delete_of(uint32_t kind, const char *id) { return (reco_record_change){kind, 0, reco__str_of(id), {NULL, 0}}; }
+static reco_record_change delete_of(uint32_t kind, const char *id) { return (reco_record_change){.kind = kind, .id = reco__str_of(id)}; }
+
+static reco_record_change if_at(reco_record_change change, uint64_t sequence) {
+    change.flags = RECO_RECORD_IF_SEQUENCE;
+    change.sequence = sequence;
+    return change;
+}
 
 static const char *change(bench *b, uint64_t *last, const reco_record_change *changes, size_t count) {
     reco_status status = b->backend->change(last, b->stores[0], changes, count, NULL, &b->err);
@@ -178,6 +184,54 @@ static const char *check_if_absent(bench *b) {
     return NULL;
 }
 
+/* Everything of the call comes to nothing, and says CONFLICT. */
+static const char *refused(bench *b, const reco_record_change *changes, size_t count, const char *why) {
+    uint64_t last = 99, newest = 0, before = 0;
+    static told got;
+    got.count = got.stop_after = 0;
+    b->backend->changes(&before, b->stores[0], 0, 0, take, &got, NULL, &b->err);
+    reco_status status = b->backend->change(&last, b->stores[0], changes, count, NULL, &b->err);
+    NEED(status == RECO_CONFLICT, "%s: %s", why, reco_status_name(status));
+    b->backend->changes(&newest, b->stores[0], 0, 0, take, &got, NULL, &b->err);
+    NEED(newest == before, "%s: it was refused, yet something was done", why);
+    return NULL;
+}
+
+static const char *check_if_sequence(bench *b) {
+    const reco_record_change first = put_of(RECO_RECORD_ITEM, "a", "{\"n\":1}"), second = put_of(RECO_RECORD_ITEM, "a", "{\"n\":2}"),
+                             other = put_of(RECO_RECORD_ITEM, "b", "{\"n\":3}"), removed = delete_of(RECO_RECORD_ITEM, "a");
+    const reco_record_change absent = if_at(first, 0), at_1 = if_at(second, 1), at_2 = if_at(first, 2), beyond = if_at(first, UINT64_MAX),
+                             remove_at_1 = if_at(removed, 1), remove_at_2 = if_at(removed, 2), remove_nothing = if_at(removed, 0);
+    uint64_t last = 0;
+    PASS(refused(b, &at_1, 1, "a record that is missing was expected at 1"));
+    PASS(refused(b, &remove_at_1, 1, "the same, to be deleted"));
+    PASS(change(b, &last, &absent, 1));
+    PASS(expect(b, 0, RECO_RECORD_ITEM, "a", "{\"n\":1}"));
+    PASS(refused(b, &absent, 1, "a record that is there was expected to be missing"));
+    PASS(refused(b, &at_2, 1, "a record at 1 was expected at 2"));
+    PASS(refused(b, &beyond, 1, "a record at 1 was expected at the last number of all"));
+    PASS(change(b, &last, &at_1, 1));
+    PASS(expect(b, 0, RECO_RECORD_ITEM, "a", "{\"n\":2}"));
+    NEED(last == 2, "two changes end at %llu", (unsigned long long)last);
+    const reco_record_change late[] = {other, at_1}, early[] = {at_1, other}, within[] = {at_2, other, at_2}, torn[] = {at_2, at_1};
+    PASS(refused(b, &at_1, 1, "a record at 2 was expected at 1"));
+    PASS(refused(b, late, 2, "the second of two came too late"));
+    PASS(refused(b, early, 2, "the first of two came too late"));
+    PASS(refused(b, torn, 2, "two changes expect the record at different numbers"));
+    PASS(refused(b, &remove_at_1, 1, "a record at 2 was to be deleted at 1"));
+    PASS(expect(b, 0, RECO_RECORD_ITEM, "a", "{\"n\":2}"));
+    PASS(expect(b, 0, RECO_RECORD_ITEM, "b", NULL));
+    PASS(change(b, &last, within, 3)); /* what a call does itself is not what it compares with */
+    NEED(last == 5, "three more changes end at %llu", (unsigned long long)last);
+    PASS(refused(b, &remove_at_2, 1, "a record at 5 was to be deleted at 2"));
+    const reco_record_change remove_twice[] = {if_at(removed, 5), if_at(removed, 5)};
+    PASS(change(b, &last, remove_twice, 2));
+    PASS(expect(b, 0, RECO_RECORD_ITEM, "a", NULL));
+    PASS(change(b, &last, &remove_nothing, 1));
+    NEED(last == 6, "one delete of three found something, they end at %llu", (unsigned long long)last);
+    return NULL;
+}
+
 static const char *check_batch_in_order(bench *b) {
     uint64_t last = 0;
     const reco_record_change batch[] = {put_of(RECO_RECORD_ITEM, "a", "{\"n\":1}"), delete_of(RECO_RECORD_ITEM, "a"),
@@ -202,7 +256,7 @@ static const char *check_all_or_none(bench *b) {
     document[0] = document[SIZE - 1] = '"';
     for (int i = 0; i < COUNT; i++) {
         snprintf(ids[i], sizeof ids[i], "i%02d", i);
-        batch[i] = (reco_record_change){RECO_RECORD_ITEM, 0, reco__str_of(ids[i]), {document, i == 0 ? 3 : SIZE}};
+        batch[i] = (reco_record_change){.kind = RECO_RECORD_ITEM, .id = reco__str_of(ids[i]), .document = {document, i == 0 ? 3 : SIZE}};
     }
     document[2] = '"';
     close_store(b, 0);
@@ -351,7 +405,7 @@ static const char *check_sizes(bench *b) {
     static told got;
     for (size_t size = 1; size < sizeof document; size = size * 3 + 1) {
         memset(document, 'x', size);
-        reco_record_change one = {RECO_RECORD_ITEM, 0, reco__str_of("doc"), {document, size}};
+        reco_record_change one = {.kind = RECO_RECORD_ITEM, .id = reco__str_of("doc"), .document = {document, size}};
         uint64_t last = 0;
         PASS(change(b, &last, &one, 1));
         got.count = 0;
@@ -381,7 +435,7 @@ static const char *check_reopen(bench *b) {
 
 /* --- several threads ------------------------------------------------------------------------------------------------------------------------ */
 
-enum { THREADS = 4, CHANGES_EACH = 50 };
+enum { THREADS = 4, CHANGES_EACH = 50, COUNTS_EACH = 20 };
 
 typedef struct worker {
     bench *bench;
@@ -389,6 +443,25 @@ typedef struct worker {
     uint64_t last[CHANGES_EACH];
     reco_status status;
 } worker;
+
+/* The work in THREADS threads at once. */
+static const char *on_threads(bench *b, worker *workers, void *(*run)(void *context)) {
+    pthread_t threads[THREADS];
+    int started = 0;
+    memset(workers, 0, THREADS * sizeof *workers);
+    for (; started < THREADS; started++) {
+        workers[started].bench = b;
+        workers[started].number = started;
+        if (pthread_create(&threads[started], NULL, run, &workers[started]) != 0)
+            break;
+    }
+    for (int i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    NEED(started == THREADS, "no threads to be had");
+    for (int i = 0; i < THREADS; i++)
+        NEED(workers[i].status == RECO_OK, "a thread: %s", reco_status_name(workers[i].status));
+    return NULL;
+}
 
 static void *work(void *context) {
     worker *w = context;
@@ -405,21 +478,9 @@ static void *work(void *context) {
 static const char *check_threads(bench *b) {
     static worker workers[THREADS];
     static uint8_t seen[2 * THREADS * CHANGES_EACH + 1];
-    pthread_t threads[THREADS];
-    int started = 0;
     memset(seen, 0, sizeof seen);
-    memset(workers, 0, sizeof workers);
-    for (; started < THREADS; started++) {
-        workers[started].bench = b;
-        workers[started].number = started;
-        if (pthread_create(&threads[started], NULL, work, &workers[started]) != 0)
-            break;
-    }
-    for (int i = 0; i < started; i++)
-        pthread_join(threads[i], NULL);
-    NEED(started == THREADS, "no threads to be had");
+    PASS(on_threads(b, workers, work));
     for (int i = 0; i < THREADS; i++) {
-        NEED(workers[i].status == RECO_OK, "change of a thread: %s", reco_status_name(workers[i].status));
         for (int j = 0; j < CHANGES_EACH; j++) {
             uint64_t last = workers[i].last[j];
             NEED(last % 2 == 0 && last >= 2 && last < sizeof seen && !seen[last], "sequence %llu was given twice or torn apart",
@@ -428,6 +489,42 @@ static const char *check_threads(bench *b) {
         }
     }
     return NULL;
+}
+
+/* Everybody counts a number up by reading and writing it: what is not compared is lost. */
+static int read_number(void *context, uint64_t sequence, uint32_t kind, reco_str id, reco_str document) {
+    uint64_t *to = context;
+    (void)kind, (void)id;
+    to[0] = sequence;
+    to[1] = strtoull(document.data, NULL, 10); /* what follows the document in memory is no digit: it ends with a blank */
+    return 0;
+}
+
+static void *count_up(void *context) {
+    worker *w = context;
+    const reco_records_backend *backend = w->bench->backend;
+    for (int i = 0; i < COUNTS_EACH && w->status == RECO_OK;) {
+        uint64_t seen[2] = {0, 0}, last;
+        char document[32];
+        w->status = backend->find(w->bench->stores[0], RECO_RECORD_USER, reco__str_of("n"), read_number, seen, NULL, NULL);
+        if (w->status != RECO_OK && w->status != RECO_NOT_FOUND)
+            break;
+        snprintf(document, sizeof document, "%llu ", (unsigned long long)seen[1] + 1);
+        const reco_record_change one = if_at(put_of(RECO_RECORD_USER, "n", document), seen[0]);
+        w->status = backend->change(&last, w->bench->stores[0], &one, 1, NULL, NULL);
+        i += w->status == RECO_OK;
+        if (w->status == RECO_CONFLICT)
+            w->status = RECO_OK;
+    }
+    return NULL;
+}
+
+static const char *check_no_lost_update(bench *b) {
+    static worker workers[THREADS];
+    char expected[32];
+    PASS(on_threads(b, workers, count_up));
+    snprintf(expected, sizeof expected, "%d ", THREADS * COUNTS_EACH);
+    return expect(b, 0, RECO_RECORD_USER, "n", expected);
 }
 
 /* --- random operations against a small model ------------------------------------------------------------------------------------------------ */
@@ -448,7 +545,7 @@ typedef struct model {
     uint64_t newest;
 } model;
 
-static void model_change(model *m, uint32_t kind, int id, const char *document, int if_absent) {
+static void model_change(model *m, uint32_t kind, int id, const char *document, int if_absent) { /* of a call that is not refused */
     if (document ? if_absent && m->at[kind][id].there : !m->at[kind][id].there)
         return;
     m->log[m->newest].kind = kind;
@@ -456,7 +553,7 @@ static void model_change(model *m, uint32_t kind, int id, const char *document, 
     m->newest++;
     m->at[kind][id].there = document != NULL;
     m->at[kind][id].sequence = m->newest;
-    snprintf(m->at[kind][id].document, sizeof m->at[kind][id].document, "%s", document ? document : "");
+    snprintf(m->at[kind][id].document, sizeof m->at[kind][id].document, "%.39s", document ? document : "");
 }
 
 static void name_of(char out[8], int id) {
@@ -469,6 +566,9 @@ static const char *random_change(bench *b, model *m, reco__rand *rand) {
     reco_record_change batch[6];
     char names[6][8], documents[6][40];
     size_t count = (size_t)reco__rand_below(rand, 6) + 1;
+    static model before;
+    int conflict = 0;
+    before = *m;
     for (size_t i = 0; i < count; i++) {
         uint32_t kind = (uint32_t)reco__rand_below(rand, RECO_RECORD_KEY) + 1;
         int id = (int)reco__rand_below(rand, MODEL_IDS), removes = reco__rand_below(rand, 3) == 0,
@@ -477,9 +577,18 @@ static const char *random_change(bench *b, model *m, reco__rand *rand) {
         snprintf(documents[i], sizeof documents[i], "{\"v\":%llu}", (unsigned long long)reco__rand_below(rand, 1u << 30));
         batch[i] = removes ? delete_of(kind, names[i]) : put_of(kind, names[i], documents[i]);
         batch[i].flags = absent ? RECO_RECORD_IF_ABSENT : 0;
+        if (!absent && reco__rand_below(rand, 4) == 0) {
+            uint64_t is = before.at[kind][id].there ? before.at[kind][id].sequence : 0, said = is + (reco__rand_below(rand, 4) == 0);
+            batch[i] = if_at(batch[i], said);
+            conflict |= said != is;
+        }
         model_change(m, kind, id, removes ? NULL : documents[i], absent);
     }
     uint64_t last = 0;
+    if (conflict) {
+        *m = before;
+        return refused(b, batch, count, "random changes");
+    }
     PASS(change(b, &last, batch, count));
     NEED(last == m->newest, "sequence %llu, the model is at %llu", (unsigned long long)last, (unsigned long long)m->newest);
     return NULL;
@@ -588,6 +697,7 @@ static const struct {
               {"kinds_are_apart", check_kinds_are_apart},
               {"namespaces_are_apart", check_namespaces_are_apart},
               {"if_absent", check_if_absent},
+              {"if_sequence", check_if_sequence},
               {"batch_in_order", check_batch_in_order},
               {"all_or_none", check_all_or_none},
               {"scan", check_scan},
@@ -598,6 +708,7 @@ static const struct {
               {"sizes", check_sizes},
               {"reopen", check_reopen},
               {"threads", check_threads},
+              {"no_lost_update", check_no_lost_update},
               {"random", check_random},
               {"stats", check_stats}};
 const size_t records_check_count = sizeof checks / sizeof *checks;

@@ -72,9 +72,11 @@ START_TEST(registration)
     ck_assert_int_eq(reco_register_records(&other, &err), RECO_INVALID);
     ck_assert_str_eq(err.field, "scan");
     other.scan = reco__records_memory.scan;
-    other.contract = 2;
+    other.contract = RECO_RECORDS_CONTRACT - 1; /* its changes are shorter */
     ck_assert_int_eq(reco_register_records(&other, &err), RECO_UNSUPPORTED);
-    other.contract = 1;
+    other.contract = RECO_RECORDS_CONTRACT + 1;
+    ck_assert_int_eq(reco_register_records(&other, &err), RECO_UNSUPPORTED);
+    other.contract = RECO_RECORDS_CONTRACT;
     other.struct_size = 8;
     ck_assert_int_eq(reco_register_records(&other, &err), RECO_INVALID);
     other.struct_size = sizeof other;
@@ -168,13 +170,21 @@ START_TEST(arguments)
         reco_record_change change;
         reco_status status;
         const char *field;
-    } cases[] = {{{0, 0, id, document}, RECO_INVALID, "kind"},        {{6, 0, id, document}, RECO_INVALID, "kind"},
-                 {{1, 2, id, document}, RECO_INVALID, "flags"},       {{1, 1, id, {NULL, 0}}, RECO_INVALID, "flags"},
-                 {{1, 0, {"", 0}, document}, RECO_INVALID, "id"},     {{1, 0, {"\xff", 1}, document}, RECO_INVALID, "id"},
-                 {{1, 0, {large, 257}, document}, RECO_OK, "id"},     {{1, 0, id, {"", 0}}, RECO_INVALID, "document"},
-                 {{1, 0, id, {"\xff", 1}}, RECO_INVALID, "document"}, {{1, 0, id, {large, sizeof large}}, RECO_TOO_LARGE, "document"}};
+    } cases[] = {{{0, 0, id, document, 0}, RECO_INVALID, "kind"},
+                 {{6, 0, id, document, 0}, RECO_INVALID, "kind"},
+                 {{1, 4, id, document, 0}, RECO_INVALID, "flags"},
+                 {{1, 3, id, document, 1}, RECO_INVALID, "flags"}, /* both conditions */
+                 {{1, 1, id, {NULL, 0}, 0}, RECO_INVALID, "flags"},
+                 {{1, 0, id, document, 1}, RECO_INVALID, "sequence"},
+                 {{1, 2, id, document, 7}, RECO_CONFLICT, "sequence"},
+                 {{1, 0, {"", 0}, document, 0}, RECO_INVALID, "id"},
+                 {{1, 0, {"\xff", 1}, document, 0}, RECO_INVALID, "id"},
+                 {{1, 0, {large, 257}, document, 0}, RECO_OK, "id"},
+                 {{1, 0, id, {"", 0}, 0}, RECO_INVALID, "document"},
+                 {{1, 0, id, {"\xff", 1}, 0}, RECO_INVALID, "document"},
+                 {{1, 0, id, {large, sizeof large}, 0}, RECO_TOO_LARGE, "document"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        reco_record_change two[] = {{1, 0, reco__str_of("first"), document}, cases[i].change};
+        reco_record_change two[] = {{.kind = 1, .id = reco__str_of("first"), .document = document}, cases[i].change};
         uint64_t last;
         reco_status status = reco__records_change(&last, records, two, 2, NULL, &err);
         ck_assert_msg(cases[i].status == RECO_OK ? status != RECO_OK : status == cases[i].status, "case %zu: %s", i, reco_status_name(status));
@@ -186,7 +196,7 @@ START_TEST(arguments)
     ck_assert_uint_eq(newest, 0); /* the first of each pair was not stored either */
     static reco_record_change many[RECO_RECORDS_CHANGES_MAX + 1];
     for (size_t i = 0; i <= RECO_RECORDS_CHANGES_MAX; i++)
-        many[i] = (reco_record_change){1, 0, id, i < 65 ? (reco_str){large, RECO_RECORDS_DOCUMENT_MAX} : document};
+        many[i] = (reco_record_change){.kind = 1, .id = id, .document = i < 65 ? (reco_str){large, RECO_RECORDS_DOCUMENT_MAX} : document};
     test_status(RECO_TOO_LARGE, reco__records_change(NULL, records, many, RECO_RECORDS_CHANGES_MAX + 1, NULL, &err));
     test_status(RECO_TOO_LARGE, reco__records_change(NULL, records, many, 65, NULL, &err));
     test_status(RECO_INVALID, reco__records_find(records, 9, id, NULL, NULL, NULL, &err));
@@ -202,7 +212,7 @@ static void ignore_stat(void *context, const char *name, uint64_t value) { (void
 START_TEST(deadlines_and_planted_faults)
 {
     reco__records *records = open_door("memory:");
-    reco_record_change one = {1, 0, reco__str_of("a"), reco__str_of("{}")};
+    reco_record_change one = {.kind = 1, .id = reco__str_of("a"), .document = reco__str_of("{}")};
     reco_call late = {.struct_size = sizeof late, .deadline_ns = 1};
     uint64_t newest;
     test_status(RECO_TIMEOUT, reco__records_change(NULL, records, &one, 1, &late, &err));
@@ -321,7 +331,7 @@ START_TEST(a_damaged_key_is_corrupt)
     uint32_t number;
     uint8_t key[16];
     for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
-        reco_record_change one = {RECO_RECORD_KEY, 0, reco__str_of("recommendation-1"), reco__str_of(documents[i])};
+        reco_record_change one = {.kind = RECO_RECORD_KEY, .id = reco__str_of("recommendation-1"), .document = reco__str_of(documents[i])};
         test_ok(reco__records_change(NULL, records, &one, 1, NULL, &err), &err);
         test_status(RECO_CORRUPT, reco__records_signing_key(&number, key, records, NULL, &err));
     }
@@ -345,7 +355,7 @@ START_TEST(acknowledged_is_kept)
         for (uint64_t i = 1;; i++) {
             char id[32];
             snprintf(id, sizeof id, "item-%llu", (unsigned long long)i);
-            reco_record_change one = {RECO_RECORD_ITEM, 0, reco__str_of(id), reco__str_of("{}")};
+            reco_record_change one = {.kind = RECO_RECORD_ITEM, .id = reco__str_of(id), .document = reco__str_of("{}")};
             uint64_t last = 0;
             if (reco__records_change(&last, records, &one, 1, NULL, NULL) != RECO_OK || write(ends[1], &last, sizeof last) != sizeof last)
                 _exit(1);
@@ -376,7 +386,7 @@ START_TEST(damage_is_noticed)
     test_dir_make(folder);
     snprintf(url, sizeof url, "lmdb:%s", folder);
     reco__records *records = open_door(url);
-    reco_record_change one = {RECO_RECORD_ITEM, 0, reco__str_of("a"), reco__str_of("{\"title\":\"x\"}")};
+    reco_record_change one = {.kind = RECO_RECORD_ITEM, .id = reco__str_of("a"), .document = reco__str_of("{\"title\":\"x\"}")};
     test_ok(reco__records_change(NULL, records, &one, 1, NULL, &err), &err);
     reco__kv_options options = {.directory = folder, .name = "records", .map_size = 1ull << 28, .format = "reco-records", .format_version = 1};
     reco__kv *kv;

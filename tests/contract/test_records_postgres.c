@@ -44,7 +44,7 @@ static reco__records *open_door(const char *url) {
 }
 
 static reco_status put(reco__records *records, const char *id, const char *document, const reco_call *call) {
-    reco_record_change one = {RECO_RECORD_ITEM, 0, reco__str_of(id), reco__str_of(document)};
+    reco_record_change one = {.kind = RECO_RECORD_ITEM, .id = reco__str_of(id), .document = reco__str_of(document)};
     return reco__records_change(NULL, records, &one, 1, call, &err);
 }
 
@@ -112,7 +112,7 @@ START_TEST(documents_come_back_letter_by_letter)
     reco__buf got = {0};
     for (uint32_t kind = RECO_RECORD_ITEM; kind <= RECO_RECORD_KEY; kind++)
         for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
-            reco_record_change one = {kind, 0, reco__str_of("it's \\ id"), reco__str_of(documents[i])};
+            reco_record_change one = {.kind = kind, .id = reco__str_of("it's \\ id"), .document = reco__str_of(documents[i])};
             test_ok(reco__records_change(NULL, records, &one, 1, NULL, &err), &err);
             test_ok(reco__records_find(records, kind, one.id, keep, &got, NULL, &err), &err);
             ck_assert_str_eq(reco__buf_cstr(&got), documents[i]);
@@ -130,18 +130,18 @@ START_TEST(columns_follow_the_document)
     reco__records *records = open_door(url);
     PGconn *link = postgres_link(url);
     static const char columns[] = "SELECT concat_ws('|', title, array_to_string(categories, ','), extract(epoch FROM available_from),"
-                                  " extract(epoch FROM available_until), hidden, attributes ->> 'price') FROM reco.items WHERE item_id = 'k'";
+                                  " extract(epoch FROM available_until), hidden, attributes ->> 'price', parent) FROM reco.items WHERE item_id = 'k'";
     test_ok(put(records, "k",
                 "{\"title\":\"Kettle\",\"categories\":[\"Kitchen\",\"Tea\"],\"available_from\":1500,"
-                "\"available_until\":\"1970-01-01T01:00:00+01:00\",\"hidden\":true,\"attributes\":{\"price\":34.9}}",
+                "\"available_until\":\"1970-01-01T01:00:00+01:00\",\"hidden\":true,\"attributes\":{\"price\":34.9},\"parent\":\"kettles\"}",
                 NULL),
             &err);
-    postgres_expect(link, columns, "Kettle|Kitchen,Tea|1.500000|0.000000|t|34.9");
+    postgres_expect(link, columns, "Kettle|Kitchen,Tea|1.500000|0.000000|t|34.9|kettles");
     test_ok(put(records, "k", "{\"title\":\"Pot\"}", NULL), &err);
     postgres_expect(link, columns, "Pot|f");
-    reco_record_change others[] = {{RECO_RECORD_USER, 0, reco__str_of("u"), reco__str_of("{\"segment\":\"new\",\"attributes\":{\"c\":\"SE\"}}")},
-                                   {RECO_RECORD_MODEL, 0, reco__str_of("m"), reco__str_of("{\"state\":\"live\"}")},
-                                   {RECO_RECORD_EXPERIMENT, 0, reco__str_of("e"), reco__str_of("{\"state\":\"draft\",\"v\":2}")}};
+    reco_record_change others[] = {{RECO_RECORD_USER, 0, reco__str_of("u"), reco__str_of("{\"segment\":\"new\",\"attributes\":{\"c\":\"SE\"}}"), 0},
+                                   {RECO_RECORD_MODEL, 0, reco__str_of("m"), reco__str_of("{\"state\":\"live\"}"), 0},
+                                   {RECO_RECORD_EXPERIMENT, 0, reco__str_of("e"), reco__str_of("{\"state\":\"draft\",\"v\":2}"), 0}};
     test_ok(reco__records_change(NULL, records, others, 3, NULL, &err), &err);
     postgres_expect(link, "SELECT segment || (attributes ->> 'c') FROM reco.users", "newSE");
     postgres_expect(link, "SELECT state FROM reco.models", "live");
@@ -163,7 +163,7 @@ static int64_t change_many(reco__records *records, reco_record_change *batch, ui
         snprintf(ids[i], sizeof ids[i], "item-%d", i);
         snprintf(documents[i], sizeof documents[i], "{\"title\":\"Item number %d\",\"categories\":[\"c%d\"],\"attributes\":{\"price\":%d}}", i, i % 9,
                  i);
-        batch[i] = (reco_record_change){RECO_RECORD_ITEM, flags, reco__str_of(ids[i]), reco__str_of(documents[i])};
+        batch[i] = (reco_record_change){.kind = RECO_RECORD_ITEM, .flags = flags, .id = reco__str_of(ids[i]), .document = reco__str_of(documents[i])};
     }
     int64_t began = reco__monotonic_ns();
     test_ok(reco__records_change(&last, records, batch, MANY, NULL, &err), &err);
@@ -214,7 +214,7 @@ START_TEST(the_largest_documents_pass)
     char ids[COUNT][16];
     for (int i = 0; i < COUNT; i++) {
         snprintf(ids[i], sizeof ids[i], "i%d", i);
-        batch[i] = (reco_record_change){RECO_RECORD_USER, 0, reco__str_of(ids[i]), {document, RECO_RECORDS_DOCUMENT_MAX}};
+        batch[i] = (reco_record_change){.kind = RECO_RECORD_USER, .id = reco__str_of(ids[i]), .document = {document, RECO_RECORDS_DOCUMENT_MAX}};
     }
     size_t told = 0;
     test_ok(reco__records_change(NULL, records, batch, COUNT, NULL, &err), &err);
@@ -244,9 +244,9 @@ static void *write_some(void *context) {
     for (int i = 0; i < ROUNDS && w->status == RECO_OK; i++) {
         char id[32];
         snprintf(id, sizeof id, "w%d-%d", w->number, i);
-        reco_record_change some[EACH] = {{RECO_RECORD_ITEM, 0, reco__str_of(id), reco__str_of("{}")},
-                                         {RECO_RECORD_USER, 0, reco__str_of("shared"), reco__str_of("{}")},
-                                         {RECO_RECORD_ITEM, 0, reco__str_of("shared"), reco__str_of("{}")}};
+        reco_record_change some[EACH] = {{RECO_RECORD_ITEM, 0, reco__str_of(id), reco__str_of("{}"), 0},
+                                         {RECO_RECORD_USER, 0, reco__str_of("shared"), reco__str_of("{}"), 0},
+                                         {RECO_RECORD_ITEM, 0, reco__str_of("shared"), reco__str_of("{}"), 0}};
         w->status = reco__records_change(NULL, records, some, EACH, NULL, NULL);
     }
     reco__records_close(records);
@@ -529,7 +529,7 @@ START_TEST(versions_are_checked)
     snprintf(command, sizeof command, "PATH='%s':\"$PATH\" '%s/infra/scripts/migrate-postgres.sh' '%s' >/dev/null", server.programs,
              source ? source : ".", url);
     ck_assert_int_eq(system(command), 0);
-    postgres_expect(link, "SELECT max(version) FROM reco.migrations", "2");
+    postgres_expect(link, "SELECT max(version) FROM reco.migrations", "3");
     ck_assert_int_eq(system(command), 0); /* again: nothing to do */
     reco__records_close(open_door(url));
     postgres_run(link, "INSERT INTO reco.migrations VALUES (99, 'future')");
@@ -589,9 +589,9 @@ START_TEST(migrating_looks_tries_and_does)
     reco__records *records = NULL;
     PGconn *link = postgres_link(url);
     test_ok(migrate(&to, &missing, url, RECO_MIGRATE_CHECK), &err);
-    ck_assert(missing == 2 && to.missing == 2 && to.done == 0);
+    ck_assert(missing == 3 && to.missing == 3 && to.done == 0);
     test_ok(migrate(&to, &missing, url, RECO_MIGRATE_DRY_RUN), &err);
-    ck_assert(missing == 2 && to.missing == 0 && to.done == 2);
+    ck_assert(missing == 3 && to.missing == 0 && to.done == 3);
     postgres_expect(link, "SELECT to_regclass('reco.migrations') IS NULL", "t"); /* nothing stayed */
     run_file("migrations/0001_records.sql", url, "/dev/null");
     postgres_run(link, "SELECT reco.put('test', 1::smallint, 'kept', '{\"title\":\"Kept\"}')");
@@ -627,6 +627,32 @@ START_TEST(migrating_looks_tries_and_does)
 }
 END_TEST
 
+START_TEST(a_database_of_the_release_before)
+{
+    const char *url = database("before");
+    run_file("migrations/0001_records.sql", url, "/dev/null");
+    run_file("migrations/0002_archive.sql", url, "/dev/null");
+    PGconn *link = postgres_link(url);
+    postgres_run(link, "SELECT reco.put('test', 1::smallint, 'shirt-m', '{\"title\":\"M\",\"parent\":\"shirt\"}')");
+    postgres_run(link, "SELECT reco.put('test', 1::smallint, 'shirt', '[\"parent\"]')");
+    reco__records *records = NULL;
+    test_status(RECO_REFUSED, open_status(&records, url, "test"));
+    ck_assert_int_eq(run_reco(url, ""), 0);
+    postgres_expect(link, "SELECT string_agg(item_id || ' of ' || parent, ',') FROM reco.items", "shirt-m of shirt");
+    records = open_door(url);
+    reco_record_change late = {RECO_RECORD_ITEM, RECO_RECORD_IF_SEQUENCE, reco__str_of("shirt-m"), reco__str_of("{\"parent\":\"coat\"}"), 2};
+    test_status(RECO_CONFLICT, reco__records_change(NULL, records, &late, 1, NULL, &err));
+    late.sequence = 1;
+    test_ok(reco__records_change(NULL, records, &late, 1, NULL, &err), &err);
+    postgres_expect(link, "SELECT parent FROM reco.items WHERE item_id = 'shirt-m'", "coat");
+    /* a program of the release before, which is still running */
+    postgres_run(link, "SELECT reco.change('test', '{1}', '{5}', '{shirt-m}', ARRAY['{}'], 0)");
+    postgres_expect(link, "SELECT sequence FROM reco.items WHERE item_id = 'shirt-m' AND parent IS NULL", "4");
+    reco__records_close(records);
+    PQfinish(link);
+}
+END_TEST
+
 static void *migrate_too(void *context) {
     writer *w = context;
     reco_settings *settings = NULL;
@@ -654,7 +680,7 @@ START_TEST(migrations_at_the_same_time_are_done_once)
         test_status(RECO_OK, writers[i].status);
     }
     PGconn *link = postgres_link(url);
-    postgres_expect(link, "SELECT count(*) || ' ' || max(version) FROM reco.migrations", "2 2");
+    postgres_expect(link, "SELECT count(*) || ' ' || max(version) FROM reco.migrations", "3 3");
     PQfinish(link);
 }
 END_TEST
@@ -767,7 +793,8 @@ END_TEST
 static reco_status a_life(void *context, reco_error *error) {
     reco__records *records = NULL;
     reco_records_options options = {.struct_size = sizeof options, .url = context, .space = "test"};
-    reco_record_change two[] = {{RECO_RECORD_ITEM, 0, reco__str_of("a"), reco__str_of("{}")}, {RECO_RECORD_ITEM, 0, reco__str_of("a"), {NULL, 0}}};
+    reco_record_change two[] = {{RECO_RECORD_ITEM, 0, reco__str_of("a"), reco__str_of("{}"), 0},
+                                {RECO_RECORD_ITEM, 0, reco__str_of("a"), {NULL, 0}, 0}};
     uint64_t newest;
     size_t told = 0;
     reco_status status = reco__records_open(&records, &options, NULL, error);
@@ -840,6 +867,7 @@ int main(void) {
     tests = tcase_create("processes");
     tcase_add_checked_fixture(tests, setup, NULL);
     tcase_add_test(tests, migrating_looks_tries_and_does);
+    tcase_add_test(tests, a_database_of_the_release_before);
     tcase_add_test(tests, migrations_at_the_same_time_are_done_once);
     tcase_add_test(tests, a_change_is_seen_by_another_process_within_a_second);
     suite_add_tcase(suite, tests);

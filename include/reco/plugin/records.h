@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-#define RECO_RECORDS_CONTRACT 1u
+#define RECO_RECORDS_CONTRACT 2u /* 2: RECO_RECORD_IF_SEQUENCE, and the member for it */
 
 #define RECO_RECORD_ITEM 1u
 #define RECO_RECORD_USER 2u
@@ -36,14 +36,17 @@ typedef struct reco_records_options {
     uint64_t map_size;
 } reco_records_options;
 
-/* One change to make. document {NULL, 0}: delete. */
+/* One change to make. document {NULL, 0}: delete. Its size belongs to the number of the contract. */
 typedef struct reco_record_change {
     uint32_t kind;
-    uint32_t flags; /* RECO_RECORD_IF_ABSENT: leave an existing record alone */
+    uint32_t flags; /* RECO_RECORD_IF_..., one of them at most; deletes go with IF_SEQUENCE only */
     reco_str id;
     reco_str document;
+    uint64_t sequence; /* with IF_SEQUENCE: of the record's last change before this call, 0: there is no such record; else 0 */
 } reco_record_change;
-#define RECO_RECORD_IF_ABSENT 1u
+#define RECO_RECORD_IF_ABSENT 1u /* leave an existing record alone */
+#define RECO_RECORD_IF_SEQUENCE                                                                                                                      \
+    2u /* only when nobody has changed the record since it was read: else nothing of the call is done, and it is CONFLICT */
 
 /* Receives one record; non-zero stops. document {NULL, 0}: deleted. Strings valid during the call. The store must not be called from it. */
 typedef int (*reco_records_sink)(void *context, uint64_t sequence, uint32_t kind, reco_str id, reco_str document);
@@ -106,7 +109,8 @@ typedef struct reco_records_backend {
     void (*close)(reco_records_store *store);
 
     /* All changes in one durable transaction, or none, in the given order; each gets the next sequence number (from 1). A change that finds nothing
-     * to do (IF_ABSENT of an existing record, delete of a missing one) gets none. *last_sequence: the newest sequence there is afterwards. */
+     * to do (IF_ABSENT of an existing record, delete of a missing one) gets none. *last_sequence: the newest sequence there is afterwards. CONFLICT:
+     * a record was not at the sequence of its IF_SEQUENCE as the call found it, that is before the first of its changes; none was made. */
     reco_status (*change)(uint64_t *last_sequence, reco_records_store *store, const reco_record_change *changes, size_t count, const reco_call *call,
                           reco_error *err);
     /* NOT_FOUND without a sink call when missing. `sequence` is that of the record's last change. */

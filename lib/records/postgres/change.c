@@ -2,20 +2,24 @@
  *
  * Whether a change does something depends on whether its record is there. The server knows that of the first change of a record in a call; of the
  * later ones we know it here: after a put the record is there, after a delete it is not. So each change is sent with what it depends on, those that
- * certainly do nothing are not sent, and of several documents of one record only the one that remains is. */
+ * certainly do nothing are not sent, and of several documents of one record only the one that remains is. What a record must be at (IF_SEQUENCE) goes
+ * with the first change of it, whichever asks for it: the server compares before it changes anything. */
 #include "records/postgres/internal.h"
 
 enum { ALWAYS = 1, IF_THERE = 2, IF_MISSING = 3, REMAINS = 4 };
 enum { ID_MAX = 256 };
 
+#define ANY_SEQUENCE (-1)
+
 typedef struct step {
     uint32_t index; /* into the caller's changes */
     uint32_t mode;
+    int64_t sequence; /* the record must be at, or ANY_SEQUENCE */
 } step;
 
 typedef struct fate {
-    uint32_t last; /* step that changes the record last */
-    bool there;    /* after it */
+    uint32_t first, last; /* steps that change the record */
+    bool there;           /* after them */
 } fate;
 
 /* What is worked out before anything is sent. */
@@ -37,6 +41,17 @@ static uint32_t mode_of(const reco_record_change *change, bool first, bool there
     return there == removes ? ALWAYS : 0;
 }
 
+/* What the step asks of its record. No sequence goes beyond what the server can count to, so one that does matches none. */
+static reco_status expect(step *s, const reco_record_change *change, uint32_t index, reco_error *err) {
+    int64_t wanted = change->sequence < INT64_MAX ? (int64_t)change->sequence : INT64_MAX;
+    if (!(change->flags & RECO_RECORD_IF_SEQUENCE))
+        return RECO_OK;
+    if (s->sequence != ANY_SEQUENCE && s->sequence != wanted)
+        return reco__fail_at(err, RECO_CONFLICT, (int32_t)index, "sequence", "two changes of the record expect it at different ones");
+    s->sequence = wanted;
+    return RECO_OK;
+}
+
 static reco_status plan_one(plan *p, uint32_t index, reco_error *err) {
     const reco_record_change *change = &p->changes[index];
     char key[1 + ID_MAX];
@@ -50,14 +65,16 @@ static reco_status plan_one(plan *p, uint32_t index, reco_error *err) {
         return reco__no_memory(err);
     fate *of = &p->fates[record];
     uint32_t mode = mode_of(change, first, !first && of->there);
-    if (mode == 0)
-        return RECO_OK;
-    if (!first)
-        p->steps[of->last].mode &= ~(uint32_t)REMAINS;
-    of->last = (uint32_t)p->count;
-    of->there = change->document.data != NULL;
-    p->steps[p->count++] = (step){index, mode | REMAINS};
-    return RECO_OK;
+    if (mode != 0) {
+        if (first)
+            of->first = (uint32_t)p->count;
+        else
+            p->steps[of->last].mode &= ~(uint32_t)REMAINS;
+        of->last = (uint32_t)p->count;
+        of->there = change->document.data != NULL;
+        p->steps[p->count++] = (step){index, mode | REMAINS, ANY_SEQUENCE};
+    }
+    return expect(&p->steps[of->first], change, index, err);
 }
 
 static reco_status make_plan(plan *p, const reco_record_change *changes, size_t count, reco_error *err) {
@@ -77,7 +94,7 @@ static void dispose_plan(plan *p) {
 /* --- the arrays -------------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct arrays {
-    reco__buf kinds, modes, ids, documents;
+    reco__buf kinds, modes, ids, documents, sequences;
 } arrays;
 
 static reco_status fill(arrays *to, const plan *p, reco_error *err) {
@@ -86,6 +103,7 @@ static reco_status fill(arrays *to, const plan *p, reco_error *err) {
     reco__postgres_array(&to->modes, RECO__POSTGRES_INT2, p->count, false);
     reco__postgres_array(&to->ids, RECO__POSTGRES_TEXT, p->count, false);
     reco__postgres_array(&to->documents, RECO__POSTGRES_TEXT, p->count, true);
+    reco__postgres_array(&to->sequences, RECO__POSTGRES_INT8, p->count, true);
     for (size_t i = 0; i < p->count; i++) {
         const step *s = &p->steps[i];
         const reco_record_change *change = &p->changes[s->index];
@@ -93,9 +111,13 @@ static reco_status fill(arrays *to, const plan *p, reco_error *err) {
         reco__postgres_put_int2(&to->modes, s->mode);
         reco__postgres_put_text(&to->ids, change->id);
         reco__postgres_put_text(&to->documents, s->mode & REMAINS ? change->document : none);
+        if (s->sequence == ANY_SEQUENCE)
+            reco__postgres_put_null(&to->sequences);
+        else
+            reco__postgres_put_int8(&to->sequences, s->sequence);
     }
     reco_status status = RECO_OK;
-    const reco__buf *const all[] = {&to->kinds, &to->modes, &to->ids, &to->documents};
+    const reco__buf *const all[] = {&to->kinds, &to->modes, &to->ids, &to->documents, &to->sequences};
     for (size_t i = 0; i < sizeof all / sizeof *all && status == RECO_OK; i++)
         status = reco__postgres_array_status(all[i], "changes", err);
     return status;
@@ -106,6 +128,7 @@ static void dispose_arrays(arrays *a) {
     reco__buf_dispose(&a->modes);
     reco__buf_dispose(&a->ids);
     reco__buf_dispose(&a->documents);
+    reco__buf_dispose(&a->sequences);
 }
 
 /* --- the call ----------------------------------------------------------------------------------------------------------------------------- */
@@ -134,6 +157,7 @@ reco_status reco__postgres_change(uint64_t *last_sequence, reco_records_store *s
         reco__postgres_add_binary(&params, &sent.ids);
         reco__postgres_add_binary(&params, &sent.documents);
         reco__postgres_add_number(&params, store->most_bytes);
+        reco__postgres_add_binary(&params, &sent.sequences);
         status = reco__postgres_run(store, RECO__POSTGRES_CHANGE, &params, take_newest, &newest, call, err);
     }
     dispose_arrays(&sent);

@@ -41,7 +41,7 @@ static const char *const statements[RECO__POSTGRES_STATEMENTS] = {
              NOW("4", "experiments",
                  "experiment_id") " END, c.id, c.kind"
                                   " FROM reco.changes c WHERE c.space = $1 AND c.sequence > $2 AND c.sequence <= $3 ORDER BY c.sequence LIMIT $4"),
-    [RECO__POSTGRES_CHANGE] = "SELECT reco.change($1, $2, $3, $4, $5, $6)",
+    [RECO__POSTGRES_CHANGE] = "SELECT reco.change($1, $2, $3, $4, $5, $6, $7)",
     [RECO__POSTGRES_STATS] = ("SELECT s.newest, s.documents, s.bytes, d.bytes"
                               " FROM (SELECT sum(pg_total_relation_size(oid))::bigint AS bytes FROM pg_class"
                               " WHERE relnamespace = 'reco'::regnamespace AND relkind = 'r') d LEFT JOIN reco.spaces s ON s.space = $1"),
@@ -102,10 +102,10 @@ static reco_status status_of(const char *state) {
     static const struct {
         const char *state;
         reco_status status;
-    } rows[] = {{"RC001", RECO_FULL},      {"RC002", RECO_STALE},       {"53100", RECO_FULL},    {"53", RECO_UNAVAILABLE}, {"08", RECO_UNAVAILABLE},
-                {"57P", RECO_UNAVAILABLE}, {"25006", RECO_UNAVAILABLE}, {"57014", RECO_TIMEOUT}, {"40", RECO_BUSY},        {"55P03", RECO_BUSY},
-                {"XX0", RECO_CORRUPT},     {"42501", RECO_REFUSED},     {"28", RECO_REFUSED},    {"3D000", RECO_REFUSED},  {"3F000", RECO_REFUSED},
-                {"42P01", RECO_REFUSED},   {"42883", RECO_REFUSED},     {"42703", RECO_REFUSED}};
+    } rows[] = {{"RC001", RECO_FULL},     {"RC002", RECO_STALE},     {"RC003", RECO_CONFLICT},    {"53100", RECO_FULL},    {"53", RECO_UNAVAILABLE},
+                {"08", RECO_UNAVAILABLE}, {"57P", RECO_UNAVAILABLE}, {"25006", RECO_UNAVAILABLE}, {"57014", RECO_TIMEOUT}, {"40", RECO_BUSY},
+                {"55P03", RECO_BUSY},     {"XX0", RECO_CORRUPT},     {"42501", RECO_REFUSED},     {"28", RECO_REFUSED},    {"3D000", RECO_REFUSED},
+                {"3F000", RECO_REFUSED},  {"42P01", RECO_REFUSED},   {"42883", RECO_REFUSED},     {"42703", RECO_REFUSED}};
     for (size_t i = 0; state && i < sizeof rows / sizeof *rows; i++)
         if (strncmp(state, rows[i].state, strlen(rows[i].state)) == 0)
             return strcmp(state, "XX000") == 0 ? RECO_IO : rows[i].status;
