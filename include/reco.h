@@ -133,6 +133,22 @@ RECO_API reco_status reco_wait(reco_engine *engine, reco_str position, int64_t w
 /* *answer NULL: made; else reused (its old content is gone). Free with reco_answer_free. Nothing is written. An unknown user gets the fallback.
  * SHARED engine. */
 RECO_API reco_status reco_recommend(reco_answer **answer, reco_engine *engine, const reco_query *query, const reco_call *call, reco_error *err);
+/* Puts the given items in order for a user (or session): they alone are the candidates. What is hidden, from everybody or by this user, or not
+ * available is left out, what the user has seen is not; items of which nothing was learned come last, with a score of 0, in the order given.
+ * Otherwise as reco_recommend; a limit of 0 is the number of items. INVALID naming items[i] that is no id or given twice; TOO_LARGE with more items than the
+ * configured maximum of a limit. SHARED engine. */
+RECO_API reco_status reco_rank(reco_answer **answer, reco_engine *engine, const reco_query *query, const reco_str *items, size_t item_count,
+                               const reco_call *call, reco_error *err);
+/* NOT_FOUND naming items when nothing is known of any of them, neither learned nor told. SHARED engine. */
+RECO_API reco_status reco_similar(reco_answer **answer, reco_engine *engine, const reco_similar_query *query, const reco_call *call, reco_error *err);
+
+/* Gets the answer to one of many questions: `status` and `error` say why there is none (answer NULL). It is valid during the call. Non-zero ends the
+ * batch. */
+typedef int (*reco_answer_sink)(void *context, size_t index, reco_status status, reco_answer *answer, const reco_error *error);
+/* Many questions, one after the other; the sink is told of each. A question that is not valid fails alone; what would fail every question (stores,
+ * memory, deadline, cancel) ends the batch. `query_size` = sizeof(reco_query). SHARED engine. */
+RECO_API reco_status reco_recommend_batch(reco_engine *engine, const reco_query *queries, size_t count, size_t query_size, reco_answer_sink sink,
+                                          void *context, const reco_call *call, reco_error *err);
 RECO_API reco_status reco_popular(reco_answer **answer, reco_engine *engine, const reco_popular_query *query, const reco_call *call, reco_error *err);
 RECO_API void reco_answer_free(reco_answer *answer);
 /* The answer as JSON; text is terminated, valid until the answer is reused or freed. */

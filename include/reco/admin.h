@@ -8,11 +8,29 @@
 extern "C" {
 #endif
 
-/* Query string in, reply out, for GET /recommendations and GET /popular: parameters user_id, limit, scenario, min_position, wait_ms, as_of, seed,
- * reasons; limit, window, category, as_of. Unknown parameters, doubled ones and bad values are 400 naming the parameter. The string is
- * percent-encoded, without '?'. Returns OK whenever a reply was made. SHARED. */
-RECO_API reco_status reco_recommend_json(reco_reply *reply, reco_engine *engine, const char *query_string, const reco_call *call, reco_error *err);
-RECO_API reco_status reco_popular_json(reco_reply *reply, reco_engine *engine, const char *query_string, const reco_call *call, reco_error *err);
+/* Questions as HTTP clients put them, answers as replies. The parameters of each kind are those of its struct in reco.h by the same names: in a query
+ * string (percent-encoded, without '?', lists by repeating the name), or as the members of one JSON object. Unknown parameters, doubled ones and bad
+ * values are 400 naming the parameter. */
+#define RECO_ASK_RECOMMEND 1u /* user_id, session, limit, scenario, min_position, wait_ms, as_of, seed, reasons */
+#define RECO_ASK_POPULAR 2u   /* limit, as_of, reasons, window, category */
+#define RECO_ASK_SIMILAR 3u   /* limit, as_of, reasons; items, unless item_id is given */
+#define RECO_ASK_RANK 4u      /* as RECOMMEND; items */
+/* The body is an array of what RECOMMEND takes, or a line for each: {"answers":[{"index":0,...}],"rejected":[{"index":1,"field":...,"detail":...}]};
+ * 422 when none is answered. */
+#define RECO_ASK_BATCH 5u
+#define RECO_BATCH_MAX 1000u /* most questions of a batch */
+typedef struct reco_ask_input {
+    uint32_t struct_size;
+    uint32_t kind;            /* RECO_ASK_... */
+    const char *query_string; /* NULL: none */
+    const char *body;         /* NULL: none; with one, parameters are to be in it */
+    size_t body_size;
+    reco_str item_id; /* SIMILAR: of the path */
+    uint32_t form;    /* BATCH: RECO_JSON_... */
+    uint32_t reserved;
+} reco_ask_input;
+/* Returns OK whenever a reply was made. SHARED. */
+RECO_API reco_status reco_ask_json(reco_reply *reply, reco_engine *engine, const reco_ask_input *input, const reco_call *call, reco_error *err);
 
 /* application/problem+json (RFC 9457) for an error. SHARED. */
 RECO_API reco_status reco_problem_json(reco_reply *reply, const reco_error *error, const char *instance);

@@ -2,6 +2,7 @@
 #ifndef RECO_ANSWER_H
 #define RECO_ANSWER_H
 
+#include <reco/event.h>
 #include <reco/status.h>
 
 #ifdef __cplusplus
@@ -12,18 +13,40 @@ extern "C" {
 
 #define RECO_QUERY_NO_REASONS 1u /* leave the reasons out */
 
-/* A question for one user. Zero is the default of every field; strings are borrowed for the call. */
+#define RECO_SESSION_MAX 500u /* most events of a session that is given in a question */
+#define RECO_SIMILAR_MAX 100u /* most items that something similar is looked for */
+
+/* A question for one user, or for an anonymous visitor by what they did in this session. Zero is the default of every field; strings and arrays are
+ * borrowed for the call. */
 typedef struct reco_query {
     uint32_t struct_size;  /* sizeof(reco_query) */
     uint32_t flags;        /* RECO_QUERY_... */
-    reco_str user_id;      /* required: 1 to 256 bytes of UTF-8; an unknown one gets the fallback */
+    reco_str user_id;      /* 1 to 256 bytes of UTF-8, required unless a session is given; an unknown one gets the fallback */
     reco_str scenario;     /* place of use, [A-Za-z0-9_.-] up to 64 bytes; default "default" */
     reco_str min_position; /* a position answered by an ingest: the answer reflects it, waiting at most wait_ms, or says it is behind */
     int64_t as_of;         /* ms: recency, sessions, availability and popularity windows as of this moment; 0: now */
     uint64_t seed;         /* of whatever is random in the plan; 0: drawn from the answer's id */
     uint32_t limit;        /* how many; 0: the configured default; above the configured maximum is INVALID */
     uint32_t wait_ms;      /* 0: do not wait; above the configured maximum is INVALID */
+    /* What the visitor did that was not, or not yet, ingested, the oldest first: the answer is as if these events had just been learned, and nothing
+     * of them is kept. With a user_id they come on top of what that user did. item_id is required, event_type is "view" when absent, timestamp now
+     * when 0; value counts; other fields do not. Items of which nothing was learned are passed over. min_position needs a user_id. */
+    const reco_event *session;
+    size_t session_count; /* at most RECO_SESSION_MAX */
+    size_t event_size;    /* sizeof(reco_event), when there is a session */
 } reco_query;
+
+/* A question for what goes with one item, or with several together: what people who looked at them looked at as well. The items themselves are not
+ * among the answer, nor anything that was not learned together with one of them: it may be short or empty. */
+typedef struct reco_similar_query {
+    uint32_t struct_size;
+    uint32_t flags; /* RECO_QUERY_... */
+    const reco_str *items;
+    size_t item_count; /* 1 to RECO_SIMILAR_MAX different ones; those of which nothing was learned are passed over */
+    uint32_t limit;    /* as above */
+    uint32_t reserved;
+    int64_t as_of; /* ms: availability as of this moment; 0: now */
+} reco_similar_query;
 
 /* A question for what is popular. */
 typedef struct reco_popular_query {
@@ -76,7 +99,7 @@ typedef struct reco_answer {
     uint32_t flags; /* RECO_ANSWER_... */
     const reco_answer_item *items;
     size_t count;
-    reco_str recommendation_id; /* send it back with clicks; empty for popular */
+    reco_str recommendation_id; /* send it back with clicks; empty for popular and similar */
     reco_str scenario, model;
     reco_str position;             /* what of the stream is reflected for this user */
     int64_t as_of;                 /* the moment the answer is for, ms */

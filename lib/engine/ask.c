@@ -1,6 +1,8 @@
 /* engine/ask.c - questions: waiting for a position, asking the recommend room, naming the position of the answer. */
 #include "engine/engine.h"
 
+#include <stdio.h>
+
 static reco_status answer_locate(reco_engine *engine, reco_answer *answer, reco_error *err) {
     uint32_t partition;
     reco_position position;
@@ -45,34 +47,157 @@ static reco_status query_wait(int *behind, reco_engine *engine, const reco_query
     return RECO_OK;
 }
 
-reco_status reco_recommend(reco_answer **answer, reco_engine *engine, const reco_query *query, const reco_call *call, reco_error *err) {
+/* --- what is asked ------------------------------------------------------------------------------------------------------------------------- */
+
+/* A session in events of the size this library knows. *own: to be released. */
+static reco_status take_session(reco_event **own, reco_query *given, reco_error *err) {
+    *own = NULL;
+    if (given->session_count == 0)
+        return RECO_OK;
+    if (!given->session)
+        return reco__fail(err, RECO_INVALID, "session", "%zu events are announced and none given", given->session_count);
+    if (given->session_count > RECO_SESSION_MAX)
+        return reco__fail(err, RECO_TOO_LARGE, "session", "%zu are given, at most %u are allowed", given->session_count, RECO_SESSION_MAX);
+    if (given->event_size == sizeof(reco_event))
+        return RECO_OK;
+    *own = reco__alloc_array(given->session_count, sizeof **own);
+    if (!*own)
+        return reco__no_memory(err);
+    reco_status status = RECO_OK;
+    for (size_t i = 0; i < given->session_count && status == RECO_OK; i++)
+        status = reco__struct_copy(*own + i, sizeof **own, (const char *)given->session + i * given->event_size, given->event_size, "event", err);
+    given->session = *own;
+    return status;
+}
+
+static reco_status take_query(reco_query *given, reco_event **own, const reco_query *query, reco_error *err) {
+    *own = NULL;
+    if (!query)
+        return reco__fail(err, RECO_INVALID, "query", "it is needed");
+    reco_status status = reco__struct_copy(given, sizeof *given, query, query->struct_size, "query", err);
+    if (status == RECO_OK && (given->user_id.size > 0 || given->session_count == 0))
+        status = reco__check_id(given->user_id, -1, "user_id", err);
+    if (status == RECO_OK)
+        status = reco__engine_text(given->scenario, 64, "scenario", err);
+    if (status == RECO_OK)
+        status = reco__engine_text(given->min_position, RECO_POSITION_MAX, "min_position", err);
+    if (status == RECO_OK && given->user_id.size == 0 && given->min_position.size > 0)
+        status = reco__fail(err, RECO_INVALID, "min_position", "it says how far a user is learned: it needs a user_id");
+    return status == RECO_OK ? take_session(own, given, err) : status;
+}
+
+/* Different ids, at least one. */
+static reco_status check_items(const reco_str *items, size_t count, size_t most, reco_error *err) {
+    reco__map seen = {0};
+    reco_status status = RECO_OK;
+    if (count == 0 || !items)
+        return reco__fail(err, RECO_INVALID, "items", "at least one is needed");
+    if (count > most)
+        return reco__fail(err, RECO_TOO_LARGE, "items", "%zu are given, at most %zu are allowed", count, most);
+    for (size_t i = 0; i < count && status == RECO_OK; i++) {
+        char field[32];
+        bool added = false;
+        snprintf(field, sizeof field, "items[%zu]", i);
+        status = reco__check_id(items[i], -1, field, err);
+        if (status == RECO_OK && reco__map_put(&seen, items[i].data, items[i].size, &added) == RECO__MAP_NONE)
+            status = reco__no_memory(err);
+        else if (status == RECO_OK && !added)
+            status = reco__fail(err, RECO_INVALID, field, "given twice");
+    }
+    reco__map_dispose(&seen);
+    return status;
+}
+
+/* --- questions ----------------------------------------------------------------------------------------------------------------------------- */
+
+/* items NULL: whatever suits; else these alone. */
+static reco_status ask(reco_answer **answer, reco_engine *engine, const reco_query *query, const reco_str *items, size_t count, const reco_call *call,
+                       reco_error *err) {
     reco_query given;
+    reco_event *own;
     int behind = 0;
+    uint32_t partition = 0;
+    reco_status status = take_query(&given, &own, query, err);
+    if (status == RECO_OK && given.user_id.size > 0)
+        partition = reco__stream_partition(engine->stream, given.user_id.data, given.user_id.size);
+    if (status == RECO_OK)
+        status = query_wait(&behind, engine, &given, partition, call, err);
+    if (status == RECO_OK && items)
+        status = reco__recommend_rank(answer, engine->recommend, &given, items, count, reco__now_ms(), partition, behind, call, err);
+    else if (status == RECO_OK)
+        status = reco__recommend_ask(answer, engine->recommend, &given, reco__now_ms(), partition, behind, call, err);
+    reco__release(own);
+    return status == RECO_OK ? answer_locate(engine, *answer, err) : status;
+}
+
+static reco_status enter(reco_answer **answer, const reco_engine *engine, const reco_call *call, reco_error *err) {
     reco_status status = reco__engine_enter(engine, call, err);
-    if (status == RECO_OK && (!answer || !query))
-        status = reco__fail(err, RECO_INVALID, answer ? "query" : "answer", "it is needed");
+    return status == RECO_OK && !answer ? reco__fail(err, RECO_INVALID, "answer", "it is needed") : status;
+}
+
+reco_status reco_recommend(reco_answer **answer, reco_engine *engine, const reco_query *query, const reco_call *call, reco_error *err) {
+    reco_status status = enter(answer, engine, call, err);
+    return status == RECO_OK ? ask(answer, engine, query, NULL, 0, call, err) : status;
+}
+
+reco_status reco_rank(reco_answer **answer, reco_engine *engine, const reco_query *query, const reco_str *items, size_t item_count,
+                      const reco_call *call, reco_error *err) {
+    reco_status status = enter(answer, engine, call, err);
+    if (status == RECO_OK)
+        status = check_items(items, item_count, engine->settings.limit_max, err);
+    return status == RECO_OK ? ask(answer, engine, query, items, item_count, call, err) : status;
+}
+
+reco_status reco_similar(reco_answer **answer, reco_engine *engine, const reco_similar_query *query, const reco_call *call, reco_error *err) {
+    reco_similar_query given;
+    reco_status status = enter(answer, engine, call, err);
+    if (status == RECO_OK && !query)
+        status = reco__fail(err, RECO_INVALID, "query", "it is needed");
     if (status == RECO_OK)
         status = reco__struct_copy(&given, sizeof given, query, query->struct_size, "query", err);
+    if (status == RECO_OK && given.reserved)
+        status = reco__fail(err, RECO_INVALID, "reserved", "0 is expected");
     if (status == RECO_OK)
-        status = reco__check_id(given.user_id, -1, "user_id", err);
-    if (status == RECO_OK)
-        status = reco__engine_text(given.scenario, 64, "scenario", err);
-    if (status == RECO_OK)
-        status = reco__engine_text(given.min_position, RECO_POSITION_MAX, "min_position", err);
-    if (status != RECO_OK)
-        return status;
-    uint32_t partition = reco__stream_partition(engine->stream, given.user_id.data, given.user_id.size);
-    status = query_wait(&behind, engine, &given, partition, call, err);
-    if (status == RECO_OK)
-        status = reco__recommend_ask(answer, engine->recommend, &given, reco__now_ms(), partition, behind, call, err);
-    return status == RECO_OK ? answer_locate(engine, *answer, err) : status;
+        status = check_items(given.items, given.item_count, RECO_SIMILAR_MAX, err);
+    return status == RECO_OK ? reco__recommend_similar(answer, engine->recommend, &given, reco__now_ms(), call, err) : status;
+}
+
+/* Whether a status is about one question alone. */
+static bool is_its_own(reco_status status) { return status == RECO_INVALID || status == RECO_TOO_LARGE; }
+
+reco_status reco_recommend_batch(reco_engine *engine, const reco_query *queries, size_t count, size_t query_size, reco_answer_sink sink,
+                                 void *context, const reco_call *call, reco_error *err) {
+    reco_answer *answer = NULL;
+    reco_status status = reco__engine_enter(engine, call, err);
+    if (status == RECO_OK && (!sink || (count > 0 && !queries)))
+        status = reco__fail(err, RECO_INVALID, sink ? "queries" : "sink", "it is needed");
+    for (size_t i = 0; i < count && status == RECO_OK; i++) {
+        reco_query query;
+        reco_error error = RECO_ERROR_INIT;
+        status = reco__call_check(call, err);
+        if (status == RECO_OK)
+            status = reco__struct_copy(&query, sizeof query, (const char *)queries + i * query_size, query_size, "query", err);
+        if (status != RECO_OK)
+            break;
+        query.struct_size = sizeof query;
+        status = ask(&answer, engine, &query, NULL, 0, call, &error);
+        if (status != RECO_OK && !is_its_own(status)) {
+            if (err)
+                *err = error;
+            break;
+        }
+        int stop = sink(context, i, status, status == RECO_OK ? answer : NULL, status == RECO_OK ? NULL : &error);
+        status = RECO_OK;
+        if (stop)
+            break;
+    }
+    reco_answer_free(answer);
+    return status;
 }
 
 reco_status reco_popular(reco_answer **answer, reco_engine *engine, const reco_popular_query *query, const reco_call *call, reco_error *err) {
     reco_popular_query given;
-    reco_status status = reco__engine_enter(engine, call, err);
-    if (status == RECO_OK && !answer)
-        status = reco__fail(err, RECO_INVALID, "answer", "it is needed");
+    reco_status status = enter(answer, engine, call, err);
     if (status == RECO_OK)
         status = reco__struct_copy(&given, sizeof given, query, query ? query->struct_size : 0, "query", err);
     if (status == RECO_OK && given.reserved)

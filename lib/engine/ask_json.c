@@ -1,137 +1,223 @@
-/* engine/ask_json.c - questions as query strings, answers as replies: what GET /recommendations and GET /popular say. */
+/* engine/ask_json.c - questions as query strings or bodies, answers as replies: what the paths of the API that ask something say. */
 #include "engine/engine.h"
+#include "engine/params.h"
 #include "engine/reply.h"
+#include "model/elements.h"
+#include "model/event.h"
 
-#include <stdio.h>
+#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
-#define QUERY_STRING_MAX 8192u
+/* A question on its way. */
+typedef struct asking {
+    reco_engine *engine;
+    const reco_ask_input *input;
+    reco_answer *answer; /* of the last one */
+    const reco_call *call;
+} asking;
 
-typedef struct parameter {
-    const char *name;
-    bool given;
-    reco_str value; /* decoded, in the arena */
-} parameter;
+typedef reco_status (*ask_fn)(asking *a, const reco__sent *sent, reco_error *err);
 
-static int hex_digit(char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* Percent-decodes in the manner of forms ('+' is a space). */
-static reco_status decode(reco_str *out, reco__arena *arena, const char *text, size_t size, reco_error *err) {
-    char *to = reco__arena_alloc(arena, size + 1);
-    if (!to)
-        return reco__no_memory(err);
-    *out = (reco_str){to, 0};
-    for (size_t i = 0; i < size; i++) {
-        char c = text[i];
-        if (c == '%') {
-            int high = i + 2 < size ? hex_digit(text[i + 1]) : -1, low = i + 2 < size ? hex_digit(text[i + 2]) : -1;
-            if (high < 0 || low < 0)
-                return reco__fail(err, RECO_INVALID, "query", "a percent escape is cut off or not hexadecimal");
-            c = (char)(high * 16 + low);
-            i += 2;
-        } else if (c == '+') {
-            c = ' ';
-        }
-        to[out->size++] = c;
+/* The call with what the settings allow an answer, after `wait_ms` of waiting that was asked for. Without threads of its own an engine loads what it
+ * answers from with the first question, which takes the time it takes. */
+static const reco_call *within_deadline(reco_call *own, const asking *a, uint32_t wait_ms) {
+    const reco_call *call = a->call;
+    if (!a->engine->background)
+        return call;
+    *own = (reco_call){.struct_size = sizeof *own};
+    own->deadline_ns = reco__monotonic_ns() + (a->engine->settings.answer_deadline + wait_ms) * 1000000;
+    if (call) {
+        own->cancel = call->cancel;
+        own->traceparent = call->traceparent;
+        own->deadline_ns = call->deadline_ns && call->deadline_ns < own->deadline_ns ? call->deadline_ns : own->deadline_ns;
     }
-    return RECO_OK;
+    return own;
 }
 
-static reco_status take_parameter(parameter *parameters, size_t count, reco__arena *arena, const char *part, size_t size, reco_error *err) {
-    const char *equals = memchr(part, '=', size);
-    size_t name_size = equals ? (size_t)(equals - part) : size;
-    reco_str name, value;
-    reco_status status = decode(&name, arena, part, name_size, err);
+/* --- what questions have in common --------------------------------------------------------------------------------------------------------- */
+
+static reco_status read_limit(uint32_t *out, const asking *a, const reco__param *from, const reco__sent *sent, reco_error *err) {
+    uint64_t limit = 0;
+    reco_status status = reco__param_number(&limit, from, 1, a->engine->settings.limit_max, sent, err);
+    *out = (uint32_t)limit;
+    return status;
+}
+
+static reco_status read_reasons(uint32_t *flags, const reco__param *from, const reco__sent *sent, reco_error *err) {
+    bool reasons = true;
+    reco_status status = reco__param_flag(&reasons, from, sent, err);
+    *flags |= reasons ? 0 : RECO_QUERY_NO_REASONS;
+    return status;
+}
+
+/* --- sessions ------------------------------------------------------------------------------------------------------------------------------ */
+
+enum { S_ITEM, S_TYPE, S_VALUE, S_TIME, S_COUNT };
+
+static reco_status read_event(reco_event *event, const json_t *value, const reco__sent *sent, reco_error *err) {
+    reco__param given[S_COUNT] = {{.name = "item_id"}, {.name = "event_type"}, {.name = "value"}, {.name = "timestamp"}};
+    const reco__sent inner = {.object = value, .index = sent->index, .arena = sent->arena};
+    if (json_is_string(value)) {
+        event->item_id = (reco_str){json_string_value(value), json_string_length(value)};
+        return RECO_OK;
+    }
+    if (!json_is_object(value))
+        return reco__fail_at(err, RECO_INVALID, sent->index, "session", "an array of item ids or of objects with an item_id is expected");
+    reco_status status = reco__params_read(given, S_COUNT, &inner, err);
     if (status == RECO_OK)
-        status = decode(&value, arena, part + name_size + (equals != NULL), size - name_size - (equals != NULL), err);
-    if (status != RECO_OK)
-        return status;
-    for (size_t i = 0; i < count; i++) {
-        if (!reco__str_equal(name, reco__str_of(parameters[i].name)))
-            continue;
-        if (parameters[i].given)
-            return reco__fail(err, RECO_INVALID, parameters[i].name, "given twice");
-        if (!reco__utf8_valid(value.data, value.size))
-            return reco__fail(err, RECO_INVALID, parameters[i].name, "not valid UTF-8");
-        parameters[i].given = true;
-        parameters[i].value = value;
+        status = reco__param_text(&event->item_id, &given[S_ITEM], &inner, err);
+    if (status == RECO_OK)
+        status = reco__param_text(&event->event_type, &given[S_TYPE], &inner, err);
+    if (status == RECO_OK)
+        status = reco__param_moment(&event->timestamp, &given[S_TIME], &inner, err);
+    if (status == RECO_OK && given[S_VALUE].given && !json_is_number(given[S_VALUE].json))
+        status = reco__fail_at(err, RECO_INVALID, sent->index, "value", "a number is expected");
+    if (status == RECO_OK && given[S_VALUE].given) {
+        event->value = json_number_value(given[S_VALUE].json);
+        event->flags |= RECO_EVENT_HAS_VALUE;
+    }
+    return status;
+}
+
+/* Item ids, or objects in a body; the oldest first. */
+static reco_status read_session(reco_query *query, const reco__param *from, const reco__sent *sent, reco_error *err) {
+    if (!from->given)
         return RECO_OK;
+    if (from->json && !json_is_array(from->json))
+        return reco__fail_at(err, RECO_INVALID, sent->index, "session", "an array of item ids or of objects with an item_id is expected");
+    size_t count = from->json ? json_array_size(from->json) : from->count;
+    if (count > RECO_SESSION_MAX)
+        return reco__fail_at(err, RECO_TOO_LARGE, sent->index, "session", "%zu are given, at most %u are allowed", count, RECO_SESSION_MAX);
+    reco_event *events = reco__arena_zalloc(sent->arena, (count + 1) * sizeof *events);
+    reco_status status = events ? RECO_OK : reco__no_memory(err);
+    for (size_t i = 0; i < count && status == RECO_OK; i++) {
+        if (from->json)
+            status = read_event(&events[i], json_array_get(from->json, i), sent, err);
+        else
+            events[i].item_id = from->texts[i];
     }
-    char shown[64];
-    size_t cut = name.size < 40 ? name.size : 40;
-    memcpy(shown, name.data, cut);
-    shown[cut] = 0;
-    return reco__fail(err, RECO_INVALID, reco__utf8_valid(shown, cut) ? shown : "query", "unknown parameter");
+    query->session = events;
+    query->session_count = count;
+    query->event_size = sizeof *events;
+    return status;
 }
 
-static reco_status parse_query(parameter *parameters, size_t count, reco__arena *arena, const char *text, reco_error *err) {
-    size_t size = text ? strnlen(text, QUERY_STRING_MAX + 1) : 0;
-    if (size > QUERY_STRING_MAX)
-        return reco__fail(err, RECO_TOO_LARGE, "query", "a query string of more than %u bytes", QUERY_STRING_MAX);
-    for (size_t at = 0; at < size;) {
-        const char *end = memchr(text + at, '&', size - at);
-        size_t part = end ? (size_t)(end - text) - at : size - at;
-        if (part) {
-            reco_status status = take_parameter(parameters, count, arena, text + at, part, err);
-            if (status != RECO_OK)
-                return status;
-        }
-        at += part + 1;
+/* --- for a user ---------------------------------------------------------------------------------------------------------------------------- */
+
+enum { P_USER, P_SESSION, P_LIMIT, P_SCENARIO, P_POSITION, P_WAIT, P_AS_OF, P_SEED, P_REASONS, P_ITEMS, P_COUNT };
+
+static const reco__param user_params[P_COUNT] = {{.name = "user_id"},      {.name = "session", .list = true},
+                                                 {.name = "limit"},        {.name = "scenario"},
+                                                 {.name = "min_position"}, {.name = "wait_ms"},
+                                                 {.name = "as_of"},        {.name = "seed"},
+                                                 {.name = "reasons"},      {.name = "items", .list = true}};
+
+static reco_status read_times(reco_query *query, const asking *a, const reco__param *given, const reco__sent *sent, reco_error *err) {
+    uint64_t wait_ms = 0;
+    reco_status status = reco__param_number(&wait_ms, &given[P_WAIT], 0, (uint64_t)a->engine->settings.wait_max, sent, err);
+    if (status == RECO_OK)
+        status = reco__param_moment(&query->as_of, &given[P_AS_OF], sent, err);
+    query->wait_ms = (uint32_t)wait_ms;
+    return status;
+}
+
+static reco_status read_query(reco_query *query, const asking *a, const reco__param *given, const reco__sent *sent, reco_error *err) {
+    query->struct_size = sizeof *query;
+    reco_status status = reco__param_text(&query->user_id, &given[P_USER], sent, err);
+    if (status == RECO_OK)
+        status = read_session(query, &given[P_SESSION], sent, err);
+    if (status == RECO_OK && !given[P_USER].given && !given[P_SESSION].given)
+        status = reco__fail_at(err, RECO_INVALID, sent->index, "user_id", "it is required, or a session");
+    if (status == RECO_OK && given[P_USER].given && query->user_id.size == 0)
+        status = reco__fail_at(err, RECO_INVALID, sent->index, "user_id", "it is empty");
+    if (status == RECO_OK)
+        status = read_limit(&query->limit, a, &given[P_LIMIT], sent, err);
+    if (status == RECO_OK)
+        status = read_times(query, a, given, sent, err);
+    if (status == RECO_OK)
+        status = reco__param_number(&query->seed, &given[P_SEED], 0, UINT64_C(9999999999999999999), sent, err);
+    if (status == RECO_OK)
+        status = read_reasons(&query->flags, &given[P_REASONS], sent, err);
+    if (status == RECO_OK)
+        status = reco__param_text(&query->scenario, &given[P_SCENARIO], sent, err);
+    return status == RECO_OK ? reco__param_text(&query->min_position, &given[P_POSITION], sent, err) : status;
+}
+
+static reco_status ask_recommend(asking *a, const reco__sent *sent, reco_error *err) {
+    reco__param given[P_COUNT];
+    reco_query query = {0};
+    reco_call own;
+    memcpy(given, user_params, sizeof given);
+    reco_status status = reco__params_read(given, P_ITEMS, sent, err);
+    if (status == RECO_OK)
+        status = read_query(&query, a, given, sent, err);
+    return status == RECO_OK ? reco_recommend(&a->answer, a->engine, &query, within_deadline(&own, a, query.wait_ms), err) : status;
+}
+
+static reco_status ask_rank(asking *a, const reco__sent *sent, reco_error *err) {
+    reco__param given[P_COUNT];
+    reco_query query = {0};
+    reco_call own;
+    const reco_str *items = NULL;
+    size_t count = 0;
+    memcpy(given, user_params, sizeof given);
+    reco_status status = reco__params_read(given, P_COUNT, sent, err);
+    if (status == RECO_OK)
+        status = read_query(&query, a, given, sent, err);
+    if (status == RECO_OK && !given[P_ITEMS].given)
+        status = reco__fail_at(err, RECO_INVALID, sent->index, "items", "it is required");
+    if (status == RECO_OK)
+        status = reco__param_list(&items, &count, &given[P_ITEMS], a->engine->settings.limit_max, sent, err);
+    return status == RECO_OK ? reco_rank(&a->answer, a->engine, &query, items, count, within_deadline(&own, a, query.wait_ms), err) : status;
+}
+
+/* --- for nobody in particular -------------------------------------------------------------------------------------------------------------- */
+
+enum { Q_LIMIT, Q_AS_OF, Q_REASONS, Q_WINDOW, Q_CATEGORY, Q_POPULAR, Q_ITEMS = Q_WINDOW, Q_SIMILAR };
+
+static reco_status ask_popular(asking *a, const reco__sent *sent, reco_error *err) {
+    reco__param given[Q_POPULAR] = {{.name = "limit"}, {.name = "as_of"}, {.name = "reasons"}, {.name = "window"}, {.name = "category"}};
+    reco_popular_query query = {.struct_size = sizeof query};
+    reco_call own;
+    reco_status status = reco__params_read(given, Q_POPULAR, sent, err);
+    if (status == RECO_OK)
+        status = read_limit(&query.limit, a, &given[Q_LIMIT], sent, err);
+    if (status == RECO_OK)
+        status = reco__param_span(&query.window, &given[Q_WINDOW], sent, err);
+    if (status == RECO_OK)
+        status = reco__param_moment(&query.as_of, &given[Q_AS_OF], sent, err);
+    if (status == RECO_OK)
+        status = read_reasons(&query.flags, &given[Q_REASONS], sent, err);
+    if (status == RECO_OK)
+        status = reco__param_text(&query.category, &given[Q_CATEGORY], sent, err);
+    if (status == RECO_OK && given[Q_CATEGORY].given && query.category.size == 0)
+        status = reco__fail_at(err, RECO_INVALID, sent->index, "category", "it is empty");
+    return status == RECO_OK ? reco_popular(&a->answer, a->engine, &query, within_deadline(&own, a, 0), err) : status;
+}
+
+static reco_status ask_similar(asking *a, const reco__sent *sent, reco_error *err) {
+    reco__param given[Q_SIMILAR] = {{.name = "limit"}, {.name = "as_of"}, {.name = "reasons"}, {.name = "items", .list = true}};
+    const reco_str *one = &a->input->item_id;
+    reco_similar_query query = {.struct_size = sizeof query};
+    reco_call own;
+    reco_status status = reco__params_read(given, one->size > 0 ? Q_ITEMS : Q_SIMILAR, sent, err);
+    if (status == RECO_OK)
+        status = read_limit(&query.limit, a, &given[Q_LIMIT], sent, err);
+    if (status == RECO_OK)
+        status = reco__param_moment(&query.as_of, &given[Q_AS_OF], sent, err);
+    if (status == RECO_OK)
+        status = read_reasons(&query.flags, &given[Q_REASONS], sent, err);
+    if (status == RECO_OK && one->size == 0 && !given[Q_ITEMS].given)
+        status = reco__fail_at(err, RECO_INVALID, sent->index, "items", "it is required");
+    if (status == RECO_OK && one->size == 0)
+        status = reco__param_list(&query.items, &query.item_count, &given[Q_ITEMS], RECO_SIMILAR_MAX, sent, err);
+    if (status == RECO_OK && one->size > 0) {
+        query.items = one;
+        query.item_count = 1;
     }
-    return RECO_OK;
+    return status == RECO_OK ? reco_similar(&a->answer, a->engine, &query, within_deadline(&own, a, 0), err) : status;
 }
 
-/* --- values ------------------------------------------------------------------------------------------------------------------------------- */
-
-static reco_status whole_number(uint64_t *out, const parameter *from, uint64_t least, uint64_t most, reco_error *err) {
-    uint64_t value = 0;
-    bool good = from->value.size > 0 && from->value.size < 20;
-    for (size_t i = 0; good && i < from->value.size; i++) {
-        char c = from->value.data[i];
-        good = c >= '0' && c <= '9';
-        value = value * 10 + (uint64_t)(c - '0');
-    }
-    if (!good || value < least || value > most)
-        return reco__fail(err, RECO_INVALID, from->name, "a whole number from %llu to %llu is expected", (unsigned long long)least,
-                          (unsigned long long)most);
-    *out = value;
-    return RECO_OK;
-}
-
-static reco_status moment(int64_t *out, const parameter *from, reco_error *err) {
-    uint64_t number;
-    if (reco__time_parse(from->value.data, from->value.size, out))
-        return RECO_OK;
-    if (whole_number(&number, from, 1, UINT64_C(253402300799999), NULL) != RECO_OK)
-        return reco__fail(err, RECO_INVALID, from->name, "RFC 3339 with offset or whole milliseconds since 1970 are expected");
-    *out = (int64_t)number;
-    return RECO_OK;
-}
-
-static reco_status span(int64_t *out, const parameter *from, reco_error *err) {
-    static const struct {
-        const char *unit;
-        int64_t ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {"", 1}};
-    size_t digits = 0;
-    while (digits < from->value.size && from->value.data[digits] >= '0' && from->value.data[digits] <= '9')
-        digits++;
-    parameter number = {from->name, true, {from->value.data, digits}};
-    reco_str unit = {from->value.data + digits, from->value.size - digits};
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-        uint64_t value;
-        if (!reco__str_equal(unit, reco__str_of(units[i].unit)))
-            continue;
-        if (whole_number(&value, &number, 1, UINT64_C(4000000000000) / (uint64_t)units[i].ms, NULL) != RECO_OK)
-            break;
-        *out = (int64_t)value * units[i].ms;
-        return RECO_OK;
-    }
-    return reco__fail(err, RECO_INVALID, from->name, "a span such as 90m, 24h or 7d (or milliseconds) is expected");
-}
-
-/* --- replies ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- replies ------------------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status reply_answer(reco_reply *reply, reco_answer *answer, reco_error *err) {
     const char *text;
@@ -144,111 +230,121 @@ static reco_status reply_answer(reco_reply *reply, reco_answer *answer, reco_err
     return reply->body ? RECO_OK : reco__no_memory(err);
 }
 
-/* The call with what the settings allow an answer, after `wait_ms` of waiting that was asked for. Without threads of its own an engine loads what it
- * answers from with the first question, which takes the time it takes. */
-static const reco_call *within_deadline(reco_call *own, const reco_engine *engine, const reco_call *call, uint32_t wait_ms) {
-    if (!engine->background)
-        return call;
-    *own = (reco_call){.struct_size = sizeof *own};
-    own->deadline_ns = reco__monotonic_ns() + (engine->settings.answer_deadline + wait_ms) * 1000000;
-    if (call) {
-        own->cancel = call->cancel;
-        own->traceparent = call->traceparent;
-        own->deadline_ns = call->deadline_ns && call->deadline_ns < own->deadline_ns ? call->deadline_ns : own->deadline_ns;
-    }
-    return own;
-}
+/* A body with one question. */
+typedef struct single {
+    asking *a;
+    ask_fn ask;
+    reco__arena *arena;
+    bool asked;
+} single;
 
-enum { P_USER, P_LIMIT, P_SCENARIO, P_POSITION, P_WAIT, P_AS_OF, P_SEED, P_REASONS, P_COUNT };
-
-static reco_status recommend_query(reco_query *query, reco_engine *engine, reco__arena *arena, const char *text, reco_error *err) {
-    parameter given[P_COUNT] = {{.name = "user_id"}, {.name = "limit"}, {.name = "scenario"}, {.name = "min_position"},
-                                {.name = "wait_ms"}, {.name = "as_of"}, {.name = "seed"},     {.name = "reasons"}};
-    uint64_t limit = 0, wait_ms = 0;
-    reco_status status = parse_query(given, P_COUNT, arena, text, err);
-    if (status == RECO_OK && !given[P_USER].given)
-        status = reco__fail(err, RECO_INVALID, "user_id", "it is required");
-    if (status == RECO_OK && given[P_LIMIT].given)
-        status = whole_number(&limit, &given[P_LIMIT], 1, engine->settings.limit_max, err);
-    if (status == RECO_OK && given[P_WAIT].given)
-        status = whole_number(&wait_ms, &given[P_WAIT], 0, (uint64_t)engine->settings.wait_max, err);
-    if (status == RECO_OK && given[P_AS_OF].given)
-        status = moment(&query->as_of, &given[P_AS_OF], err);
-    if (status == RECO_OK && given[P_SEED].given)
-        status = whole_number(&query->seed, &given[P_SEED], 0, UINT64_C(9999999999999999999), err);
-    if (status == RECO_OK && given[P_REASONS].given) {
-        if (reco__str_equal(given[P_REASONS].value, reco__str_of("false")))
-            query->flags |= RECO_QUERY_NO_REASONS;
-        else if (!reco__str_equal(given[P_REASONS].value, reco__str_of("true")))
-            status = reco__fail(err, RECO_INVALID, "reasons", "true or false is expected");
-    }
-    query->struct_size = sizeof *query;
-    query->user_id = given[P_USER].value;
-    query->scenario = given[P_SCENARIO].value;
-    query->min_position = given[P_POSITION].value;
-    query->limit = (uint32_t)limit;
-    query->wait_ms = (uint32_t)wait_ms;
+static reco_status accept_one(void *context, const reco__element *element, reco_error *err) {
+    single *one = context;
+    const reco__sent sent = {.query = one->a->input->query_string, .object = element->object, .index = -1, .arena = one->arena};
+    reco_status status = one->ask(one->a, &sent, err);
+    one->asked = status == RECO_OK;
     return status;
 }
 
-reco_status reco_recommend_json(reco_reply *reply, reco_engine *engine, const char *query_string, const reco_call *call, reco_error *err) {
-    reco_error error = RECO_ERROR_INIT;
-    reco__arena arena = {0};
-    reco_answer *answer = NULL;
-    reco_query query = {0};
-    reco_call own;
-    reco_status status = reco__reply_begin(reply, err);
-    if (status != RECO_OK)
+static reco_status ask_body(asking *a, ask_fn ask, reco__arena *arena, reco_error *err) {
+    single one = {.a = a, .ask = ask, .arena = arena};
+    reco__rejects rejects = {.arena = arena};
+    size_t total = 0;
+    reco_status status = reco__elements_read(&total, &rejects, a->input->body, a->input->body_size, RECO__JSON_AUTO, 1, accept_one, &one, err);
+    if (status != RECO_OK || one.asked)
         return status;
-    status = reco__engine_enter(engine, call, &error);
+    if (rejects.count == 0)
+        return reco__fail(err, RECO_INVALID, NULL, "one object is expected");
+    if (err) {
+        *err = rejects.errors[0];
+        err->index = -1;
+    }
+    return rejects.errors[0].status;
+}
+
+static reco_status ask_one(reco_reply *reply, asking *a, ask_fn ask, reco__arena *arena, reco_error *err) {
+    const reco__sent sent = {.query = a->input->query_string, .index = -1, .arena = arena};
+    reco_status status = a->input->body ? ask_body(a, ask, arena, err) : ask(a, &sent, err);
+    return status == RECO_OK ? reply_answer(reply, a->answer, err) : status;
+}
+
+/* --- many at once -------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct many {
+    asking *a;
+    reco__buf body;
+    size_t answered;
+} many;
+
+static reco_status accept_each(void *context, const reco__element *element, reco_error *err) {
+    many *all = context;
+    reco__arena arena = {0};
+    const reco__sent sent = {.object = element->object, .index = element->index, .arena = &arena};
+    const char *text;
+    size_t size;
+    reco_status status = ask_recommend(all->a, &sent, err);
     if (status == RECO_OK)
-        status = recommend_query(&query, engine, &arena, query_string, &error);
-    if (status == RECO_OK)
-        status = reco_recommend(&answer, engine, &query, within_deadline(&own, engine, call, query.wait_ms), &error);
-    if (status == RECO_OK)
-        status = reply_answer(reply, answer, &error);
-    reco_answer_free(answer);
+        status = reco__answer_json(&text, &size, all->a->answer, err);
+    if (status == RECO_OK) {
+        reco__buf_printf(&all->body, "%s{\"index\":%d,", all->answered++ ? "," : "", (int)element->index);
+        reco__buf_add(&all->body, text + 1, size - 1);
+        status = reco__buf_status(&all->body, err);
+    } else if (err && (status == RECO_INVALID || status == RECO_TOO_LARGE)) {
+        err->index = element->index;
+    }
     reco__arena_dispose(&arena);
-    return status == RECO_OK ? RECO_OK : reco__reply_problem(reply, &error, err);
-}
-
-enum { Q_LIMIT, Q_WINDOW, Q_CATEGORY, Q_AS_OF, Q_COUNT };
-
-static reco_status popular_query(reco_popular_query *query, reco_engine *engine, reco__arena *arena, const char *text, reco_error *err) {
-    parameter given[Q_COUNT] = {{.name = "limit"}, {.name = "window"}, {.name = "category"}, {.name = "as_of"}};
-    uint64_t limit = 0;
-    reco_status status = parse_query(given, Q_COUNT, arena, text, err);
-    if (status == RECO_OK && given[Q_LIMIT].given)
-        status = whole_number(&limit, &given[Q_LIMIT], 1, engine->settings.limit_max, err);
-    if (status == RECO_OK && given[Q_WINDOW].given)
-        status = span(&query->window, &given[Q_WINDOW], err);
-    if (status == RECO_OK && given[Q_AS_OF].given)
-        status = moment(&query->as_of, &given[Q_AS_OF], err);
-    if (status == RECO_OK && given[Q_CATEGORY].given && given[Q_CATEGORY].value.size == 0)
-        status = reco__fail(err, RECO_INVALID, "category", "it is empty");
-    query->struct_size = sizeof *query;
-    query->limit = (uint32_t)limit;
-    query->category = given[Q_CATEGORY].value;
     return status;
 }
 
-reco_status reco_popular_json(reco_reply *reply, reco_engine *engine, const char *query_string, const reco_call *call, reco_error *err) {
+static reco_status ask_many(reco_reply *reply, asking *a, reco__arena *arena, reco_error *err) {
+    many all = {.a = a, .body = {.limit = 64u << 20}};
+    reco__rejects rejects = {.arena = arena};
+    size_t total = 0;
+    reco__buf_text(&all.body, "{\"answers\":[");
+    reco_status status =
+        reco__elements_read(&total, &rejects, a->input->body, a->input->body_size,
+                            a->input->form == RECO_JSON_NDJSON ? RECO__JSON_NDJSON : RECO__JSON_AUTO, RECO_BATCH_MAX, accept_each, &all, err);
+    if (status != RECO_OK) {
+        reco__buf_dispose(&all.body);
+        return status;
+    }
+    reco__buf_text(&all.body, "],\"rejected\":[");
+    for (size_t i = 0; i < rejects.count; i++)
+        reco__reply_rejected(&all.body, &rejects.errors[i], rejects.errors[i].index, i == 0);
+    reco__buf_text(&all.body, "]}");
+    reply->http_status = all.answered > 0 || rejects.count == 0 ? 200 : 422;
+    reply->content_type = "application/json";
+    return reco__reply_body(reply, &all.body, err);
+}
+
+/* --- the door ------------------------------------------------------------------------------------------------------------------------------ */
+
+static reco_status ask(reco_reply *reply, asking *a, reco__arena *arena, reco_error *err) {
+    static const ask_fn kinds[] = {NULL, ask_recommend, ask_popular, ask_similar, ask_rank};
+    uint32_t kind = a->input->kind;
+    if (kind == RECO_ASK_BATCH)
+        return a->input->body ? ask_many(reply, a, arena, err) : reco__fail(err, RECO_INVALID, "body", "it is needed");
+    if (kind == 0 || kind >= COUNT_OF(kinds))
+        return reco__fail(err, RECO_INVALID, "kind", "%u is no kind of question", kind);
+    return ask_one(reply, a, kinds[kind], arena, err);
+}
+
+reco_status reco_ask_json(reco_reply *reply, reco_engine *engine, const reco_ask_input *input, const reco_call *call, reco_error *err) {
     reco_error error = RECO_ERROR_INIT;
     reco__arena arena = {0};
-    reco_answer *answer = NULL;
-    reco_popular_query query = {0};
-    reco_call own;
+    reco_ask_input given;
+    asking a = {.engine = engine, .input = &given, .call = call};
     reco_status status = reco__reply_begin(reply, err);
     if (status != RECO_OK)
         return status;
     status = reco__engine_enter(engine, call, &error);
+    if (status == RECO_OK && !input)
+        status = reco__fail(&error, RECO_INVALID, "input", "it is needed");
     if (status == RECO_OK)
-        status = popular_query(&query, engine, &arena, query_string, &error);
+        status = reco__struct_copy(&given, sizeof given, input, input->struct_size, "input", &error);
     if (status == RECO_OK)
-        status = reco_popular(&answer, engine, &query, within_deadline(&own, engine, call, 0), &error);
-    if (status == RECO_OK)
-        status = reply_answer(reply, answer, &error);
-    reco_answer_free(answer);
+        status = ask(reply, &a, &arena, &error);
+    reco_answer_free(a.answer);
     reco__arena_dispose(&arena);
     return status == RECO_OK ? RECO_OK : reco__reply_problem(reply, &error, err);
 }

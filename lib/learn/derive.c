@@ -26,13 +26,17 @@ static void apply_type(reco__step *step, const reco__event_type *type, const rec
     step->hides = (type->flags & RECO__TYPE_HIDES) != 0;
 }
 
+static const reco__event_type *find_type(const reco__learn_rules *rules, reco_str name) {
+    for (size_t i = 0; i < rules->type_count && name.size > 0; i++)
+        if (type_named(&rules->types[i], name))
+            return &rules->types[i];
+    return NULL;
+}
+
 static void look_up_type(reco__step *step, const reco_event *event) {
-    const reco__event_type *types = step->rules->types;
-    for (size_t i = 0; i < step->rules->type_count && event->event_type.size > 0; i++)
-        if (type_named(&types[i], event->event_type)) {
-            apply_type(step, &types[i], event);
-            return;
-        }
+    const reco__event_type *type = find_type(step->rules, event->event_type);
+    if (type)
+        apply_type(step, type, event);
 }
 
 /* Steps 1 to 3. False when the event is a duplicate. */
@@ -72,5 +76,22 @@ reco_status reco__learn_derive(int *outcome, reco__cell *cell, reco__adds *adds,
         status = reco__recents_hide(cell, &step, err);
     cell->last = step.r;
     *outcome = RECO__DERIVED_COUNTED | (step.clamped ? RECO__DERIVED_CLAMPED : 0);
+    return status;
+}
+
+bool reco__learn_has_type(const reco__learn_rules *rules, reco_str name) { return find_type(rules, name) != NULL; }
+
+reco_status reco__learn_glance(reco__cell *cell, const reco__learn_rules *rules, const reco_event *event, uint32_t item, int64_t r, reco_error *err) {
+    reco__step step = {.rules = rules, .item = item, .t = event->timestamp != 0 ? event->timestamp : r, .r = r > 0 ? r : 1};
+    const reco__event_type *type = find_type(rules, event->event_type.size > 0 ? event->event_type : reco__str_of("view"));
+    reco_status status = RECO_OK;
+    reco__sessions_step(cell, rules, event->session_id, step.r);
+    if (type)
+        apply_type(&step, type, event);
+    if (step.listed)
+        status = reco__recents_touch(cell, &step, err);
+    if (status == RECO_OK && step.hides)
+        status = reco__recents_hide(cell, &step, err);
+    cell->last = step.r;
     return status;
 }

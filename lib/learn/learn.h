@@ -80,6 +80,12 @@ reco_status reco__adds_finish(const reco_add_group **groups, size_t *group_count
 enum { RECO__DERIVED_COUNTED, RECO__DERIVED_DUPLICATE };
 #define RECO__DERIVED_CLAMPED 0x100 /* or-ed: an add went to a newer generation than that of its timestamp */
 
+/* What an event that is only told with a question makes of the cell, as far as answers look at it: the session, the recency list, hidden items. Its
+ * ids, and what it would add for others, are left aside. An event without a type is a view. */
+reco_status reco__learn_glance(reco__cell *cell, const reco__learn_rules *rules, const reco_event *event, uint32_t item, int64_t r, reco_error *err);
+/* Whether the rules have a type of that name. */
+bool reco__learn_has_type(const reco__learn_rules *rules, reco_str name);
+
 /* Derives one event. `item`: its number; `r`: effective time, max(W before, received_at). The cell is changed in place. On NO_MEMORY cell and adds
  * are void: reset both. */
 reco_status reco__learn_derive(int *outcome, reco__cell *cell, reco__adds *adds, const reco__learn_rules *rules, const reco__record *record,

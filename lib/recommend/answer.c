@@ -10,7 +10,7 @@ reco__answer *reco__answer_begin(reco_answer *shown, bool *made) {
         reco__buf_reset(&answer->json);
         reco__buf_reset(&answer->id);
         answer->shown = (reco_answer){.struct_size = sizeof(answer->shown)};
-        answer->popular = answer->as_of = answer->located = false;
+        answer->bare = answer->dated = answer->located = false;
     }
     return answer;
 }

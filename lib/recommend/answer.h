@@ -11,7 +11,8 @@ typedef struct reco__answer {
     reco_answer shown; /* first: a reco_answer is one of these */
     reco__arena arena;
     reco__buf json, id;
-    bool popular, as_of;
+    bool bare;    /* the same for everybody: nothing of a user, no id */
+    bool dated;   /* the moment is told */
     bool located; /* partition and position are what it reflects */
     uint32_t partition;
     reco_position position;

@@ -61,7 +61,7 @@ static void add_head(reco__buf *out, const reco__answer *answer) {
     const reco_answer *shown = &answer->shown;
     char moment[32];
 
-    if (!answer->popular) {
+    if (!answer->bare) {
         add_string(out, "\"recommendation_id\":", shown->recommendation_id);
         add_string(out, ",\"scenario\":", shown->scenario);
         add_string(out, ",\"model\":", shown->model);
@@ -75,12 +75,12 @@ static void add_head(reco__buf *out, const reco__answer *answer) {
         add_string(out, ",\"position\":", shown->position);
         reco__buf_byte(out, ',');
     }
-    if (answer->popular && shown->degraded) {
+    if (answer->bare && shown->degraded) {
         reco__buf_text(out, "\"degraded\":true,");
         add_degraded(out, shown->degraded);
         reco__buf_byte(out, ',');
     }
-    if (answer->popular || answer->as_of) {
+    if (answer->dated) {
         reco__time_format(shown->as_of, moment);
         add_string(out, "\"as_of\":", reco__str_of(moment));
         reco__buf_byte(out, ',');

@@ -1,5 +1,9 @@
 /* recommend/ask.c - a question for one user, step by step: the user's cell, the recent items that count, the stages of the plan, the answer. Nothing
  * is written. */
+#include <math.h>
+#include <stdio.h>
+
+#include "recommend/given.h"
 #include "recommend/internal.h"
 
 #define TRIES 3 /* how often what was learned may be replaced under a question */
@@ -16,7 +20,8 @@ static void take_cell(void *context, size_t index, const void *data, size_t size
 static reco_status load_user(reco_candidates *c, const reco_call *call, reco_error *err) {
     c->cell_status = RECO_OK;
     c->cell_err = err;
-    reco_status status = reco__features_load(&c->position, &c->epoch, c->features, c->partition, &c->user, 1, take_cell, c, call, err);
+    reco_status status =
+        reco__features_load(&c->position, &c->epoch, c->features, c->partition, &c->user, c->user.size > 0, take_cell, c, call, err);
 
     if (status == RECO_OK) {
         status = c->cell_status;
@@ -203,16 +208,28 @@ static reco_status run_order(reco__stage *stage, reco_candidates *c, const reco_
     return RECO_OK;
 }
 
+/* Items that are given are neither filled up with others nor left out for being known; what is similar to them is nobody's in particular. */
+static bool takes_part(const reco__stage *stage, const reco_candidates *c) {
+    if (c->question == RECO__ASK_RANK) {
+        return stage->run != reco__source_popular && stage->run != reco__filter_seen;
+    }
+    return c->question == RECO__ASK_USER || (stage->run != reco__source_popular && stage->run != reco__source_revisit &&
+                                             stage->run != reco__filter_seen && stage->run != reco__filter_hidden);
+}
+
 static reco_status run_plan(reco_candidates *c, const reco_call *call, reco_error *err) {
     reco_status status = RECO_OK;
 
     for (uint32_t kind = RECO_STAGE_SOURCE; kind <= RECO_STAGE_ARRANGER; kind++) {
+        if (kind == RECO_STAGE_FILTER) {
+            status = reco__given_narrow(c, call, err);
+        }
         if (kind == RECO_STAGE_RANKER && !c->collected) {
             reco__candidates_collect(c);
         }
         for (uint32_t i = 0; i < c->plan->count && status == RECO_OK; i++) {
             reco__stage *stage = &c->plan->stages[i];
-            if (stage->kind == kind) {
+            if (stage->kind == kind && takes_part(stage, c)) {
                 status = kind == RECO_STAGE_SOURCE   ? run_source(stage, c, call, err)
                          : kind == RECO_STAGE_FILTER ? run_filter(stage, c, call, err)
                                                      : run_order(stage, c, call, err);
@@ -249,21 +266,30 @@ static reco_status name_answer(reco__answer *answer, reco__recommend *recommend,
     return status;
 }
 
-static reco_status fill_answer(reco__answer *answer, reco_candidates *c, int behind, reco_error *err) {
+static void flag_answer(reco__answer *answer, const reco_candidates *c, int behind) {
     answer->shown.flags = (c->fallback ? RECO_ANSWER_FALLBACK : 0) | (behind ? RECO_ANSWER_BEHIND : 0) | (c->degraded ? RECO_ANSWER_DEGRADED : 0);
     answer->shown.degraded = c->degraded;
+}
+
+static reco_status fill_answer(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, int behind, const reco_call *call,
+                               reco_error *err) {
     answer->shown.model = reco__str_of(c->plan->model);
     answer->shown.as_of = c->moment;
     answer->shown.candidates = (uint32_t)c->count;
     answer->shown.filtered = c->filtered;
-    answer->as_of = c->as_of;
+    answer->dated = c->as_of;
     answer->partition = c->partition;
     answer->position = c->position;
-    answer->located = true;
+    answer->located = c->user.size > 0;
     if (!reco__answer_copy(&answer->shown.scenario, answer, c->scenario)) {
         return reco__no_memory(err);
     }
-    return reco__explain(c, answer, err);
+    reco_status status = reco__explain(c, answer, err);
+    if (status == RECO_OK && c->question == RECO__ASK_RANK) {
+        status = reco__given_rest(answer, c, recommend->options.records, call, err);
+    }
+    flag_answer(answer, c, behind);
+    return status;
 }
 
 static bool scenario_valid(reco_str scenario) {
@@ -284,8 +310,58 @@ reco_status reco__limit_check(uint32_t *limit, const reco__settings *settings, u
     return RECO_OK;
 }
 
-static reco_status read_query(reco_candidates *c, const reco_query *query, int64_t now_ms, reco_error *err) {
-    reco_status status = reco__check_id(query->user_id, -1, "user_id", err);
+/* What is asked: of whom, and about which items. */
+typedef struct question {
+    uint32_t kind; /* RECO__ASK_... */
+    const reco_query *query;
+    const reco_str *items;
+    size_t item_count;
+} question;
+
+static reco_status check_event(const reco_candidates *c, const reco_event *event, size_t index, reco_error *err) {
+    const char *wrong = NULL;
+    reco_error error = RECO_ERROR_INIT;
+    char field[64];
+
+    if (reco__check_id(event->item_id, -1, "item_id", &error) != RECO_OK) {
+        wrong = "item_id";
+    } else if (event->event_type.size > 0 && !reco__learn_has_type(c->rules, event->event_type)) {
+        wrong = "event_type";
+        reco__fail(&error, RECO_INVALID, wrong, "it is none of the event types that are configured");
+    } else if (event->timestamp < 0 || event->timestamp > RECO__TIME_MAX) {
+        wrong = "timestamp";
+        reco__fail(&error, RECO_INVALID, wrong, "milliseconds of the years 1970 to 9999 are expected");
+    } else if (event->flags & RECO_EVENT_HAS_VALUE && !isfinite(event->value)) {
+        wrong = "value";
+        reco__fail(&error, RECO_INVALID, wrong, "a finite number is expected");
+    }
+    if (!wrong) {
+        return RECO_OK;
+    }
+    snprintf(field, sizeof(field), "session[%zu].%s", index, wrong);
+    return reco__fail(err, error.status, field, "%s", error.text);
+}
+
+static reco_status read_who(reco_candidates *c, const question *asked, reco_error *err) {
+    const reco_query *query = asked->query;
+    bool required = asked->kind != RECO__ASK_SIMILAR && query->session_count == 0;
+    reco_status status = query->user_id.size > 0 || required ? reco__check_id(query->user_id, -1, "user_id", err) : RECO_OK;
+
+    for (size_t i = 0; i < query->session_count && status == RECO_OK; i++) {
+        status = check_event(c, &query->session[i], i, err);
+    }
+    c->question = asked->kind;
+    c->user = query->user_id;
+    c->session = query->session;
+    c->session_count = query->session_count;
+    c->asked = asked->items;
+    c->asked_count = asked->item_count;
+    return status;
+}
+
+static reco_status read_query(reco_candidates *c, const question *asked, int64_t now_ms, reco_error *err) {
+    const reco_query *query = asked->query;
+    reco_status status = read_who(c, asked, err);
 
     if (status == RECO_OK && !scenario_valid(query->scenario)) {
         status = reco__fail(err, RECO_INVALID, "scenario", "up to 64 characters of A-Z a-z 0-9 _ . -");
@@ -296,13 +372,13 @@ static reco_status read_query(reco_candidates *c, const reco_query *query, int64
     if (status == RECO_OK && query->flags & ~RECO_QUERY_NO_REASONS) {
         status = reco__fail(err, RECO_INVALID, "flags", "unknown flags 0x%x", query->flags);
     }
-    c->user = query->user_id;
     c->scenario = query->scenario.size > 0 ? query->scenario : reco__str_of("default");
     c->as_of = query->as_of != 0;
     c->moment = c->as_of ? query->as_of : now_ms;
     c->reasons = !(query->flags & RECO_QUERY_NO_REASONS);
     c->degraded = 0;
-    return status == RECO_OK ? reco__limit_check(&c->limit, c->settings, query->limit, err) : status;
+    uint32_t limit = asked->kind == RECO__ASK_RANK && query->limit == 0 ? (uint32_t)asked->item_count : query->limit;
+    return status == RECO_OK ? reco__limit_check(&c->limit, c->settings, limit, err) : status;
 }
 
 /* Popularity as of the moment: the one that is kept, unless windows end elsewhere. *own: to be put back. */
@@ -354,8 +430,11 @@ static reco_status answer_from(reco__answer *answer, reco__recommend *recommend,
     if (status == RECO_OK && c->epoch != state->epoch) {
         status = reco__fail(err, RECO_STALE, NULL, "what was learned was replaced meanwhile");
     }
+    if (status == RECO_OK && c->session_count > 0) {
+        status = reco__given_session(c, call, err);
+    }
     if (status == RECO_OK) {
-        status = reco__recents_choose(c, err);
+        status = c->question == RECO__ASK_SIMILAR ? reco__given_similar(c, recommend->options.records, call, err) : reco__recents_choose(c, err);
     }
     if (status == RECO_OK) {
         c->catalogue = state->catalogue;
@@ -368,7 +447,7 @@ static reco_status answer_from(reco__answer *answer, reco__recommend *recommend,
         status = run_plan(c, call, err);
     }
     if (status == RECO_OK) {
-        status = fill_answer(answer, c, behind, err);
+        status = fill_answer(answer, recommend, c, behind, call, err);
     }
     reco__popularity_release(c->popular);
     c->popular = NULL;
@@ -443,7 +522,8 @@ static reco_status fill_kept(reco__answer *answer, const reco_candidates *c, con
 static reco_status answer_kept(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, int behind, reco_status status,
                                reco_error *err) {
     bool relearning;
-    reco__kept *kept = has_own_filters(c->plan) ? NULL : reco__kept_hold(&relearning, recommend);
+    bool helps = c->question == RECO__ASK_USER && !has_own_filters(c->plan); /* what is popular is no answer to the others */
+    reco__kept *kept = helps ? reco__kept_hold(&relearning, recommend) : NULL;
 
     if (!kept) {
         return status;
@@ -455,7 +535,7 @@ static reco_status answer_kept(reco__answer *answer, reco__recommend *recommend,
     answer->shown.model = reco__str_of(c->plan->model);
     answer->shown.as_of = c->moment;
     answer->shown.filtered = 0;
-    answer->as_of = c->as_of;
+    answer->dated = c->as_of;
     reco__state *state = reco__state_peek(recommend);
     status = reco__answer_copy(&answer->shown.scenario, answer, c->scenario) ? fill_kept(answer, c, kept, state, err) : reco__no_memory(err);
     reco__state_release(state);
@@ -487,19 +567,20 @@ const reco_call *reco__call_part(reco_call *own, const reco_call *call, uint32_t
     return own;
 }
 
-static reco_status answer_query(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, const reco_query *query, int64_t now_ms,
+static reco_status answer_query(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, const question *asked, int64_t now_ms,
                                 uint32_t partition, int behind, const reco_call *call, reco_error *err) {
     uint64_t nonce = reco__rand_next(&c->rand);
     reco_call own;
     reco_error error = RECO_ERROR_INIT;
-    reco_status status = read_query(c, query, now_ms, err);
+    reco_status status = read_query(c, asked, now_ms, err);
 
     if (status != RECO_OK) {
         return status;
     }
     c->partition = partition;
-    c->seed = query->seed != 0 ? query->seed : nonce;
-    status = name_answer(answer, recommend, c, nonce, now_ms, err);
+    c->seed = asked->query->seed != 0 ? asked->query->seed : nonce;
+    answer->bare = asked->kind == RECO__ASK_SIMILAR;
+    status = answer->bare ? RECO_OK : name_answer(answer, recommend, c, nonce, now_ms, err);
     if (status != RECO_OK) {
         return status;
     }
@@ -537,8 +618,8 @@ void reco__count_degraded(reco__recommend *recommend, uint32_t degraded) {
     }
 }
 
-reco_status reco__recommend_ask(reco_answer **answer, reco__recommend *recommend, const reco_query *query, int64_t now_ms, uint32_t partition,
-                                int behind, const reco_call *call, reco_error *err) {
+static reco_status answer_question(reco_answer **answer, reco__recommend *recommend, const question *asked, int64_t now_ms, uint32_t partition,
+                                   int behind, const reco_call *call, reco_error *err) {
     reco_candidates *c;
     bool made;
     reco_status status = reco__pool_take(&c, recommend, err);
@@ -547,7 +628,7 @@ reco_status reco__recommend_ask(reco_answer **answer, reco__recommend *recommend
         return status;
     }
     reco__answer *begun = reco__answer_begin(*answer, &made);
-    status = begun ? answer_query(begun, recommend, c, query, now_ms, partition, behind, call, err) : reco__no_memory(err);
+    status = begun ? answer_query(begun, recommend, c, asked, now_ms, partition, behind, call, err) : reco__no_memory(err);
     reco__pool_give(recommend, c);
     if (status == RECO_OK) {
         count_answer(recommend, &begun->shown);
@@ -559,4 +640,23 @@ reco_status reco__recommend_ask(reco_answer **answer, reco__recommend *recommend
         reco__answer_free(&begun->shown);
     }
     return status;
+}
+
+reco_status reco__recommend_ask(reco_answer **answer, reco__recommend *recommend, const reco_query *query, int64_t now_ms, uint32_t partition,
+                                int behind, const reco_call *call, reco_error *err) {
+    const question asked = {.kind = RECO__ASK_USER, .query = query};
+    return answer_question(answer, recommend, &asked, now_ms, partition, behind, call, err);
+}
+
+reco_status reco__recommend_rank(reco_answer **answer, reco__recommend *recommend, const reco_query *query, const reco_str *items, size_t item_count,
+                                 int64_t now_ms, uint32_t partition, int behind, const reco_call *call, reco_error *err) {
+    const question asked = {.kind = RECO__ASK_RANK, .query = query, .items = items, .item_count = item_count};
+    return answer_question(answer, recommend, &asked, now_ms, partition, behind, call, err);
+}
+
+reco_status reco__recommend_similar(reco_answer **answer, reco__recommend *recommend, const reco_similar_query *query, int64_t now_ms,
+                                    const reco_call *call, reco_error *err) {
+    const reco_query plain = {.struct_size = sizeof(plain), .flags = query->flags, .limit = query->limit, .as_of = query->as_of};
+    const question asked = {.kind = RECO__ASK_SIMILAR, .query = &plain, .items = query->items, .item_count = query->item_count};
+    return answer_question(answer, recommend, &asked, now_ms, 0, 0, call, err);
 }

@@ -309,7 +309,7 @@ static reco_status answer_query(reco__answer *answer, reco__recommend *recommend
     if (status != RECO_OK) {
         return status;
     }
-    answer->popular = true;
+    answer->bare = answer->dated = true;
     call = reco__call_part(&own, call, RECO__STORES_PERCENT);
     status = answer_state(answer, recommend, c, query, now_ms, call, &error);
     if (status == RECO_STALE && !reco__is_relearning(recommend)) { /* the change log left us behind: load anew, and ask again */

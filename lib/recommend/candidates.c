@@ -17,6 +17,7 @@ bool reco__candidates_grow(void **array, size_t *room, size_t count, size_t size
 void reco__candidates_dispose(reco_candidates *c) {
     void *blocks[] = {c->recents,        c->copies, c->head_items,       c->lists,       c->trace_members, c->trace_values, c->marks,
                       c->items,          c->values, c->scores,           c->places,      c->given,         c->ranked,       c->winners,
+                      c->asked_numbers,
                       c->winners_before, c->shares, c->shares_by_winner, c->share_begin, c->pieces,        c->filter,       c->sums};
 
     for (size_t i = 0; i < sizeof(blocks) / sizeof(*blocks); i++) {

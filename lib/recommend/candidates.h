@@ -22,6 +22,9 @@
 #define RECO__MARK_FLAGS 3u          /* bits below the value */
 #define RECO__VALUE_MOST 536870000.0 /* what all values together stay below, < 2^29 */
 
+/* What a question is for. */
+enum { RECO__ASK_USER, RECO__ASK_RANK, RECO__ASK_SIMILAR };
+
 #define RECO__ARRANGE_LEAST 100u /* how many candidates an application's arranger sees at least */
 #define RECO__ARRANGE_TIMES 4u   /* and in terms of the limit */
 #define RECO__REASONS_MOST 10u
@@ -86,7 +89,14 @@ struct reco_candidates {
     reco__rand rand;
 
     /* the question */
-    reco_str user, scenario;
+    uint32_t question;       /* RECO__ASK_... */
+    reco_str user, scenario; /* user: empty for a session alone, and for SIMILAR */
+    const reco_event *session;
+    size_t session_count;
+    const reco_str *asked; /* RANK: the candidates, SIMILAR: what they are to be similar to */
+    size_t asked_count;
+    uint32_t *asked_numbers; /* RECO_NO_ITEM: nothing was learned of it */
+    size_t asked_room;
     int64_t moment; /* as_of, or now */
     bool as_of;     /* it was given */
     bool reasons;

@@ -38,10 +38,16 @@ reco_status reco__recommend_ready(reco__recommend *recommend, reco_error *err);
 /* No other call may be under way. NULL is allowed. Answers handed out stay valid. */
 void reco__recommend_close(reco__recommend *recommend);
 
-/* `query`: already copied to its full size, strings checked by nobody yet. `partition`: that of the user. `behind`: min_position was not reached.
+/* `query`: already copied to its full size, the events of its session too; strings checked by nobody yet. `partition`: that of the user. `behind`:
+ * min_position was not reached.
  * *answer as in reco_recommend. */
 reco_status reco__recommend_ask(reco_answer **answer, reco__recommend *recommend, const reco_query *query, int64_t now_ms, uint32_t partition,
                                 int behind, const reco_call *call, reco_error *err);
+/* The same of given items only; `items` are different ids. */
+reco_status reco__recommend_rank(reco_answer **answer, reco__recommend *recommend, const reco_query *query, const reco_str *items, size_t item_count,
+                                 int64_t now_ms, uint32_t partition, int behind, const reco_call *call, reco_error *err);
+reco_status reco__recommend_similar(reco_answer **answer, reco__recommend *recommend, const reco_similar_query *query, int64_t now_ms,
+                                    const reco_call *call, reco_error *err);
 reco_status reco__recommend_popular(reco_answer **answer, reco__recommend *recommend, const reco_popular_query *query, int64_t now_ms,
                                     const reco_call *call, reco_error *err);
 

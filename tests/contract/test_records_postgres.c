@@ -696,7 +696,7 @@ typedef struct asking {
 static bool sees(void *context) {
     asking *a = context;
     reco_reply reply = {.struct_size = sizeof reply};
-    test_ok(reco_popular_json(&reply, a->engine, "", NULL, &err), &err);
+    test_ok(test_ask(&reply, a->engine, RECO_ASK_POPULAR, "", NULL, &err), &err);
     bool there = reply.body && strstr(reply.body, "\"tea\"") != NULL;
     reco_reply_dispose(&reply);
     return there == a->wanted;

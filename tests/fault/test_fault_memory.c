@@ -87,9 +87,27 @@ static reco_status by_json(reco_engine *engine, reco_error *err) {
     reco_reply reply = {.struct_size = sizeof reply};
     reco_status status = reply_status(reco_ingest_json(&reply, engine, event, sizeof event - 1, RECO_JSON_AUTO, 0, NULL, err), &reply, err);
     if (status == RECO_OK)
-        status = reply_status(reco_recommend_json(&reply, engine, "user_id=u%31&limit=5", NULL, err), &reply, err);
+        status = reply_status(test_ask(&reply, engine, RECO_ASK_RECOMMEND, "user_id=u%31&limit=5", NULL, err), &reply, err);
     if (status == RECO_OK)
-        status = reply_status(reco_popular_json(&reply, engine, "limit=5", NULL, err), &reply, err);
+        status = reply_status(test_ask(&reply, engine, RECO_ASK_POPULAR, "limit=5", NULL, err), &reply, err);
+    return status;
+}
+
+/* Questions in bodies: a session, given items, something similar, many at once. */
+static reco_status questions(reco_engine *engine, reco_error *err) {
+    static const struct {
+        uint32_t kind;
+        const char *body;
+    } asked[] = {{RECO_ASK_RECOMMEND, "{\"user_id\":\"u1\",\"session\":[\"i2\",{\"item_id\":\"i3\",\"event_type\":\"cart\"}]}"},
+                 {RECO_ASK_RANK, "{\"user_id\":\"u1\",\"items\":[\"i1\",\"nobody knows\",\"i2\"]}"},
+                 {RECO_ASK_SIMILAR, "{\"items\":[\"i1\",\"i2\"]}"},
+                 {RECO_ASK_BATCH, "[{\"user_id\":\"u1\"},{\"user_id\":7},{\"session\":[\"i1\"]}]"}};
+    reco_status status = RECO_OK;
+    for (size_t i = 0; i < sizeof asked / sizeof *asked && status == RECO_OK; i++) {
+        reco_reply reply = {.struct_size = sizeof reply};
+        const reco_ask_input input = {.struct_size = sizeof input, .kind = asked[i].kind, .body = asked[i].body, .body_size = strlen(asked[i].body)};
+        status = reply_status(reco_ask_json(&reply, engine, &input, NULL, err), &reply, err);
+    }
     return status;
 }
 
@@ -195,6 +213,7 @@ static const scene scenes[] = {
     {"recommend", {ingest, process}, recommend, "memory:"},
     {"popular", {ingest, process}, popular, "memory:"},
     {"json", {ingest, process}, by_json, "memory:"},
+    {"questions", {ingest, process}, questions, "memory:"},
     {"items", {NULL}, items, "memory:"},
     {"users", {NULL}, users, "memory:"},
     {"snapshot", {ingest, process}, snapshot, "memory:"},

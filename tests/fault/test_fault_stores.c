@@ -80,7 +80,7 @@ static said ask_text(const char *query) {
     reco_call call = within();
     reco_reply reply = {.struct_size = sizeof reply};
     int64_t began = reco__monotonic_ns();
-    ck_assert_int_eq(reco_recommend_json(&reply, engine, query, &call, NULL), RECO_OK);
+    ck_assert_int_eq(test_ask(&reply, engine, RECO_ASK_RECOMMEND, query, &call, NULL), RECO_OK);
     take(&out, &reply, began);
     return out;
 }
@@ -92,7 +92,7 @@ static said ask_popular(const char *query) {
     reco_call call = within();
     reco_reply reply = {.struct_size = sizeof reply};
     int64_t began = reco__monotonic_ns();
-    ck_assert_int_eq(reco_popular_json(&reply, engine, query, &call, NULL), RECO_OK);
+    ck_assert_int_eq(test_ask(&reply, engine, RECO_ASK_POPULAR, query, &call, NULL), RECO_OK);
     take(&out, &reply, began);
     return out;
 }

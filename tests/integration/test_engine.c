@@ -629,15 +629,15 @@ START_TEST(answers_by_query_string)
 
     teach(engine);
     for (size_t i = 0; i < sizeof recommend / sizeof *recommend; i++) {
-        test_ok(reco_recommend_json(&reply, engine, recommend[i].query, NULL, &err), &err);
+        test_ok(test_ask(&reply, engine, RECO_ASK_RECOMMEND, recommend[i].query, NULL, &err), &err);
         reply_is(&reply, recommend[i].named ? 400 : 200, recommend[i].named);
     }
     for (size_t i = 0; i < sizeof popular / sizeof *popular; i++) {
-        test_ok(reco_popular_json(&reply, engine, popular[i].query, NULL, &err), &err);
+        test_ok(test_ask(&reply, engine, RECO_ASK_POPULAR, popular[i].query, NULL, &err), &err);
         reply_is(&reply, popular[i].named ? 400 : 200, popular[i].named);
     }
     reco_reply small = {.struct_size = 4};
-    refused(RECO_INVALID, "reply", reco_popular_json(&small, engine, "", NULL, &err));
+    refused(RECO_INVALID, "reply", test_ask(&small, engine, RECO_ASK_POPULAR, "", NULL, &err));
     reco_answer *answer = NULL;
     const char *text;
     size_t size;

@@ -155,6 +155,11 @@ void test_engine_tell(char position[RECO_POSITION_MAX], reco_engine *engine, con
 
 /* --- processes ----------------------------------------------------------------------------------------------------------------------------- */
 
+reco_status test_ask(reco_reply *reply, reco_engine *engine, uint32_t kind, const char *query, const reco_call *call, reco_error *err) {
+    const reco_ask_input input = {.struct_size = sizeof input, .kind = kind, .query_string = query};
+    return reco_ask_json(reply, engine, &input, call, err);
+}
+
 pid_t test_fork(void) {
     pid_t parent = getpid(), child;
 

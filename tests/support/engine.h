@@ -31,6 +31,9 @@ reco_event test_event(const char *user, const char *item, const char *type);
 /* Ingests one event and answers its position. */
 void test_engine_tell(char position[RECO_POSITION_MAX], reco_engine *engine, const reco_event *event);
 
+/* A question as a query string. */
+reco_status test_ask(reco_reply *reply, reco_engine *engine, uint32_t kind, const char *query, const reco_call *call, reco_error *err);
+
 /* fork; the child dies with the test. No engine may be open. */
 pid_t test_fork(void);
 /* In a child: says what went wrong and ends it with status 2. */

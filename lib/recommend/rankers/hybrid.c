@@ -93,9 +93,10 @@ static bool gifts_left(const reco_candidates *c) {
 reco_status reco__ranker_hybrid(reco_candidates *c, const reco_call *call, reco_error *err) {
     (void)call, (void)err;
     c->best_coview = find_best(c);
-    c->fallback = c->best_coview <= 0 && !revisits_left(c) && !gifts_left(c);
+    bool similar = c->question == RECO__ASK_SIMILAR; /* popularity has no say in what is similar */
+    c->fallback = !similar && c->best_coview <= 0 && !revisits_left(c) && !gifts_left(c);
     c->coview_scale = c->best_coview > 0 ? c->settings->weight_coview * RECO_SCORE_UNIT / c->best_coview : 0;
-    c->popular_scale = (c->fallback ? 1 : c->settings->weight_popular) * RECO_SCORE_UNIT;
+    c->popular_scale = (c->fallback ? 1 : similar ? 0 : c->settings->weight_popular) * RECO_SCORE_UNIT;
     if (c->plan->own) {
         score_all(c);
     }

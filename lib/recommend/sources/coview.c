@@ -125,6 +125,9 @@ static double share_of(const reco_candidates *c, uint32_t k, double row_sum, int
     } else {
         norm = settings->row_power == 0.5 ? sqrt(row_sum) : pow(row_sum, settings->row_power);
     }
+    if (c->question == RECO__ASK_SIMILAR) {
+        return norm > 0 ? 1 / norm : 0;
+    }
     return norm > 0 && k < c->plan->recents ? c->plan->recency[k] / norm : 0;
 }
 
