@@ -135,8 +135,8 @@ RECO_API reco_status reco_wait(reco_engine *engine, reco_str position, int64_t w
 RECO_API reco_status reco_recommend(reco_answer **answer, reco_engine *engine, const reco_query *query, const reco_call *call, reco_error *err);
 /* Puts the given items in order for a user (or session): they alone are the candidates. What is hidden, from everybody or by this user, or not
  * available is left out, what the user has seen is not; items of which nothing was learned come last, with a score of 0, in the order given.
- * Otherwise as reco_recommend; a limit of 0 is the number of items. INVALID naming items[i] that is no id or given twice; TOO_LARGE with more items than the
- * configured maximum of a limit. SHARED engine. */
+ * Otherwise as reco_recommend; a limit of 0 is the number of items. INVALID naming items[i] that is no id or given twice; TOO_LARGE with more items
+ * than the configured maximum of a limit. SHARED engine. */
 RECO_API reco_status reco_rank(reco_answer **answer, reco_engine *engine, const reco_query *query, const reco_str *items, size_t item_count,
                                const reco_call *call, reco_error *err);
 /* NOT_FOUND naming items when nothing is known of any of them, neither learned nor told. SHARED engine. */
