@@ -125,8 +125,8 @@ static reco_status read_query(reco_query *query, const asking *a, const reco__pa
     reco_status status = reco__param_text(&query->user_id, &given[P_USER], sent, err);
     if (status == RECO_OK)
         status = read_session(query, &given[P_SESSION], sent, err);
-    if (status == RECO_OK && !given[P_USER].given && !given[P_SESSION].given)
-        status = reco__fail_at(err, RECO_INVALID, sent->index, "user_id", "it is required, or a session");
+    if (status == RECO_OK && !given[P_USER].given && !(sent->object && given[P_SESSION].given))
+        status = reco__fail_at(err, RECO_INVALID, sent->index, "user_id", sent->object ? "it is required, or a session" : "it is required");
     if (status == RECO_OK && given[P_USER].given && query->user_id.size == 0)
         status = reco__fail_at(err, RECO_INVALID, sent->index, "user_id", "it is empty");
     if (status == RECO_OK)
@@ -286,8 +286,9 @@ static reco_status accept_each(void *context, const reco__element *element, reco
     if (status == RECO_OK)
         status = reco__answer_json(&text, &size, all->a->answer, err);
     if (status == RECO_OK) {
-        reco__buf_printf(&all->body, "%s{\"index\":%d,", all->answered++ ? "," : "", (int)element->index);
-        reco__buf_add(&all->body, text + 1, size - 1);
+        reco__buf_printf(&all->body, "%s{\"index\":%d,\"answer\":", all->answered++ ? "," : "", (int)element->index);
+        reco__buf_add(&all->body, text, size);
+        reco__buf_byte(&all->body, '}');
         status = reco__buf_status(&all->body, err);
     } else if (err && (status == RECO_INVALID || status == RECO_TOO_LARGE)) {
         err->index = element->index;

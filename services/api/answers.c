@@ -18,8 +18,8 @@ static void get(http_request *request, reco_engine *engine, uint32_t kind, uint3
 
 /* A question in a body; only a batch may be given by lines. */
 static void post(http_request *request, reco_engine *engine, uint32_t kind) {
-    reco_ask_input input = {.kind = kind, .query_string = http_query(request)};
-    if (!http_form(request, &input.form))
+    reco_ask_input input = {.kind = kind};
+    if (!http_params(request, NULL, 0) || !http_form(request, &input.form))
         return;
     if (kind != RECO_ASK_BATCH && input.form != RECO_JSON_AUTO)
         http_send_problem(request, 415, "Content-Type", "one question is a JSON object: application/json is expected");

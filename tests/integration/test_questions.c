@@ -212,8 +212,8 @@ START_TEST(bodies_say_what_query_strings_say)
     } same[] = {
         {RECO_ASK_RECOMMEND, "user_id=ann&limit=2&seed=7&as_of=2100-01-01T00:00:00Z",
          "{\"user_id\":\"ann\",\"limit\":2,\"seed\":7,\"as_of\":4102444800000}"},
-        {RECO_ASK_RECOMMEND, "session=a&session=b&reasons=false",
-         "{\"session\":[\"a\",{\"item_id\":\"b\",\"event_type\":\"view\"}],\"reasons\":false}"},
+        {RECO_ASK_RECOMMEND, "user_id=new&session=a&session=b&reasons=false",
+         "{\"user_id\":\"new\",\"session\":[\"a\",{\"item_id\":\"b\",\"event_type\":\"view\"}],\"reasons\":false}"},
         {RECO_ASK_POPULAR, "limit=2&window=2h", "{\"limit\":2,\"window\":\"2h\",\"category\":null}"},
         {RECO_ASK_POPULAR, "window=7200000", "{\"window\":7200000}"},
         {RECO_ASK_SIMILAR, "items=a&items=p&limit=9", "{\"items\":[\"a\",\"p\"],\"limit\":9}"},
@@ -323,7 +323,7 @@ START_TEST(batches)
     json_t *answers = json_object_get(body, "answers"), *rejected = json_object_get(body, "rejected");
     ck_assert_uint_eq(json_array_size(answers), 2);
     ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(answers, 0), "index")), 0);
-    ck_assert_uint_eq(json_array_size(json_object_get(json_array_get(answers, 0), "items")), 1);
+    ck_assert_uint_eq(json_array_size(json_object_get(json_object_get(json_array_get(answers, 0), "answer"), "items")), 1);
     ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(answers, 1), "index")), 3);
     ck_assert_uint_eq(json_array_size(rejected), 2);
     ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(rejected, 0), "index")), 1);
