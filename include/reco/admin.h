@@ -11,12 +11,12 @@ extern "C" {
 /* Questions as HTTP clients put them, answers as replies. The parameters of each kind are those of its struct in reco.h by the same names: in a query
  * string (percent-encoded, without '?', lists by repeating the name), or as the members of one JSON object. Unknown parameters, doubled ones and bad
  * values are 400 naming the parameter. */
-#define RECO_ASK_RECOMMEND 1u /* user_id (in a body: or session), session, limit, scenario, min_position, wait_ms, as_of, seed, reasons */
+#define RECO_ASK_RECOMMEND 1u /* user_id (or, in a body, session alone), session, limit, scenario, min_position, wait_ms, as_of, seed, reasons */
 #define RECO_ASK_POPULAR 2u   /* limit, as_of, reasons, window, category */
 #define RECO_ASK_SIMILAR 3u   /* limit, as_of, reasons; items, unless item_id is given */
 #define RECO_ASK_RANK 4u      /* as RECOMMEND; items */
-/* The body is an array of what RECOMMEND takes, or a line for each: {"answers":[{"index":0,"answer":{...}}],"rejected":[{"index":1,"field":...,"detail":...}]};
- * 422 when none is answered. */
+/* The body is an array of what RECOMMEND takes, or a line for each. {"answers":[{"index":0,"answer":{...}}],"rejected":[{"index":1,"field":...,
+ * "detail":...}]}; 422 when none is answered. */
 #define RECO_ASK_BATCH 5u
 #define RECO_BATCH_MAX 1000u /* most questions of a batch */
 typedef struct reco_ask_input {

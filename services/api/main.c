@@ -13,7 +13,8 @@ int main(int argc, char **argv) {
     const program_service service = {
         .name = "reco-api",
         .summary = "answers what to recommend to whom",
-        .paths = "/recommendations, /popular, /rank, /similar, /items/{item_id}/similar, GET|PUT|DELETE /items/{item_id} and /users/{user_id}, POST /items and /users",
+        .paths = "/recommendations, /popular, /rank, /similar, /items/{item_id}/similar, GET|PUT|DELETE /items/{item_id} and /users/{user_id}, "
+                 "POST /items and /users",
         .listen_setting = "services.api_listen",
         .listen_default = "127.0.0.1:8081",
         .openapi = api_openapi,
