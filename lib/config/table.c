@@ -102,6 +102,7 @@ const setting reco__config_table[] = {
     COUNT(0, "services.http_threads", http_threads, 1, 4096, "64", "threads that answer requests"),
     NUMBER(KIND_BYTES, 0, "services.body_max", http_body_max, 1 * KIB, GIB, "2MiB", "largest body of a request"),
     COUNT(0, "services.events_max", http_events_max, 1, 1000000, "1000", "most events in one request"),
+    TEXT("services.cors_origins", cors_origins, "", "origins (https://shop.example) whose pages may ask, comma separated; * for all; empty: none"),
     CHOICE(0, "log.level", log_level, log_level, "info", "most verbose lines wanted: error, warn, info or debug"),
 };
 const size_t reco__config_count = sizeof reco__config_table / sizeof *reco__config_table;

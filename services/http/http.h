@@ -33,23 +33,26 @@ typedef struct http_route {
     uint32_t flags;
 } http_route;
 
-#define HTTP_ROUTES_MAX 32u
+#define HTTP_ROUTES_MAX 64u
+#define HTTP_ORIGINS_MAX 1024u /* bytes of the list, its end included */
 #define HTTP_SPARE_THREADS 8u
 
 typedef struct http_options {
-    const char *name;       /* of the service, for logs */
-    const char *listen;     /* "ADDRESS:PORT", an IPv4 address; port 0: a free one */
-    uint32_t threads;       /* connections kept and requests answered at once; 0: 64 */
-    uint64_t body_max;      /* bytes; 0: 2 MiB */
-    uint32_t keep_alive_ms; /* an idle connection is closed after; 0: 60,000 */
-    uint32_t request_ms;    /* for a request to arrive and an answer to leave; 0: 10,000 */
+    const char *name;         /* of the service, for logs */
+    const char *listen;       /* "ADDRESS:PORT", an IPv4 address; port 0: a free one */
+    uint32_t threads;         /* connections kept and requests answered at once; 0: 64 */
+    uint64_t body_max;        /* bytes; 0: 2 MiB */
+    uint32_t keep_alive_ms;   /* an idle connection is closed after; 0: 60,000 */
+    uint32_t request_ms;      /* for a request to arrive and an answer to leave; 0: 10,000 */
+    const char *cors_origins; /* origins whose pages may ask, with commas or spaces between; "*": all; NULL or empty: none */
     const http_route *routes;
     size_t route_count;
     const char *waiting; /* not NULL: what the service waits for; see http_server_begin */
     const char *openapi; /* what the document says of routes beside those of http_standard_routes, as JSON; NULL: nothing */
 } http_options;
 
-/* Opens and serves at once. INVALID naming `listen`, BUSY when the port is taken, FULL with more than HTTP_ROUTES_MAX routes, NO_MEMORY. */
+/* Opens and serves at once. INVALID naming `listen` or `services.cors_origins`, BUSY when the port is taken, FULL with more than HTTP_ROUTES_MAX
+ * routes, NO_MEMORY. */
 reco_status http_server_open(http_server **out, const http_options *options, reco_error *err);
 /* The address it listens on, with the port it got; valid until close. */
 const char *http_server_address(const http_server *server);
@@ -68,10 +71,11 @@ void http_server_close(http_server *server);
 http_server *http_request_server(http_request *request);
 const char *http_query(const http_request *request);                    /* raw query string, "" when there is none */
 const char *http_header(const http_request *request, const char *name); /* NULL when there is none */
-/* Reads the body. false: it could not be had and the error (400, 411, 413 ...) is already sent. Terminated; valid during the handler's call. */
+/* Reads the body, and unpacks it when it is gzip. false: it could not be had and the error (400, 411, 413 ...) is already sent. Terminated; valid
+ * during the handler's call. */
 bool http_body(http_request *request, const char **text, size_t *size);
-/* How the body is to be read: RECO_JSON_AUTO for application/json, RECO_JSON_NDJSON for application/x-ndjson. false: it is something else, or
- * encoded, and 415 is already sent. */
+/* How the body is to be read: RECO_JSON_AUTO for application/json, RECO_JSON_NDJSON for application/x-ndjson. false: it is something else, or its
+ * Content-Encoding is neither gzip nor identity, and 415 is already sent. */
 bool http_form(http_request *request, uint32_t *form);
 /* The decoded segment of the template's only {parameter}. false: it is no valid encoding and 400 is already sent. Valid during the handler's call. */
 bool http_path_param(http_request *request, const char *field, reco_str *out);
@@ -89,8 +93,9 @@ bool http_params(http_request *request, http_param *params, size_t count);
 /* --- the answer ----------------------------------------------------------------------------------------------------------------------------- */
 
 #define HTTP_JSON "application/json"
-#define HTTP_PERSONAL 1u /* Cache-Control: private, no-store */
-#define HTTP_ETAG 2u     /* carries an ETag of its body; 304 to a client that has it */
+#define HTTP_PERSONAL 1u  /* Cache-Control: private, no-store */
+#define HTTP_ETAG 2u      /* carries an ETag of its body; 304 to a client that has it */
+#define HTTP_PREFLIGHT 4u /* of the kit itself: what other origins may ask */
 
 void http_send(http_request *request, int status, const char *content_type, const char *body, size_t size, uint32_t flags);
 /* What libreco made; disposes it. `status` not OK: an error was met instead, `err` is sent. */

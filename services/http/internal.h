@@ -24,6 +24,7 @@ struct http_server {
     _Atomic int draining;
     char *document; /* /openapi.json */
     size_t document_size;
+    char cors_origins[HTTP_ORIGINS_MAX];
     char name[32];
     char address[96];
 };
@@ -53,6 +54,31 @@ bool http_decode(char *text, size_t *size, bool plus);
 
 /* trace.c: takes over a valid traceparent with a span of our own. */
 void http_trace_accept(http_request *request);
+
+/* encoding.c: every element of the lists in all headers of this name, without blanks around it. */
+void http_header_list(const http_request *request, const char *name, void (*take)(void *context, const char *element, size_t size), void *context);
+bool http_accepts_gzip(const http_request *request);
+/* Packs what is worth it; *packed is freed by the caller. false: send it plain; *size is as it was. */
+bool http_gzip(const char *body, size_t body_size, char **packed, size_t *size);
+/* How the body is encoded, by its headers. */
+#define HTTP_PLAIN 0
+#define HTTP_GZIPPED 1
+#define HTTP_FOREIGN 2
+int http_body_encoding(const http_request *request);
+/* Replaces a body, which malloc made, by what it unpacks to: 200; 400 it is broken, 413 it is more than `most`, 503 no memory: nothing changed. */
+int http_gunzip(char **body, size_t *size, uint64_t most);
+
+/* conditional.c: the tag of a body; whether If-None-Match has it. */
+#define HTTP_ETAG_SIZE 24
+void http_etag(char out[HTTP_ETAG_SIZE], const char *body, size_t size);
+bool http_client_has(const http_request *request, const char *etag);
+
+/* cors.c: what Access-Control-Allow-Origin is to say; NULL: nothing. */
+const char *http_cors_origin(const http_request *request);
+/* Answers a preflight to a path whose methods request->allow has; false: it is none, or there is no list of origins. */
+bool http_cors_preflight(http_request *request);
+/* Whether every origin of the list is one; else *bad is the first that is not. */
+bool http_cors_valid(const char *list, const char **bad, size_t *bad_size);
 
 /* document.c: makes server->document of the common piece and that of the service; false: out of memory. And the route that sends it. */
 bool http_document_make(http_server *server, const char *own);

@@ -108,7 +108,7 @@ static reco_status write_port(const char *path, const char *address, reco_error 
 }
 
 reco_status program_serve(http_server **out, const program_server *options, const reco_settings *settings, reco_error *err) {
-    char listen[128], fields[160];
+    char listen[128], origins[HTTP_ORIGINS_MAX], fields[160];
     uint32_t body_max = 0;
     http_options http = {.name = options->name,
                          .listen = options->listen,
@@ -126,6 +126,9 @@ reco_status program_serve(http_server **out, const program_server *options, cons
     if (status == RECO_OK)
         status = program_setting_u32(&body_max, settings, "services.body_max", err);
     http.body_max = body_max;
+    http.cors_origins = origins;
+    if (status == RECO_OK)
+        status = reco_settings_get(origins, sizeof origins, settings, "services.cors_origins", err);
     if (status == RECO_OK)
         status = http_server_open(out, &http, err);
     if (status != RECO_OK)

@@ -168,6 +168,15 @@ static bool read_chunks(http_request *request, size_t *size) {
     }
 }
 
+static bool unpack(http_request *request, size_t *size) {
+    int status = http_gunzip(&request->body, size, request->server->body_max);
+    if (status == 413)
+        http_send_problem(request, 413, NULL, "the body unpacks to more than %llu bytes", (unsigned long long)request->server->body_max);
+    else if (status != 200)
+        http_send_problem(request, status, "Content-Encoding", "%s", status == 400 ? "the body is not valid gzip" : "out of memory");
+    return status == 200;
+}
+
 bool http_body(http_request *request, const char **text, size_t *size) {
     const char *length = http_header(request, "Content-Length");
     const char *expect = http_header(request, "Expect");
@@ -191,8 +200,10 @@ bool http_body(http_request *request, const char **text, size_t *size) {
     size_t got = 0;
     if (!(chunked ? read_chunks(request, &got) : read_sized(request, bytes, &got)))
         return false;
-    request->body[got] = 0;
     request->unread = false;
+    if (http_body_encoding(request) == HTTP_GZIPPED && !unpack(request, &got))
+        return false;
+    request->body[got] = 0;
     *text = request->body;
     *size = got;
     return true;
@@ -205,9 +216,9 @@ static bool is_type(const char *header, const char *type) {
 }
 
 bool http_form(http_request *request, uint32_t *form) {
-    const char *type = http_header(request, "Content-Type"), *encoding = http_header(request, "Content-Encoding");
-    if (encoding && strcasecmp(encoding, "identity") != 0) {
-        http_send_problem(request, 415, "Content-Encoding", "bodies are taken as they are, not compressed");
+    const char *type = http_header(request, "Content-Type");
+    if (http_body_encoding(request) == HTTP_FOREIGN) {
+        http_send_problem(request, 415, "Content-Encoding", "must be gzip or identity");
         return false;
     }
     if (type && is_type(type, "application/json"))

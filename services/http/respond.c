@@ -1,4 +1,5 @@
 /* http/respond.c - answers: head and body leave in one write (two cost a packet more), every error is application/problem+json. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,52 +86,88 @@ static void write_answer(http_request *request, const char *head, size_t head_si
         request->close = true;
 }
 
-/* A hash of the body (FNV-1a, 64 bits) in quotes; true when the client says that it has it. */
-static bool make_etag(const http_request *request, const char *body, size_t size, char etag[24]) {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ (unsigned char)body[i]) * UINT64_C(0x100000001b3);
-    snprintf(etag, 24, "\"%016llx\"", (unsigned long long)hash);
-    const char *has = http_header(request, "If-None-Match");
-    return has && (strcmp(has, "*") == 0 || strstr(has, etag));
-}
-
 typedef struct headers {
     const char *content_type;
     uint32_t flags;
     int32_t retry_after;
 } headers;
 
+/* The lines of a head, one by one. */
+typedef struct head {
+    char text[4096];
+    size_t size;
+} head;
+
+static void __attribute__((format(printf, 2, 3))) add(head *to, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(to->text + to->size, sizeof to->text - to->size, format, arguments);
+    va_end(arguments);
+    if (size > 0 && (size_t)size < sizeof to->text - to->size)
+        to->size += (size_t)size;
+}
+
+/* What pages of other origins may do with the answer, and what caches must look at before they reuse it. */
+static void add_cors(head *to, const http_request *request, uint32_t flags) {
+    bool configured = *request->server->cors_origins != 0;
+    const char *origin = http_cors_origin(request);
+    add(to, "Vary: %sAccept-Encoding\r\n", configured ? "Origin, " : "");
+    if (!origin)
+        return;
+    add(to, "Access-Control-Allow-Origin: %s\r\n", origin);
+    if (flags & HTTP_PREFLIGHT)
+        add(to,
+            "Access-Control-Allow-Methods: %s\r\nAccess-Control-Allow-Headers: Content-Type, Content-Encoding, If-None-Match, traceparent\r\n"
+            "Access-Control-Max-Age: 600\r\n",
+            request->allow);
+    else
+        add(to, "Access-Control-Expose-Headers: ETag, Retry-After, traceparent\r\n");
+}
+
+/* The answer as it leaves: `packed` is NULL when it is sent plain. */
+static void add_head(head *to, const http_request *request, const headers *with, size_t size, const char *packed, const char *etag, bool keep) {
+    char now[40];
+    date(now);
+    add(to, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\n", request->status, reason(request->status), now, keep ? "keep-alive" : "close");
+    if (request->status != 204 && request->status != 304) /* have no body */
+        add(to, "Content-Type: %s\r\nContent-Length: %zu\r\n%s", with->content_type, size, packed ? "Content-Encoding: gzip\r\n" : "");
+    add_cors(to, request, with->flags);
+    if (with->flags & HTTP_PERSONAL)
+        add(to, "Cache-Control: private, no-store\r\n");
+    if (*etag)
+        add(to, "ETag: %s\r\nCache-Control: no-cache\r\n", etag);
+    if (with->retry_after > 0)
+        add(to, "Retry-After: %d\r\n", with->retry_after);
+    if (request->status == 405)
+        add(to, "Allow: %s\r\n", request->allow);
+    if (request->status == 415)
+        add(to, "Accept-Encoding: gzip, identity\r\n");
+    if (request->traceparent[0])
+        add(to, "traceparent: %s\r\n", request->traceparent);
+    add(to, "\r\n");
+}
+
 static void send_answer(http_request *request, int status, const headers *with, const char *body, size_t size) {
-    char head[1024], now[40], etag[24] = "";
+    char etag[HTTP_ETAG_SIZE] = "", *packed = NULL;
+    head first = {.size = 0};
     if (request->status) {
         http_log(RECO_LOG_ERROR, "http", NULL, "a handler answered twice");
         return;
     }
-    size_t length = size; /* a 304 states the length the body would have */
-    if (status == 200 && with->flags & HTTP_ETAG && make_etag(request, body, size, etag)) {
-        status = 304;
-        size = 0;
+    if (status == 200 && with->flags & HTTP_ETAG) {
+        http_etag(etag, body, size);
+        if (http_client_has(request, etag)) {
+            status = 304;
+            size = 0;
+        }
     }
+    if (size > 0 && http_accepts_gzip(request))
+        http_gzip(body, size, &packed, &size);
     request->status = status;
     bool keep = keeps(request);
-    date(now);
-    int used =
-        snprintf(head, sizeof head, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\n", status, reason(status), now, keep ? "keep-alive" : "close");
-    if (status != 204) /* has neither */
-        used += snprintf(head + used, sizeof head - (size_t)used, "Content-Type: %s\r\nContent-Length: %zu\r\n", with->content_type, length);
-    if (with->flags & HTTP_PERSONAL)
-        used += snprintf(head + used, sizeof head - (size_t)used, "Cache-Control: private, no-store\r\n");
-    if (etag[0])
-        used += snprintf(head + used, sizeof head - (size_t)used, "ETag: %s\r\nCache-Control: no-cache\r\n", etag);
-    if (with->retry_after > 0)
-        used += snprintf(head + used, sizeof head - (size_t)used, "Retry-After: %d\r\n", with->retry_after);
-    if (status == 405)
-        used += snprintf(head + used, sizeof head - (size_t)used, "Allow: %s\r\n", request->allow);
-    if (request->traceparent[0])
-        used += snprintf(head + used, sizeof head - (size_t)used, "traceparent: %s\r\n", request->traceparent);
-    used += snprintf(head + used, sizeof head - (size_t)used, "\r\n");
-    write_answer(request, head, (size_t)used, body, size);
+    add_head(&first, request, with, size, packed, etag, keep);
+    write_answer(request, first.text, first.size, packed ? packed : body, size);
+    free(packed);
     if (!keep)
         request->close = true;
 }

@@ -81,6 +81,8 @@ static void dispatch(http_request *request) {
     int found = http_route_find(request, method, path);
     if (!(found == 200 && server->routes[request->route].flags & HTTP_ROUTE_ALWAYS) && http_server_is_waiting(request))
         return;
+    if (found == 405 && http_cors_preflight(request))
+        return;
     if (found == 404) {
         http_send_problem(request, 404, NULL, "there is nothing at this path");
         return;
@@ -267,6 +269,18 @@ static reco_status parse_listen(const char *listen, char address[64], unsigned *
     return RECO_OK;
 }
 
+static reco_status check_origins(const char *list, reco_error *err) {
+    const char *bad;
+    size_t size;
+    char text[200];
+    if (!list || (strlen(list) < HTTP_ORIGINS_MAX && http_cors_valid(list, &bad, &size)))
+        return RECO_OK;
+    if (strlen(list) >= HTTP_ORIGINS_MAX)
+        return fail(err, RECO_INVALID, "services.cors_origins", "the list is too long");
+    snprintf(text, sizeof text, "an origin is scheme://host or scheme://host:port, not \"%.*s\"", (int)(size < 80 ? size : 80), bad);
+    return fail(err, RECO_INVALID, "services.cors_origins", text);
+}
+
 /* Tries the address: civetweb only says that it did not start. */
 static reco_status try_bind(const char *address, unsigned port, reco_error *err) {
     struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
@@ -291,6 +305,7 @@ static void fill(http_server *server, const http_options *options) {
     server->threads = options->threads ? options->threads : 64;
     server->body_max = options->body_max ? options->body_max : 2u << 20;
     server->request_ms = options->request_ms ? options->request_ms : 10000;
+    snprintf(server->cors_origins, sizeof server->cors_origins, "%s", options->cors_origins ? options->cors_origins : "");
     snprintf(server->name, sizeof server->name, "%s", options->name);
     if (getrandom(&server->span_seed, sizeof server->span_seed, GRND_NONBLOCK) != (ssize_t)sizeof server->span_seed)
         server->span_seed = http_now_ns();
@@ -335,6 +350,8 @@ reco_status http_server_open(http_server **out, const http_options *options, rec
     if (options->route_count > HTTP_ROUTES_MAX)
         return fail(err, RECO_FULL, "routes", "too many routes");
     reco_status status = parse_listen(options->listen, address, &port, err);
+    if (status == RECO_OK)
+        status = check_origins(options->cors_origins, err);
     if (status == RECO_OK)
         status = try_bind(address, port, err);
     if (status != RECO_OK)

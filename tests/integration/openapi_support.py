@@ -1,5 +1,6 @@
 """The OpenAPI documents of the services, read from their sources; an answer of any test can be held against them: its status, its type, its headers and,
 by a JSON schema, its body. Objects in answers are taken strictly: a member that the document does not name is an error."""
+import gzip
 import json
 import os
 import re
@@ -120,7 +121,7 @@ class Documented:
         if kind not in response.get("content", {}):
             return found + [f"{operation.method} {operation.path} {status}: Content-Type {kind!r} is not described"]
         if kind.endswith("json") and jsonschema:
-            value = json.loads(body)
+            value = json.loads(gzip.decompress(body) if headers.get("Content-Encoding") == "gzip" else body)
             for error in operation.validator(status, kind).iter_errors(value):
                 found.append(f"{operation.method} {operation.path} {status}: {error.message[:300]} at /{'/'.join(map(str, error.absolute_path))}")
         return found
