@@ -108,6 +108,39 @@ RECO_API reco_status reco_archiver_step(reco_archived *out, reco_archiver *archi
 RECO_API reco_status reco_archiver_wait(reco_archiver *archiver, int64_t timeout_ms, const reco_call *call, reco_error *err);
 RECO_API void reco_archiver_close(reco_archiver *archiver); /* NULL is allowed */
 
+/* --- backup and restore -------------------------------------------------------------------------------------------------------------------
+ *
+ * A backup is one file: the streams and records of all namespaces of a directory, and what was learned in the namespace of the engine (in others it
+ * is learned again from their streams). What was acknowledged before the backup began is in it, and nothing is learned in it that its stream does not
+ * hold. It is taken beside any number of processes that write, and holds nobody up. It also holds the key that recommendation ids are signed with:
+ * keep it as safe as the directory. Stores on servers are not covered: UNSUPPORTED, naming the store. */
+typedef struct reco_backup_result {
+    uint32_t struct_size;
+    uint32_t partitions;
+    uint32_t namespaces; /* whose streams it holds */
+    uint32_t reserved;
+    int64_t created_at;  /* ms */
+    uint64_t bytes;      /* of the file */
+    uint64_t records;    /* of the streams */
+    uint64_t documents;  /* items, users and what else records keep */
+    uint64_t unlearned;  /* records in it that were not learned yet when it was taken */
+    char hash[40];       /* state hash of what was learned */
+    char space[72];      /* the namespace */
+    char library[32];    /* version of libreco that wrote it */
+} reco_backup_result;
+/* Writes a backup to a new file (through PATH.partial; CONFLICT when PATH exists, BUSY while another backup is written to it). BUSY naming "growth"
+ * when a store grew by more than 1 GiB while features were read, or 256 MiB while records were, for pages cannot be used again meanwhile; FULL when
+ * the disk would be left with less than limits.min_free. `out` may be NULL. SHARED. */
+RECO_API reco_status reco_backup(reco_backup_result *out, reco_engine *engine, const char *path, const reco_call *call, reco_error *err);
+
+#define RECO_RESTORE_CHECK 1u /* only look at the file: whether it is whole, and what it holds; settings may be NULL */
+/* Makes the directory `data` of the settings, which must be empty or missing (CONFLICT), from a backup. The whole file is checked before anything is
+ * made; all is made under the name DIRECTORY.partial, which an earlier restore that was killed may have left, and renamed at the end. The settings
+ * must be those the backup was learned with (REFUSED, naming the one that differs, the namespace among them). CORRUPT for a file that is cut off or
+ * altered; NEWER for one of a newer libreco. `out` may be NULL. SHARED. */
+RECO_API reco_status reco_restore(reco_backup_result *out, const char *path, const reco_settings *settings, uint32_t flags, const reco_call *call,
+                                  reco_error *err);
+
 /* --- schemas ------------------------------------------------------------------------------------------------------------------------------- */
 
 #define RECO_MIGRATE_CHECK 1u   /* change nothing, tell what is missing */

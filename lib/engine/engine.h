@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 #include "base/base.h"
 #include "config/settings.h"
@@ -110,6 +111,8 @@ typedef struct reco__state_walker {
 } reco__state_walker;
 /* After a walk that ended BUSY (parts of the store did not agree): pauses, and answers whether to walk again. *tries begins at 0. */
 bool reco__state_wait(uint32_t *tries, const reco_call *call);
+/* The same, but for walks that failed otherwise, or would fail again. */
+bool reco__state_again(uint32_t *tries, reco_status status, const reco_error *err, const reco_call *call);
 reco_status reco__state_walk(reco__features *features, const reco__learn_rules *rules, uint32_t partitions, const reco__state_walker *walker,
                              const reco_call *call, reco_error *err);
 
@@ -128,6 +131,11 @@ void reco__state_hash_text(char out[40], const reco__state_hash *hash);
 /* --- snapshot.c ---------------------------------------------------------------------------------------------------------------------------- */
 /* Loads a snapshot that fits the engine into an empty (or to be emptied) store. */
 reco_status reco__snapshot_load(reco__features *features, reco_engine *engine, const char *path, const reco_call *call, reco_error *err);
+/* The same from an open file, from where it stands. */
+reco_status reco__snapshot_load_stream(reco__features *features, reco_engine *engine, FILE *file, const reco_call *call, reco_error *err);
+/* Takes a snapshot into an unlinked file made beside `beside`, at its beginning; the caller's to close. */
+reco_status reco__snapshot_spool(FILE **out, reco_snapshot_result *result, reco_position *positions, reco_engine *engine, const char *beside,
+                                 const reco_call *call, reco_error *err);
 /* A part of one, into a scratch store: names and popularity, which take a small part of the memory; or cells, with the item
  * numbers of the engine's own features. The store's state is not that of the snapshot, and is not compared with the hash it states. */
 reco_status reco__snapshot_load_popular(reco__features *scratch, reco_engine *engine, const char *path, const reco_call *call, reco_error *err);

@@ -79,10 +79,14 @@ static reco_status hashing_once(reco__hashing *hashing, reco__features *features
 reco_status reco__hashing_run(reco__hashing *hashing, reco__features *features, const reco__stream *stream, const reco__learn_rules *rules,
                               uint32_t partitions, bool heads, const reco_call *call, reco_error *err) {
     reco_status status;
+    reco_error error;
     uint32_t tries = 0;
     do {
-        status = hashing_once(hashing, features, stream, rules, partitions, heads, call, err);
-    } while (status == RECO_BUSY && reco__state_wait(&tries, call));
+        error = (reco_error)RECO_ERROR_INIT;
+        status = hashing_once(hashing, features, stream, rules, partitions, heads, call, &error);
+    } while (reco__state_again(&tries, status, &error, call));
+    if (status != RECO_OK && err)
+        *err = error;
     return status;
 }
 

@@ -297,7 +297,7 @@ static reco_status write_file(writer *to, reco_error *err) {
         status = write_body(to, err);
     if (status == RECO_OK)
         status = write_end(to, err);
-    if (status == RECO_OK && (fflush(to->file) != 0 || fsync(fileno(to->file)) != 0))
+    if (status == RECO_OK && fflush(to->file) != 0)
         status = reco__fail_errno(err, errno, "writing the snapshot");
     long size = status == RECO_OK ? ftell(to->file) : 0;
     to->bytes = size > 0 ? (uint64_t)size : 0;
@@ -354,6 +354,8 @@ static reco_status snapshot_write(writer *to, reco__buf *name, const char *path,
         to->file = temporary(name, path, false, &error);
         if (to->file) {
             status = write_file(to, &error);
+            if (status == RECO_OK && fsync(fileno(to->file)) != 0)
+                status = reco__fail_errno(&error, errno, "writing the snapshot");
             if (status == RECO_OK && link(name->data, path) != 0) {
                 int failed = errno;
                 status = failed == EEXIST ? reco__fail(&error, RECO_CONFLICT, "path", "%s exists", path) : reco__fail_errno(&error, failed, path);
@@ -365,6 +367,55 @@ static reco_status snapshot_write(writer *to, reco__buf *name, const char *path,
         status = (reco_status)error.status;
     if (status != RECO_OK && err)
         *err = error;
+    return status;
+}
+
+static void result_fill(reco_snapshot_result *out, const writer *to) {
+    *out = (reco_snapshot_result){out->struct_size, to->used, to->hash.rows, to->hash.entries, to->hash.cells, to->bytes, {0}};
+    reco__state_hash_text(out->hash, &to->hash);
+}
+
+static reco_status spool(writer *to, FILE **out, reco__buf *name, const char *beside, const reco_call *call, reco_error *err) {
+    to->raw = temporary(name, beside, true, err);
+    if (!to->raw)
+        return err->status ? (reco_status)err->status : RECO_IO;
+    reco_status status = spill(to, call, err);
+    if (status != RECO_OK)
+        return status;
+    to->file = temporary(name, beside, true, err);
+    if (!to->file)
+        return err->status ? (reco_status)err->status : RECO_IO;
+    status = write_file(to, err);
+    if (status == RECO_OK && fseek(to->file, 0, SEEK_SET) != 0)
+        status = reco__fail_errno(err, errno, "writing the snapshot");
+    if (status == RECO_OK) {
+        *out = to->file;
+        to->file = NULL;
+    }
+    return status;
+}
+
+reco_status reco__snapshot_spool(FILE **out, reco_snapshot_result *result, reco_position *positions, reco_engine *engine, const char *beside,
+                                 const reco_call *call, reco_error *err) {
+    writer to = {.engine = engine};
+    reco__buf name = {.limit = 8192};
+    reco_error error = RECO_ERROR_INIT;
+    reco_status status;
+    uint32_t tries = 0;
+    do {
+        writer_dispose(&to);
+        to = (writer){.engine = engine};
+        error = (reco_error)RECO_ERROR_INIT;
+        status = spool(&to, out, &name, beside, call, &error);
+    } while (reco__state_again(&tries, status, &error, call));
+    if (status == RECO_OK) {
+        result_fill(result, &to);
+        memcpy(positions, to.positions, engine->partitions * sizeof *positions);
+    } else if (err) {
+        *err = error;
+    }
+    writer_dispose(&to);
+    reco__buf_dispose(&name);
     return status;
 }
 
@@ -380,17 +431,19 @@ reco_status reco_snapshot(reco_snapshot_result *out, reco_engine *engine, const 
         return status;
     writer to = {.engine = engine};
     reco__buf name = {.limit = 8192};
+    reco_error error;
     uint32_t tries = 0;
     do {
         writer_dispose(&to);
         to = (writer){.engine = engine};
         reco__buf_reset(&name);
-        status = snapshot_write(&to, &name, path, call, err);
-    } while (status == RECO_BUSY && reco__state_wait(&tries, call));
-    if (status == RECO_OK && out) {
-        *out = (reco_snapshot_result){out->struct_size, to.used, to.hash.rows, to.hash.entries, to.hash.cells, to.bytes, {0}};
-        reco__state_hash_text(out->hash, &to.hash);
-    }
+        error = (reco_error)RECO_ERROR_INIT;
+        status = snapshot_write(&to, &name, path, call, &error);
+    } while (reco__state_again(&tries, status, &error, call));
+    if (status != RECO_OK && err)
+        *err = error;
+    if (status == RECO_OK && out)
+        result_fill(out, &to);
     writer_dispose(&to);
     reco__buf_dispose(&name);
     return status;

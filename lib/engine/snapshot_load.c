@@ -271,12 +271,8 @@ static reco_status load(loader *from, reco_error *err) {
     return status == RECO_OK ? load_frames(from, err) : status;
 }
 
-static reco_status load_file(loader *from, const char *path, reco_error *err) {
-    from->file = fopen(path, "rbe");
-    if (!from->file)
-        return errno == ENOENT ? reco__fail(err, RECO_NOT_FOUND, "snapshot", "there is no file %s", path) : reco__fail_errno(err, errno, path);
+static reco_status load_and_dispose(loader *from, reco_error *err) {
     reco_status status = load(from, err);
-    fclose(from->file);
     reco__buf_dispose(&from->payload);
     reco__buf_dispose(&from->cell_bytes);
     reco__buf_dispose(&from->users);
@@ -287,6 +283,16 @@ static reco_status load_file(loader *from, const char *path, reco_error *err) {
     reco__adds_free(from->adds);
     reco__cell_dispose(&from->cell);
     reco__map_dispose(&from->names);
+    return status;
+}
+
+static reco_status load_file(loader *from, const char *path, reco_error *err) {
+    from->file = fopen(path, "rbe");
+    if (!from->file)
+        return errno == ENOENT ? reco__fail(err, RECO_NOT_FOUND, "snapshot", "there is no file %s", path) : reco__fail_errno(err, errno, path);
+    FILE *file = from->file;
+    reco_status status = load_and_dispose(from, err);
+    fclose(file);
     return status;
 }
 
@@ -303,6 +309,12 @@ static loader loader_of(reco__features *features, reco__features *names_of, reco
 reco_status reco__snapshot_load(reco__features *features, reco_engine *engine, const char *path, const reco_call *call, reco_error *err) {
     loader from = loader_of(features, features, engine, call);
     return load_file(&from, path, err);
+}
+
+reco_status reco__snapshot_load_stream(reco__features *features, reco_engine *engine, FILE *file, const reco_call *call, reco_error *err) {
+    loader from = loader_of(features, features, engine, call);
+    from.file = file;
+    return load_and_dispose(&from, err);
 }
 
 reco_status reco__snapshot_load_popular(reco__features *scratch, reco_engine *engine, const char *path, const reco_call *call, reco_error *err) {

@@ -137,6 +137,11 @@ reco_status reco__state_walk(reco__features *features, const reco__learn_rules *
     return status;
 }
 
+/* A scan that was given up because the file grew too much meanwhile would be given up again. */
+bool reco__state_again(uint32_t *tries, reco_status status, const reco_error *err, const reco_call *call) {
+    return status == RECO_BUSY && strcmp(err->field, "growth") != 0 && reco__state_wait(tries, call);
+}
+
 bool reco__state_wait(uint32_t *tries, const reco_call *call) {
     const struct timespec pause = {0, WAIT_NS};
     if (++*tries > WAITS || reco__call_check(call, NULL) != RECO_OK)

@@ -23,7 +23,7 @@ static reco_status may_go_on(struct scan *scan) {
         return RECO_OK;
     }
     if (reco__kv_grown(scan->txn) > SCAN_GROWTH) {
-        return reco__fail(scan->err, RECO_BUSY, "features", "given up: the file grew by more than %llu MiB during the scan",
+        return reco__fail(scan->err, RECO_BUSY, "growth", "given up: the file grew by more than %llu MiB during the scan",
                           (unsigned long long)(SCAN_GROWTH >> 20));
     }
     return reco__call_check(scan->call, scan->err);

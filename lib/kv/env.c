@@ -719,6 +719,30 @@ reco_status reco__kv_table_open(reco__kv_table *out, reco__kv *kv, const char *n
     return status;
 }
 
+reco_status reco__kv_tables(reco__kv *kv, void (*sink)(void *context, const char *name), void *context, reco_error *err) {
+    reco__kv_txn *txn;
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    reco_status status = reco__kv_read_begin(&txn, kv, 0, err);
+    if (status != RECO_OK) {
+        return status;
+    }
+    int rc = mdb_cursor_open(txn->mt, 1, &cursor); /* LMDB's main table: names of tables */
+    if (rc == 0) {
+        while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+            char name[512];
+            if (key.mv_size < sizeof name && !(key.mv_size == sizeof KV_META_TABLE - 1 && memcmp(key.mv_data, KV_META_TABLE, key.mv_size) == 0)) {
+                memcpy(name, key.mv_data, key.mv_size);
+                name[key.mv_size] = '\0';
+                sink(context, name);
+            }
+        }
+        mdb_cursor_close(cursor);
+    }
+    reco__kv_read_end(txn);
+    return rc == MDB_NOTFOUND ? RECO_OK : reco__kv_fail(kv, rc, "tables", err);
+}
+
 /* --- accounting
  * ---------------------------------------------------------------------------------------------------------------------------------------- */
 

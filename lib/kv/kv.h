@@ -51,6 +51,9 @@ const char *reco__kv_path(const reco__kv *kv);
 /* Opens or creates a table by name (once per process and environment; cheap when known). Not inside a transaction of the caller. */
 reco_status reco__kv_table_open(reco__kv_table *out, reco__kv *kv, const char *name, reco_error *err);
 
+/* The names of all tables, terminated, in order; from a transaction of its own, within which the sink is called. */
+reco_status reco__kv_tables(reco__kv *kv, void (*sink)(void *context, const char *name), void *context, reco_error *err);
+
 /* --- reading ----------------------------------------------------------------------------------------------------------------------------- */
 /* Pooled, renewed. To be ended within 100 ms except for scans that say RECO__KV_LONG and check reco__kv_grown. */
 #define RECO__KV_LONG 1u

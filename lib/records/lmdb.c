@@ -16,6 +16,8 @@
  * moment: records that change meanwhile show up in the log.
  *
  * `memory:` is the same code on unlinked files. Each open of it is a store of its own. */
+#include "records/lmdb.h"
+
 #include "kv/kv.h"
 #include "records/records.h"
 
@@ -99,6 +101,16 @@ static void store_close(reco_records_store *store) {
     reco__release(store);
 }
 
+reco__kv_options reco__records_lmdb_kv(const char *directory, uint32_t flags, uint64_t map_size, uint64_t min_free) {
+    return (reco__kv_options){.directory = directory,
+                              .name = "records",
+                              .flags = flags,
+                              .map_size = map_size,
+                              .min_free = min_free,
+                              .format = "reco-records",
+                              .format_version = FORMAT};
+}
+
 static reco_status open_with(reco_records_store **out, const reco_records_options *options, uint32_t flags, reco_error *err) {
     const char *directory = strchr(options->url, ':') + 1;
     if (!(flags & RECO__KV_MEMORY) && *directory == '\0')
@@ -109,13 +121,8 @@ static reco_status open_with(reco_records_store **out, const reco_records_option
     store->space_size = 1 + strlen(options->space);
     store->space[0] = (uint8_t)(store->space_size - 1);
     memcpy(store->space + 1, options->space, store->space_size - 1);
-    reco__kv_options kv = {.directory = directory,
-                           .name = "records",
-                           .flags = flags | (options->background ? RECO__KV_BACKGROUND : 0),
-                           .map_size = options->map_size,
-                           .min_free = options->min_free,
-                           .format = "reco-records",
-                           .format_version = FORMAT};
+    reco__kv_options kv =
+        reco__records_lmdb_kv(directory, flags | (options->background ? RECO__KV_BACKGROUND : 0), options->map_size, options->min_free);
     reco_status status = reco__kv_open(&store->kv, &kv, NULL, err);
     if (status != RECO_OK) {
         reco__release(store);

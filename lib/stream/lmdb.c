@@ -608,15 +608,20 @@ static reco_status open_space(reco_stream_store *store, const reco_stream_option
     return status;
 }
 
+reco__kv_options reco__stream_lmdb_kv(const char *directory, uint32_t flags, uint64_t map_size, uint64_t min_free) {
+    return (reco__kv_options){.directory = directory,
+                              .name = "stream",
+                              .flags = flags,
+                              .max_tables = TABLES,
+                              .map_size = map_size,
+                              .min_free = min_free,
+                              .format = "reco-stream",
+                              .format_version = 1};
+}
+
 static reco_status open_with(reco_stream_store **out, const reco_stream_options *options, uint32_t flags, reco_error *err) {
-    reco__kv_options kv = {.directory = strchr(options->url, ':') + 1,
-                           .name = "stream",
-                           .flags = flags | (options->background ? RECO__KV_BACKGROUND : 0),
-                           .max_tables = TABLES,
-                           .map_size = options->map_size,
-                           .min_free = options->min_free,
-                           .format = "reco-stream",
-                           .format_version = 1};
+    reco__kv_options kv = reco__stream_lmdb_kv(strchr(options->url, ':') + 1, flags | (options->background ? RECO__KV_BACKGROUND : 0),
+                                               options->map_size, options->min_free);
     reco_stream_store *store = reco__zalloc(sizeof *store);
     if (!store) {
         return reco__no_memory(err);

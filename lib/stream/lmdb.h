@@ -33,6 +33,9 @@ struct reco_stream_store {
     int64_t tick_ms;
 };
 
+/* How the environment at `directory` is opened, by whomever. */
+reco__kv_options reco__stream_lmdb_kv(const char *directory, uint32_t flags, uint64_t map_size, uint64_t min_free);
+
 reco_status reco__stream_lmdb_member_open(reco_stream_member **out, reco_stream_store *store, const reco_call *call, reco_error *err);
 void reco__stream_lmdb_member_close(reco_stream_member *member);
 reco_status reco__stream_lmdb_member_assign(uint32_t *partitions, uint32_t *count, reco_stream_member *member, const reco_call *call,

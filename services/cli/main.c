@@ -4,9 +4,9 @@
 
 #include "cli/cli.h"
 
-static const cli_command *const commands[] = {&cli_serve, &cli_import,   &cli_ingest,   &cli_recommend, &cli_popular,
-                                              &cli_items, &cli_item,     &cli_users,    &cli_user,      &cli_verify,
-                                              &cli_stats, &cli_snapshot, &cli_generate, &cli_archive,   &cli_migrate};
+static const cli_command *const commands[] = {&cli_serve,    &cli_import,  &cli_ingest,  &cli_recommend, &cli_popular, &cli_items,
+                                              &cli_item,     &cli_users,   &cli_user,    &cli_verify,    &cli_stats,   &cli_snapshot,
+                                              &cli_generate, &cli_archive, &cli_migrate, &cli_backup,    &cli_restore};
 static const size_t command_count = sizeof commands / sizeof *commands;
 
 #define ARGUMENTS_MAX 1024u

@@ -7,7 +7,8 @@ import unittest
 
 from http_support import BIN, WithData, environment, run
 
-COMMANDS = ("serve", "import", "ingest", "items", "users", "user", "recommend", "popular", "item", "verify", "stats", "snapshot", "generate")
+COMMANDS = ("serve", "import", "ingest", "items", "users", "user", "recommend", "popular", "item", "verify", "stats", "snapshot", "generate", "backup",
+            "restore")
 
 
 def one_line(text):
@@ -153,6 +154,30 @@ class Work(WithData):
         self.assertTrue(self.json("verify", "--from", path)["equal"])
         self.assertTrue(one_line(self.reco("snapshot", path, check=1).stderr))
         self.assertIsInstance(self.json("stats"), dict)
+
+    def test_backup(self):
+        self.reco("import", "--format", "csv", "--shift-time", self.import_small())
+        path, new = os.path.join(self.folder, "backup"), os.path.join(self.folder, "new")
+        made = self.json("backup", path)
+        self.assertEqual(made["hash"], self.json("verify")["hash"])
+        self.assertEqual((made["namespace"], made["namespaces"], made["unlearned"]), ("default", 1, 0))
+        self.assertEqual(made["bytes"], os.path.getsize(path))
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        self.assertTrue(one_line(self.reco("backup", path, check=1).stderr))
+        self.assertEqual(json.loads(run("reco", "restore", path, "--check", "--json", check=0).stdout), made)
+        told = run("reco", "restore", path, "--data", new, "--progress", check=0)
+        self.assertIn("restored", told.stdout)
+        self.assertIn("checking [####################] 100 %", told.stderr)
+        verified = json.loads(run("reco", "verify", "--data", new, "--json", check=0).stdout)
+        self.assertEqual((verified["equal"], verified["hash"]), (True, made["hash"]))
+        self.assertIn("not empty", run("reco", "restore", path, "--data", new, check=1).stderr)
+        with open(path, "r+b") as file:
+            file.truncate(made["bytes"] - 1)
+        cut = run("reco", "restore", path, "--data", new + "er", check=1)
+        self.assertTrue(one_line(cut.stderr), cut.stderr)
+        self.assertFalse(os.path.exists(new + "er"))
+        self.reco("backup", self.folder)
+        self.assertEqual([name for name in os.listdir(self.folder) if re.match(r"default-\d{8}T\d{6}Z\.recobackup$", name)][1:], [])
 
     def test_migrate_without_a_database(self):
         self.assertIn("neither records nor archive", self.reco("migrate").stdout)

@@ -1,0 +1,133 @@
+/* cli/backup.c - a copy of everything, and a directory made from one. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "http/log.h"
+
+typedef struct options {
+    bool check, json, progress;
+} options;
+
+#define JSON                                                                                                                                         \
+    { "json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "the result as JSON" }
+
+static void date(char out[32], int64_t ms, const char *form) {
+    struct tm parts;
+    time_t seconds = (time_t)(ms / 1000);
+    gmtime_r(&seconds, &parts);
+    strftime(out, 32, form, &parts);
+}
+
+static void print(const reco_backup_result *result, const char *path, const char *did, bool json) {
+    char at[32];
+    date(at, result->created_at, "%Y-%m-%dT%H:%M:%SZ");
+    if (json)
+        printf("{\"created_at\":\"%s\",\"namespace\":\"%s\",\"namespaces\":%u,\"library\":\"%s\",\"bytes\":%llu,\"records\":%llu,\"documents\":%llu,"
+               "\"unlearned\":%llu,\"hash\":\"%s\"}\n",
+               at, result->space, result->namespaces, result->library, (unsigned long long)result->bytes, (unsigned long long)result->records,
+               (unsigned long long)result->documents, (unsigned long long)result->unlearned, result->hash);
+    else
+        printf("%s %s\ntaken     %s by libreco %s\nholds     %llu records, %llu documents, %llu bytes\nnamespace %s\nlearned   %s\n", did, path, at,
+               result->library, (unsigned long long)result->records, (unsigned long long)result->documents, (unsigned long long)result->bytes,
+               result->space, result->hash);
+    if (result->unlearned && !json)
+        printf("%llu of the records were not learned yet; they are learned when the engine runs\n", (unsigned long long)result->unlearned);
+    if (result->namespaces > 1)
+        fprintf(stderr, "reco: it holds %u namespaces: what was learned in others than %s is learned again from their streams\n", result->namespaces,
+                result->space);
+}
+
+/* --- reco backup --------------------------------------------------------------------------------------------------------------------------- */
+
+static const option_spec backup_table[] = {JSON, CLI_PROGRESS(options)};
+
+/* In a directory the backup gets a name of its own. */
+static reco_status target(char out[4096], const cli_session *session, reco_error *err) {
+    const char *given = session->call->arguments[0];
+    struct stat st;
+    char space[80], at[32];
+    int size = snprintf(out, 4096, "%s", given);
+    if (stat(given, &st) == 0 && S_ISDIR(st.st_mode)) {
+        reco_status status = reco_setting_get(space, sizeof space, session->engine, "namespace", err);
+        if (status != RECO_OK)
+            return status;
+        date(at, (int64_t)time(NULL) * 1000, "%Y%m%dT%H%M%SZ");
+        size = snprintf(out, 4096, "%s/%s-%s.recobackup", given, space, at);
+    }
+    return size >= 0 && size < 4096 ? RECO_OK : options_fail(err, RECO_INVALID, "path", "it is too long");
+}
+
+static reco_status backup(cli_session *session, reco_error *err) {
+    const options *given = session->call->options;
+    char path[4096];
+    reco_backup_result result = {.struct_size = sizeof result};
+    reco_status status = target(path, session, err);
+    if (status != RECO_OK)
+        return status;
+    cli_session_progress(session, given->progress);
+    if (nice(10) == -1) /* those who answer come first */
+        errno = 0;
+    status = reco_backup(&result, session->engine, path, &session->told, err);
+    cli_progress_end(&session->progress);
+    if (status != RECO_OK)
+        return status;
+    print(&result, path, "written  ", given->json);
+    return cli_finish(err);
+}
+
+static int run_backup(const cli_call *call) { return cli_with_engine(call, backup); }
+
+const cli_command cli_backup = {"backup",
+                                "FILE|DIR",
+                                "a copy of everything, taken while others write",
+                                "One file with the streams and records of the directory and what was learned. In a directory it is named after the\n"
+                                "namespace and the time. It appears under its name when it is whole; reco restore --check looks at one.",
+                                CLI_OPTIONS(backup_table),
+                                sizeof(options),
+                                1,
+                                1,
+                                run_backup};
+
+/* --- reco restore -------------------------------------------------------------------------------------------------------------------------- */
+
+static const option_spec restore_table[] = {
+    {"check", 0, OPTION_FLAG, offsetof(options, check), NULL, "make nothing, only look whether the file is whole"}, JSON, CLI_PROGRESS(options)};
+
+static int run_restore(const cli_call *call) {
+    const options *given = call->options;
+    reco_error err = RECO_ERROR_INIT;
+    reco_settings *settings = NULL;
+    reco_backup_result result = {.struct_size = sizeof result};
+    cli_progress progress;
+    http_log_start(RECO_LOG_WARN);
+    reco_status status = program_settings(&settings, call->globals, &err);
+    if (status == RECO_OK) {
+        cli_progress_begin(&progress, given->progress);
+        reco_call told = cli_progress_call(&progress);
+        status = reco_restore(&result, call->arguments[0], settings, given->check ? RECO_RESTORE_CHECK : 0, &told, &err);
+        cli_progress_end(&progress);
+    }
+    reco_settings_free(settings);
+    if (status == RECO_OK) {
+        print(&result, call->arguments[0], given->check ? "whole    " : "restored ", given->json);
+        status = cli_finish(&err);
+    }
+    return status == RECO_OK ? PROGRAM_OK : program_fail(&err);
+}
+
+const cli_command cli_restore = {
+    "restore",
+    "FILE",
+    "make an empty or missing directory from a backup",
+    "reco restore FILE --data NEW. The file is checked before anything is made, and the directory appears when it is whole.\n"
+    "Settings of learning must be those the backup was taken with; the error names one that differs.",
+    CLI_OPTIONS(restore_table),
+    sizeof(options),
+    1,
+    1,
+    run_restore};
