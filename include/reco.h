@@ -161,6 +161,12 @@ RECO_API reco_status reco_items_put(reco_engine *engine, const reco_item *items,
                                     reco_error *err);
 /* The document of an item as JSON, to be freed with reco_free. NOT_FOUND. SHARED. */
 RECO_API reco_status reco_item_get(char **json, reco_engine *engine, reco_str item_id, const reco_call *call, reco_error *err);
+/* Changes a part of the document by a JSON merge patch (RFC 7396), an object of up to 64 KiB: null removes a member, an object is merged member by
+ * member, anything else replaces; members that libreco does not know are taken for attributes, as in a whole item. All of it or nothing: NOT_FOUND
+ * when there is no document, INVALID or TOO_LARGE naming the field when the result were no item. Patches at the same time, in any process, all take
+ * effect. *json (may be NULL) is the document as it is now, to be freed with reco_free. SHARED. */
+RECO_API reco_status reco_item_patch(char **json, reco_engine *engine, reco_str item_id, const char *patch, size_t size, const reco_call *call,
+                                     reco_error *err);
 /* Forgets the document; what was learned of the item stays. OK also when there is none. SHARED. */
 RECO_API reco_status reco_item_delete(reco_engine *engine, reco_str item_id, const reco_call *call, reco_error *err);
 
@@ -168,6 +174,8 @@ RECO_API reco_status reco_item_delete(reco_engine *engine, reco_str item_id, con
 RECO_API reco_status reco_users_put(reco_engine *engine, const reco_user *users, size_t count, size_t user_size, const reco_call *call,
                                     reco_error *err);
 RECO_API reco_status reco_user_get(char **json, reco_engine *engine, reco_str user_id, const reco_call *call, reco_error *err);
+RECO_API reco_status reco_user_patch(char **json, reco_engine *engine, reco_str user_id, const char *patch, size_t size, const reco_call *call,
+                                     reco_error *err);
 RECO_API reco_status reco_user_delete(reco_engine *engine, reco_str user_id, const reco_call *call, reco_error *err);
 
 /* --- looking after it ---------------------------------------------------------------------------------------------------------------------- */

@@ -49,6 +49,9 @@ RECO_API reco_status reco_users_put_json(size_t *count, reco_engine *engine, con
 #define RECO_KNOWN_USERS 2u
 RECO_API reco_status reco_known_json(reco_reply *reply, reco_engine *engine, uint32_t what, reco_str id, const char *text, size_t size, uint32_t form,
                                      const reco_call *call, reco_error *err);
+/* The same for PATCH /items/{item_id} and PATCH /users/{user_id}, see reco_item_patch: 200 with what is stored, or 422. SHARED. */
+RECO_API reco_status reco_known_patch_json(reco_reply *reply, reco_engine *engine, uint32_t what, reco_str id, const char *patch, size_t size,
+                                           const reco_call *call, reco_error *err);
 
 typedef struct reco_import_options {
     uint32_t struct_size;

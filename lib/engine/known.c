@@ -5,9 +5,11 @@
 
 #include "engine/reply.h"
 #include "model/item.h"
+#include "model/patch.h"
 #include "model/user.h"
 
 #define KNOWN_MAX 20000u /* what one transaction of records takes */
+#define PATCH_TRIES 64   /* each that fails is one that another caller got through */
 
 /* Structs of one kind, and what was wrong with others. */
 typedef struct batch {
@@ -25,6 +27,7 @@ typedef struct kind {
     reco_status (*check)(const void *thing, int32_t index, reco_error *err);
     void (*document)(reco__buf *out, const void *thing);
     reco_status (*parse)(batch *out, reco__arena *arena, const char *text, size_t size, int form, reco_str id, reco_error *err);
+    reco_status (*patch)(reco__buf *out, reco__rejects *rejects, reco_str document, reco_str patch, reco_error *err);
 } kind;
 
 /* --- items -------------------------------------------------------------------------------------------------------------------------------- */
@@ -39,7 +42,8 @@ static reco_status item_parse(batch *out, reco__arena *arena, const char *text, 
     return status;
 }
 
-static const kind items = {RECO_RECORD_ITEM, "item_id", "items", "no such item", sizeof(reco_item), item_check, item_document, item_parse};
+static const kind items = {RECO_RECORD_ITEM, "item_id",     "items",    "no such item",  sizeof(reco_item),
+                           item_check,       item_document, item_parse, reco__item_patch};
 
 /* --- users -------------------------------------------------------------------------------------------------------------------------------- */
 
@@ -53,8 +57,8 @@ static reco_status user_parse(batch *out, reco__arena *arena, const char *text, 
     return status;
 }
 
-static const kind users = {RECO_RECORD_USER,  "user_id",  "users",       "nothing is known of this user",
-                           sizeof(reco_user), user_check, user_document, user_parse};
+static const kind users = {RECO_RECORD_USER, "user_id",  "users",         "nothing is known of this user", sizeof(reco_user), user_check,
+                           user_document,    user_parse, reco__user_patch};
 
 /* --- storing ------------------------------------------------------------------------------------------------------------------------------ */
 
@@ -165,6 +169,17 @@ static reco_status find(found *out, reco_engine *engine, const kind *of, reco_st
     return status == RECO_OK ? reco__buf_status(&out->json, err) : status;
 }
 
+/* The first of the things as `find` would say it. */
+static reco_status show(found *out, const kind *of, const batch *what, reco_error *err) {
+    reco__buf document = {0};
+    of->document(&document, what->things);
+    reco_status status = reco__buf_status(&document, err);
+    if (status == RECO_OK)
+        take(out, 0, of->record, *(const reco_str *)what->things, (reco_str){document.data, document.size});
+    reco__buf_dispose(&document);
+    return status;
+}
+
 static reco_status get(char **json, reco_engine *engine, const kind *of, reco_str id, const reco_call *call, reco_error *err) {
     found it = {0};
     reco_status status = json ? find(&it, engine, of, id, call, err) : reco__fail(err, RECO_INVALID, "json", "it is needed");
@@ -187,6 +202,101 @@ static reco_status delete (reco_engine *engine, const kind *of, reco_str id, con
     return reco__records_change(NULL, engine->records, &gone, 1, call, err);
 }
 
+/* --- changing a part ---------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct stored {
+    uint64_t sequence;
+    reco__buf document;
+} stored;
+
+static int keep(void *context, uint64_t sequence, uint32_t record, reco_str id, reco_str document) {
+    stored *to = context;
+    (void)record, (void)id;
+    to->sequence = sequence;
+    reco__buf_reset(&to->document);
+    reco__buf_add(&to->document, document.data, document.size);
+    return 0;
+}
+
+/* What the patch makes of the document, as one thing or one error. */
+static reco_status apply(batch *out, const kind *of, reco__arena *arena, reco_str id, reco_str document, reco_str patch, reco_error *err) {
+    reco__rejects rejects = {.arena = arena};
+    reco__buf text = {0};
+    reco_status status = of->patch(&text, &rejects, document, patch, err);
+    *out = (batch){.errors = rejects.errors, .error_count = rejects.count};
+    if (status == RECO_OK && rejects.count == 0)
+        status = of->parse(out, arena, text.data, text.size, RECO__JSON_AUTO, id, err);
+    reco__buf_dispose(&text);
+    return status;
+}
+
+/* One try. CONFLICT: another was faster. */
+static reco_status patch_once(batch *out, stored *old, reco_engine *engine, const kind *of, reco__arena *arena, reco_str id, reco_str patch,
+                              const reco_call *call, reco_error *err) {
+    reco__buf document = {0};
+    *out = (batch){0};
+    reco_status status = reco__records_find(engine->records, of->record, id, keep, old, call, err);
+    if (status == RECO_NOT_FOUND)
+        return reco__fail(err, RECO_NOT_FOUND, of->id_field, "%s", of->none);
+    if (status == RECO_OK)
+        status = reco__buf_status(&old->document, err);
+    if (status == RECO_OK)
+        status = apply(out, of, arena, id, (reco_str){old->document.data, old->document.size}, patch, err);
+    if (status != RECO_OK || out->error_count)
+        return status;
+    of->document(&document, out->things);
+    status = reco__buf_status(&document, err);
+    reco_record_change change = {of->record, RECO_RECORD_IF_SEQUENCE, id, {document.data, document.size}, old->sequence};
+    if (status == RECO_OK && !reco__str_equal(change.document, (reco_str){old->document.data, old->document.size}))
+        status = reco__records_change(NULL, engine->records, &change, 1, call, err);
+    reco__buf_dispose(&document);
+    return status;
+}
+
+/* *out holds the one thing as it is stored now, or why it cannot be. */
+static reco_status patch(batch *out, reco_engine *engine, const kind *of, reco__arena *arena, reco_str id, reco_str text, const reco_call *call,
+                         reco_error *err) {
+    stored old = {0};
+    reco_status status = RECO_CONFLICT;
+    if (!text.data && text.size)
+        return reco__fail(err, RECO_INVALID, "patch", "there is none");
+    for (int i = 0; i < PATCH_TRIES && status == RECO_CONFLICT; i++) {
+        reco__arena_reset(arena);
+        status = patch_once(out, &old, engine, of, arena, id, text, call, err);
+    }
+    reco__buf_dispose(&old.document);
+    if (status == RECO_CONFLICT)
+        return reco__fail(err, RECO_BUSY, of->id_field, "others changed it each of %d times it was to be stored", PATCH_TRIES);
+    return status;
+}
+
+static reco_status patch_one(char **json, reco_engine *engine, const kind *of, reco_str id, const char *text, size_t size, const reco_call *call,
+                             reco_error *err) {
+    reco__arena arena = {0};
+    batch what = {0};
+    found it = {.of = of};
+    reco_status status = reco__engine_enter(engine, call, err);
+    if (status == RECO_OK)
+        status = reco__check_id(id, -1, of->id_field, err);
+    if (status == RECO_OK)
+        status = patch(&what, engine, of, &arena, id, (reco_str){text, size}, call, err);
+    if (status == RECO_OK && what.error_count) {
+        status = (reco_status)what.errors[0].status;
+        if (err)
+            *err = what.errors[0];
+    }
+    if (status == RECO_OK && json)
+        status = show(&it, of, &what, err);
+    if (status == RECO_OK && json && !reco__buf_cstr(&it.json))
+        status = reco__buf_status(&it.json, err);
+    if (status == RECO_OK && json)
+        *json = it.json.data;
+    else
+        reco__buf_dispose(&it.json);
+    reco__arena_dispose(&arena);
+    return status;
+}
+
 /* --- replies ------------------------------------------------------------------------------------------------------------------------------ */
 
 static reco_status reply_rejected(reco_reply *reply, const kind *of, const batch *what, reco_error *err) {
@@ -206,17 +316,13 @@ static reco_status reply_rejected(reco_reply *reply, const kind *of, const batch
 /* `one`: it was sent to an id, and is answered as `get` would say it. */
 static reco_status reply_stored(reco_reply *reply, const kind *of, const batch *what, bool one, reco_error *err) {
     found it = {.of = of};
-    reco__buf document = {0};
+    reco_status status = RECO_OK;
     reply->http_status = 200;
     reply->content_type = "application/json";
     if (one)
-        of->document(&document, what->things);
-    reco_status status = reco__buf_status(&document, err);
-    if (status == RECO_OK && one)
-        take(&it, 0, of->record, *(const reco_str *)what->things, (reco_str){document.data, document.size});
-    else if (status == RECO_OK)
+        status = show(&it, of, what, err);
+    else
         reco__buf_printf(&it.json, "{\"%s\":%zu}", of->list, what->count);
-    reco__buf_dispose(&document);
     return status == RECO_OK ? reco__reply_body(reply, &it.json, err) : status;
 }
 
@@ -238,20 +344,53 @@ static reco_status store_json(reco_reply *reply, reco_engine *engine, const kind
     return status;
 }
 
+static reco_status patch_json(reco_reply *reply, reco_engine *engine, const kind *of, reco_str id, reco_str text, const reco_call *call,
+                              reco_error *err) {
+    reco__arena arena = {0};
+    batch what = {0};
+    reco_status status = patch(&what, engine, of, &arena, id, text, call, err);
+    if (status == RECO_OK)
+        status = what.error_count ? reply_rejected(reply, of, &what, err) : reply_stored(reply, of, &what, true, err);
+    reco__arena_dispose(&arena);
+    return status;
+}
+
+/* What both kinds of bodies begin with. */
+static reco_status begin(const kind **of, reco_engine *engine, uint32_t what, reco_str id, const reco_call *call, reco_error *err) {
+    *of = what == RECO_KNOWN_USERS ? &users : &items;
+    reco_status status = reco__engine_enter(engine, call, err);
+    if (status == RECO_OK && what != RECO_KNOWN_ITEMS && what != RECO_KNOWN_USERS)
+        status = reco__fail(err, RECO_INVALID, "what", "items or users are expected");
+    if (status == RECO_OK && id.size)
+        status = reco__check_id(id, -1, (*of)->id_field, err);
+    return status;
+}
+
 reco_status reco_known_json(reco_reply *reply, reco_engine *engine, uint32_t what, reco_str id, const char *text, size_t size, uint32_t form,
                             const reco_call *call, reco_error *err) {
     reco_error error = RECO_ERROR_INIT;
-    const kind *of = what == RECO_KNOWN_USERS ? &users : &items;
+    const kind *of;
     reco_status status = reco__reply_begin(reply, err);
     if (status != RECO_OK)
         return status;
-    status = reco__engine_enter(engine, call, &error);
-    if (status == RECO_OK && what != RECO_KNOWN_ITEMS && what != RECO_KNOWN_USERS)
-        status = reco__fail(&error, RECO_INVALID, "what", "items or users are expected");
-    if (status == RECO_OK && id.size)
-        status = reco__check_id(id, -1, of->id_field, &error);
+    status = begin(&of, engine, what, id, call, &error);
     if (status == RECO_OK)
         status = store_json(reply, engine, of, id, text, size, form, call, &error);
+    return status == RECO_OK ? RECO_OK : reco__reply_problem(reply, &error, err);
+}
+
+reco_status reco_known_patch_json(reco_reply *reply, reco_engine *engine, uint32_t what, reco_str id, const char *text, size_t size,
+                                  const reco_call *call, reco_error *err) {
+    reco_error error = RECO_ERROR_INIT;
+    const kind *of;
+    reco_status status = reco__reply_begin(reply, err);
+    if (status != RECO_OK)
+        return status;
+    status = begin(&of, engine, what, id, call, &error);
+    if (status == RECO_OK && id.size == 0)
+        status = reco__fail(&error, RECO_INVALID, of->id_field, "is required");
+    if (status == RECO_OK)
+        status = patch_json(reply, engine, of, id, (reco_str){text, size}, call, &error);
     return status == RECO_OK ? RECO_OK : reco__reply_problem(reply, &error, err);
 }
 
@@ -274,6 +413,11 @@ reco_status reco_item_delete(reco_engine *engine, reco_str item_id, const reco_c
     return delete (engine, &items, item_id, call, err);
 }
 
+reco_status reco_item_patch(char **json, reco_engine *engine, reco_str item_id, const char *text, size_t size, const reco_call *call,
+                            reco_error *err) {
+    return patch_one(json, engine, &items, item_id, text, size, call, err);
+}
+
 reco_status reco_users_put(reco_engine *engine, const reco_user *given, size_t count, size_t user_size, const reco_call *call, reco_error *err) {
     return put(engine, &users, &(batch){.things = given, .count = count, .size = user_size}, call, err);
 }
@@ -289,4 +433,9 @@ reco_status reco_user_get(char **json, reco_engine *engine, reco_str user_id, co
 
 reco_status reco_user_delete(reco_engine *engine, reco_str user_id, const reco_call *call, reco_error *err) {
     return delete (engine, &users, user_id, call, err);
+}
+
+reco_status reco_user_patch(char **json, reco_engine *engine, reco_str user_id, const char *text, size_t size, const reco_call *call,
+                            reco_error *err) {
+    return patch_one(json, engine, &users, user_id, text, size, call, err);
 }

@@ -277,8 +277,8 @@ reco_status reco__elements_read(size_t *total, reco__rejects *rejects, const cha
 
 /* --- members ----------------------------------------------------------------------------------------------------------------------------- */
 
-/* Copies valid JSON without the blanks between its tokens. */
-static void add_compact(reco__buf *out, const char *at, const char *end) {
+void reco__json_compact(reco__buf *out, reco_str text) {
+    const char *at = text.data, *end = at + text.size;
     while (at < end) {
         const char *from = at;
         while (at < end && !blank(*at))
@@ -288,16 +288,14 @@ static void add_compact(reco__buf *out, const char *at, const char *end) {
     }
 }
 
-static bool among(const char *name, const char *const *names) {
+bool reco__json_among(const char *name, const char *const *names) {
     for (; *names; names++)
         if (strcmp(name, *names) == 0)
             return true;
     return false;
 }
 
-/* The text of a member: from its name to the end of its value; moves *at behind it and the comma. The text was parsed before, so it is well formed.
- */
-static reco_str next_member(const char **at, const char *end, reco_str *value) {
+reco_str reco__json_next_member(const char **at, const char *end, reco_str *value) {
     size_t depth = 0;
     const char *name = skip_blanks(*at, end);
     const char *from = skip_blanks(skip_string(name, end), end);
@@ -312,7 +310,7 @@ static bool has_unknown(json_t *object, const char *const *known) {
     const char *name;
     json_t *value;
     json_object_foreach(object, name, value) {
-        if (!among(name, known))
+        if (!reco__json_among(name, known))
             return true;
     }
     return false;
@@ -332,10 +330,10 @@ reco_status reco__element_gather(reco__buf *out, const reco__element *element, c
     reco__buf inside = {0};
     json_object_foreach(element->object, name, ignored) {
         reco_str value;
-        reco_str member = next_member(&at, end, &value);
-        if (among(name, known)) {
+        reco_str member = reco__json_next_member(&at, end, &value);
+        if (reco__json_among(name, known)) {
             if (bag && strcmp(name, bag_name) == 0)
-                add_compact(out, value.data, value.data + value.size);
+                reco__json_compact(out, value);
             continue;
         }
         if (bag && json_object_get(bag, name)) {
@@ -343,7 +341,7 @@ reco_status reco__element_gather(reco__buf *out, const reco__element *element, c
             return reco__fail_at(err, RECO_INVALID, element->index, name, "given both beside and inside %s", bag_name);
         }
         reco__buf_text(&inside, unknown++ ? "," : "");
-        add_compact(&inside, member.data, member.data + member.size);
+        reco__json_compact(&inside, member);
     }
     if (inside.size > 0) {
         if (bag)

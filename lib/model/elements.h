@@ -29,6 +29,13 @@ typedef reco_status (*reco__element_fn)(void *context, const reco__element *elem
 reco_status reco__elements_read(size_t *total, reco__rejects *rejects, const char *text, size_t size, int form, size_t max_elements,
                                 reco__element_fn accept, void *context, reco_error *err);
 
+/* The text of the next member of an object that was parsed before: from its name to the end of its value, *value the latter. *at, in the beginning
+ * behind the brace, moves behind the comma. The i-th member of the text is the i-th of the tree. */
+reco_str reco__json_next_member(const char **at, const char *end, reco_str *value);
+/* Copies valid JSON without the blanks between its tokens. */
+void reco__json_compact(reco__buf *out, reco_str text);
+bool reco__json_among(const char *name, const char *const *names);
+
 /* Writes, as one compact object, what `bag` (the value of the member called bag_name, NULL: none) holds, followed by the members of the element that
  * are not among `known` (NULL-terminated). Writes nothing when there is neither. A name given both beside and inside the bag is INVALID. */
 reco_status reco__element_gather(reco__buf *out, const reco__element *element, const char *bag_name, json_t *bag, const char *const *known,

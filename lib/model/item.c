@@ -12,6 +12,7 @@
 
 #include "model/elements.h"
 #include "model/event.h"
+#include "model/patch.h"
 
 static const char *const FIELDS[] = {"item_id", "title", "parent", "categories", "available_from", "available_until", "hidden", "attributes", NULL};
 
@@ -272,4 +273,8 @@ reco_status reco__item_read(reco_item *out, reco__arena *arena, reco_str item_id
     out->item_id.data = reco__arena_copy(arena, item_id.data, item_id.size);
     out->item_id.size = item_id.size;
     return out->item_id.data ? RECO_OK : reco__no_memory(err);
+}
+
+reco_status reco__item_patch(reco__buf *out, reco__rejects *rejects, reco_str document, reco_str patch, reco_error *err) {
+    return reco__patch_apply(out, rejects, document, patch, FIELDS, err);
 }

@@ -35,6 +35,10 @@ void reco__item_document(reco__buf *out, const reco_item *item);
 /* Reads a document back; everything is copied to the arena. CORRUPT when it is not one. */
 reco_status reco__item_read(reco_item *out, reco__arena *arena, reco_str item_id, reco_str document, reco_error *err);
 
+/* A document changed by a merge patch, see reco__patch_apply. Read it by reco__items_parse to see whether it is an item. */
+struct reco__rejects;
+reco_status reco__item_patch(reco__buf *out, struct reco__rejects *rejects, reco_str document, reco_str patch, reco_error *err);
+
 /* Whether it may be recommended at a moment. */
 static inline bool reco__item_available(const reco_item *item, int64_t now_ms) {
     return !(item->flags & RECO_ITEM_HIDDEN) && now_ms >= item->available_from && (item->available_until == 0 || now_ms < item->available_until);

@@ -10,6 +10,7 @@
 #include "model/elements.h"
 #include "model/event.h"
 #include "model/item.h"
+#include "model/patch.h"
 
 static const char *const FIELDS[] = {"user_id", "segment", "attributes", NULL};
 
@@ -102,4 +103,8 @@ void reco__user_document(reco__buf *out, const reco_user *user) {
         reco__buf_add(out, user->attributes.data, user->attributes.size);
     }
     reco__buf_byte(out, '}');
+}
+
+reco_status reco__user_patch(reco__buf *out, reco__rejects *rejects, reco_str document, reco_str patch, reco_error *err) {
+    return reco__patch_apply(out, rejects, document, patch, FIELDS, err);
 }

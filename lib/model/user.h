@@ -25,4 +25,8 @@ reco_status reco__users_parse(reco__user_batch *out, reco__arena *arena, const c
 /* The canonical document of a checked user, without its id (the key has it). Failures stick in `out`. */
 void reco__user_document(reco__buf *out, const reco_user *user);
 
+/* As reco__item_patch. */
+struct reco__rejects;
+reco_status reco__user_patch(reco__buf *out, struct reco__rejects *rejects, reco_str document, reco_str patch, reco_error *err);
+
 #endif

@@ -13,7 +13,7 @@ int main(int argc, char **argv) {
     const program_service service = {
         .name = "reco-api",
         .summary = "answers what to recommend to whom",
-        .paths = "/recommendations, /popular, /rank, /similar, /items/{item_id}/similar, GET|PUT|DELETE /items/{item_id} and /users/{user_id}, "
+        .paths = "/recommendations, /popular, /rank, /similar, /items/{item_id}/similar, GET|PUT|PATCH|DELETE /items/{item_id} and /users/{user_id}, "
                  "POST /items and /users",
         .listen_setting = "services.api_listen",
         .listen_default = "127.0.0.1:8081",

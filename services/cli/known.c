@@ -9,6 +9,7 @@
 
 typedef struct options {
     bool json, delete;
+    const char *patch;
 } options;
 
 static const option_spec many_table[] = {
@@ -16,12 +17,15 @@ static const option_spec many_table[] = {
 };
 static const option_spec one_table[] = {
     {"json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "the document as JSON"},
+    {"patch", 0, OPTION_TEXT, offsetof(options, patch), "FILE|-", "change a part of it by a JSON merge patch (RFC 7396): null removes a member"},
     {"delete", 0, OPTION_FLAG, offsetof(options, delete), NULL, "forget the document; what was learned from events stays"},
 };
 
 typedef reco_status (*put_fn)(size_t *count, reco_engine *engine, const char *text, size_t size, uint32_t form, const reco_call *call,
                               reco_error *err);
 typedef reco_status (*get_fn)(char **json, reco_engine *engine, reco_str id, const reco_call *call, reco_error *err);
+typedef reco_status (*patch_fn)(char **json, reco_engine *engine, reco_str id, const char *patch, size_t size, const reco_call *call,
+                                reco_error *err);
 typedef reco_status (*delete_fn)(reco_engine *engine, reco_str id, const reco_call *call, reco_error *err);
 
 static reco_status put(cli_session *session, const char *what, put_fn store, reco_error *err) {
@@ -53,11 +57,24 @@ static void print_members(const char *json) {
     json_decref(root);
 }
 
-static reco_status show(cli_session *session, get_fn get, delete_fn delete, reco_error *err) {
+static reco_status change(char **json, cli_session *session, reco_str id, patch_fn patch, reco_error *err) {
+    const options *given = session->call->options;
+    char *text = NULL;
+    size_t size = 0;
+    reco_status status = cli_read_file(&text, &size, given->patch, FILE_MAX, err);
+    if (status == RECO_OK)
+        status = patch(json, session->engine, id, text, size, NULL, err);
+    free(text);
+    return status;
+}
+
+static reco_status show(cli_session *session, get_fn get, patch_fn patch, delete_fn delete, reco_error *err) {
     const options *given = session->call->options;
     reco_str id = cli_str(session->call->arguments[0]);
     char *json = NULL;
-    reco_status status = get(&json, session->engine, id, NULL, err);
+    if (given->patch && given->delete)
+        return options_fail(err, RECO_INVALID, "delete", "does not go with --patch");
+    reco_status status = given->patch ? change(&json, session, id, patch, err) : get(&json, session->engine, id, NULL, err);
     if (status == RECO_OK && given->delete)
         status = delete (session->engine, id, NULL, err);
     if (status == RECO_OK && given->json)
@@ -70,8 +87,8 @@ static reco_status show(cli_session *session, get_fn get, delete_fn delete, reco
 
 static reco_status put_items(cli_session *session, reco_error *err) { return put(session, "items", reco_items_put_json, err); }
 static reco_status put_users(cli_session *session, reco_error *err) { return put(session, "users", reco_users_put_json, err); }
-static reco_status show_item(cli_session *session, reco_error *err) { return show(session, reco_item_get, reco_item_delete, err); }
-static reco_status show_user(cli_session *session, reco_error *err) { return show(session, reco_user_get, reco_user_delete, err); }
+static reco_status show_item(cli_session *session, reco_error *err) { return show(session, reco_item_get, reco_item_patch, reco_item_delete, err); }
+static reco_status show_user(cli_session *session, reco_error *err) { return show(session, reco_user_get, reco_user_patch, reco_user_delete, err); }
 
 static int run_items(const cli_call *call) { return cli_with_engine(call, put_items); }
 static int run_users(const cli_call *call) { return cli_with_engine(call, put_users); }

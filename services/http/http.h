@@ -77,6 +77,8 @@ bool http_body(http_request *request, const char **text, size_t *size);
 /* How the body is to be read: RECO_JSON_AUTO for application/json, RECO_JSON_NDJSON for application/x-ndjson. false: it is something else, or its
  * Content-Encoding is neither gzip nor identity, and 415 is already sent. */
 bool http_form(http_request *request, uint32_t *form);
+/* The same of a body that is a JSON merge patch. */
+bool http_patch_form(http_request *request);
 /* The decoded segment of the template's only {parameter}. false: it is no valid encoding and 400 is already sent. Valid during the handler's call. */
 bool http_path_param(http_request *request, const char *field, reco_str *out);
 /* Deadline and trace of the request, for calls of libreco. Valid during the handler's call. */

@@ -215,12 +215,17 @@ static bool is_type(const char *header, const char *type) {
     return size == strlen(type) && strncasecmp(header, type, size) == 0;
 }
 
+static bool is_readable(http_request *request) {
+    if (http_body_encoding(request) != HTTP_FOREIGN)
+        return true;
+    http_send_problem(request, 415, "Content-Encoding", "must be gzip or identity");
+    return false;
+}
+
 bool http_form(http_request *request, uint32_t *form) {
     const char *type = http_header(request, "Content-Type");
-    if (http_body_encoding(request) == HTTP_FOREIGN) {
-        http_send_problem(request, 415, "Content-Encoding", "must be gzip or identity");
+    if (!is_readable(request))
         return false;
-    }
     if (type && is_type(type, "application/json"))
         *form = RECO_JSON_AUTO;
     else if (type && is_type(type, "application/x-ndjson"))
@@ -230,4 +235,14 @@ bool http_form(http_request *request, uint32_t *form) {
         return false;
     }
     return true;
+}
+
+bool http_patch_form(http_request *request) {
+    const char *type = http_header(request, "Content-Type");
+    if (!is_readable(request))
+        return false;
+    if (type && (is_type(type, "application/merge-patch+json") || is_type(type, "application/json")))
+        return true;
+    http_send_problem(request, 415, "Content-Type", "must be application/merge-patch+json or application/json");
+    return false;
 }

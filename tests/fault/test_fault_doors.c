@@ -128,6 +128,8 @@ static reco_status items(reco_engine *engine, reco_error *err) {
     if (status == RECO_OK)
         status = reco_item_get(&json, engine, item.item_id, NULL, err);
     reco_free(json);
+    if (status == RECO_OK)
+        status = reco_item_patch(NULL, engine, item.item_id, "{\"hidden\":true,\"n\":1}", 21, NULL, err);
     return status == RECO_OK ? reco_item_delete(engine, item.item_id, NULL, err) : status;
 }
 

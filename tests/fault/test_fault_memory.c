@@ -115,11 +115,16 @@ static reco_status items(reco_engine *engine, reco_error *err) {
     reco_str category = {"kind", 4};
     reco_item item = {.item_id = {"i1", 2}, .title = {"One", 3}, .categories = &category, .category_count = 1, .attributes = {"{\"a\":1}", 7}};
     static const char text[] = "[{\"item_id\":\"i2\",\"title\":\"Two\"},{\"item_id\":\"i3\",\"hidden\":true}]";
+    static const char patch[] = "{\"title\":null,\"parent\":\"p\",\"attributes\":{\"b\":2}}";
     char *json = NULL;
     size_t count;
     reco_status status = reco_items_put(engine, &item, 1, sizeof item, NULL, err);
     if (status == RECO_OK)
         status = reco_item_get(&json, engine, item.item_id, NULL, err);
+    reco_free(json);
+    json = NULL;
+    if (status == RECO_OK)
+        status = reco_item_patch(&json, engine, item.item_id, patch, sizeof patch - 1, NULL, err);
     reco_free(json);
     if (status == RECO_OK)
         status = reco_items_put_json(&count, engine, text, sizeof text - 1, RECO_JSON_AUTO, NULL, err);
@@ -131,6 +136,7 @@ static reco_status items(reco_engine *engine, reco_error *err) {
 /* The reply of good users and of bad ones. */
 static reco_status users(reco_engine *engine, reco_error *err) {
     static const char good[] = "{\"segment\":\"new\",\"city\":\"Graz\"}", bad[] = "[{\"user_id\":\"u2\"},{\"user_id\":7}]";
+    static const char patch[] = "{\"city\":\"Linz\",\"segment\":null}";
     reco_user user = {.user_id = {"u3", 2}, .segment = {"old", 3}, .attributes = {"{}", 2}};
     reco_reply reply = {.struct_size = sizeof reply};
     reco_status status = reco_users_put(engine, &user, 1, sizeof user, NULL, err);
@@ -142,6 +148,9 @@ static reco_status users(reco_engine *engine, reco_error *err) {
                               &reply, err);
         status = status == RECO_INVALID ? RECO_OK : status;
     }
+    if (status == RECO_OK)
+        status = reply_status(reco_known_patch_json(&reply, engine, RECO_KNOWN_USERS, (reco_str){"u1", 2}, patch, sizeof patch - 1, NULL, err),
+                              &reply, err);
     return status == RECO_OK ? reco_user_delete(engine, user.user_id, NULL, err) : status;
 }
 

@@ -138,6 +138,15 @@ class Work(WithData):
         self.assertIn("user_id", self.reco("user", "u1", check=1).stderr)
         self.assertIn("segment", self.reco("users", "-", stdin='[{"user_id":"u3","segment":[]}]', check=2).stderr)
 
+    def test_a_part_is_changed(self):
+        self.reco("items", "-", stdin='[{"item_id":"shirt-m","title":"M","price":9.9}]')
+        self.assertEqual(self.json("item", "shirt-m", "--patch", "-", stdin='{"title":null,"parent":"shirt","colour":"red"}'),
+                         {"item_id": "shirt-m", "parent": "shirt", "attributes": {"price": 9.9, "colour": "red"}})
+        self.assertIn("shirt", self.reco("item", "shirt-m").stdout)
+        self.assertIn("title", self.reco("item", "shirt-m", "--patch", "-", stdin='{"title":7}', check=2).stderr)
+        self.assertIn("user_id", self.reco("user", "u1", "--patch", "-", stdin="{}", check=1).stderr)
+        self.assertIn("--patch", self.reco("item", "shirt-m", "--patch", "-", "--delete", stdin="{}", check=2).stderr)
+
     def test_ingest_lines(self):
         lines = '{"user_id":"u","item_id":"a","event_type":"view"}\n{"user_id":"u","item_id":"","event_type":"view"}\n'
         done = self.reco("ingest", "-", "--json", stdin=lines, check=1)

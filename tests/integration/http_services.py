@@ -264,6 +264,28 @@ class Answers(WithData):
             self.assert_problem(post(self.api, path + "?atomic=true", []), 400, "atomic")
             self.assert_problem(ask(self.api, "DELETE", path), 405)
 
+    def patch(self, path, document, kind="application/merge-patch+json"):
+        return ask(self.api, "PATCH", path, json.dumps(document) if not isinstance(document, str) else document, {"Content-Type": kind})
+
+    def test_a_part_is_changed(self):
+        for path, name, field in (("/items", "item_id", "title"), ("/users", "user_id", "segment")):
+            one = path + "/a%2Fb"
+            self.assert_problem(self.patch(one, {field: "x"}), 404, name)
+            self.put(one, {field: "old", "sizes": {"m": 1, "l": 2}, "price": 9.9})
+            answer = self.patch(one, {"attributes": {"sizes": {"l": None}}, "colour": "red"})
+            changed = {name: "a/b", field: "old", "attributes": {"sizes": {"m": 1}, "price": 9.9, "colour": "red"}}
+            self.assertEqual((answer.status, answer.json()), (200, changed))
+            for document, status, wrong in (({field: 7}, 422, field), ({name: "b"}, 422, name), ({"attributes": [1]}, 422, "attributes"), ("7", 422, None),
+                                            ({"x": "y" * 20000}, 422, "attributes"), ("[]", 400, None), ("{", 400, None), ("", 400, None),
+                                            ({"x": "y" * 70000}, 413, None), ('{"x":1,"x":2}', 422, None)):
+                self.assert_problem(self.patch(one, document), status, wrong)
+            self.assert_problem(self.patch(one, {}, "application/x-ndjson"), 415, "Content-Type")
+            self.assert_problem(self.patch(one, {}, "text/plain"), 415, "Content-Type")
+            self.assert_problem(ask(self.api, "PATCH", one + "?x=1", "{}", {"Content-Type": "application/json"}), 400, "x")
+            self.assert_problem(self.patch(path, {}), 405)
+            self.assertEqual(get(self.api, one).json(), changed)
+            self.assertEqual(self.patch(one, {field: None, "attributes": None}, "application/json; charset=utf-8").json(), {name: "a/b"})
+
     def test_users(self):
         answer = self.put("/users/a%2Fb", {"segment": "new", "attributes": {"age": 30}, "city": "Graz"})
         self.assertEqual((answer.status, answer.json()), (200, {"user_id": "a/b", "segment": "new", "attributes": {"age": 30, "city": "Graz"}}))

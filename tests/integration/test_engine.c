@@ -1,4 +1,5 @@
 /* tests/integration/test_engine.c - what reco.h and reco/admin.h promise, function by function, on both embedded stores. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -590,6 +591,106 @@ START_TEST(popular_and_items)
 }
 END_TEST
 
+/* --- patches ------------------------------------------------------------------------------------------------------------------------------- */
+
+static void patched(reco_engine *engine, const char *patch, const char *expected) {
+    char *json = NULL;
+    test_ok(reco_item_patch(&json, engine, str("shirt"), patch, strlen(patch), NULL, &err), &err);
+    ck_assert_str_eq(json, expected);
+    reco_free(json);
+    json = NULL;
+    test_ok(reco_item_get(&json, engine, str("shirt"), NULL, &err), &err);
+    ck_assert_str_eq(json, expected);
+    reco_free(json);
+}
+
+START_TEST(a_part_is_changed)
+{
+    reco_engine *engine = open_store(_i, 0, NULL);
+    static const struct {
+        const char *patch, *field;
+    } bad[] = {{"{\"title\":7}", "title"},
+               {"{\"parent\":\"shirt\"}", "parent"},
+               {"{\"item_id\":\"other\"}", "item_id"},
+               {"{\"attributes\":7}", "attributes"},
+               {"{\"available_from\":9,\"available_until\":8}", "available_until"},
+               {"{\"categories\":[\"a\",\"a\"],\"title\":\"new\"}", "categories"},
+               {"{", ""},
+               {"[]", ""},
+               {"7", ""}};
+    reco_item shirt = {.item_id = str("shirt"), .title = str("Shirt"), .attributes = str("{\"sizes\":{\"m\":1,\"l\":2},\"price\":9.90}")};
+    char *json = NULL;
+    refused(RECO_NOT_FOUND, "item_id", reco_item_patch(&json, engine, shirt.item_id, "{}", 2, NULL, &err));
+    refused(RECO_INVALID, "item_id", reco_item_patch(&json, engine, str(""), "{}", 2, NULL, &err));
+    refused(RECO_INVALID, "patch", reco_item_patch(&json, engine, shirt.item_id, NULL, 2, NULL, &err));
+    test_ok(reco_items_put(engine, &shirt, 1, sizeof shirt, NULL, &err), &err);
+    patched(engine, "{}", "{\"item_id\":\"shirt\",\"title\":\"Shirt\",\"attributes\":{\"sizes\":{\"m\":1,\"l\":2},\"price\":9.90}}");
+    patched(engine, "{\"title\":null,\"parent\":\"shirts\",\"attributes\":{\"sizes\":{\"l\":null}},\"colour\":\"red\",\"item_id\":\"shirt\"}",
+            "{\"item_id\":\"shirt\",\"parent\":\"shirts\",\"attributes\":{\"sizes\":{\"m\":1},\"price\":9.90,\"colour\":\"red\"}}");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        err = (reco_error)RECO_ERROR_INIT;
+        test_status(RECO_INVALID, reco_item_patch(&json, engine, shirt.item_id, bad[i].patch, strlen(bad[i].patch), NULL, &err));
+        ck_assert_msg(strcmp(err.field, bad[i].field) == 0, "%s names %s", bad[i].patch, err.field);
+        ck_assert_ptr_null(json);
+    }
+    static char large[20000] = "{\"x\":\"";
+    memset(large + 6, 'x', sizeof large - 8);
+    memcpy(large + sizeof large - 2, "\"}", 2);
+    refused(RECO_TOO_LARGE, "attributes", reco_item_patch(&json, engine, shirt.item_id, large, sizeof large, NULL, &err));
+    patched(engine, "{\"attributes\":null}", "{\"item_id\":\"shirt\",\"parent\":\"shirts\"}"); /* nothing of the bad ones stayed */
+    test_ok(reco_item_patch(NULL, engine, shirt.item_id, "{\"parent\":null}", 15, NULL, &err), &err);
+    patched(engine, "{}", "{\"item_id\":\"shirt\"}");
+    refused(RECO_NOT_FOUND, "user_id", reco_user_patch(&json, engine, str("u"), "{}", 2, NULL, &err));
+    reco_close(engine);
+}
+END_TEST
+
+enum { PATCHERS = 4, PATCHES_EACH = 25 };
+
+typedef struct patcher {
+    reco_engine *engine;
+    int number;
+} patcher;
+
+static void *patch_often(void *context) {
+    const patcher *self = context;
+    for (int i = 0; i < PATCHES_EACH; i++) {
+        char patch[64];
+        snprintf(patch, sizeof patch, "{\"a%d_%d\":true}", self->number, i);
+        if (reco_user_patch(NULL, self->engine, str("u"), patch, strlen(patch), NULL, NULL) != RECO_OK)
+            return NULL;
+    }
+    return context;
+}
+
+/* Nothing that one of them stored is lost to another. */
+START_TEST(patches_at_the_same_time)
+{
+    reco_engine *engine = open_store(_i, 0, NULL);
+    pthread_t threads[PATCHERS];
+    patcher all[PATCHERS];
+    reco_user user = {.user_id = str("u"), .segment = str("s")};
+    char *json = NULL;
+    test_ok(reco_users_put(engine, &user, 1, sizeof user, NULL, &err), &err);
+    for (int i = 0; i < PATCHERS; i++) {
+        all[i] = (patcher){engine, i};
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, patch_often, &all[i]), 0);
+    }
+    for (int i = 0; i < PATCHERS; i++) {
+        void *result = NULL;
+        pthread_join(threads[i], &result);
+        ck_assert_msg(result != NULL, "patching in thread %d failed", i);
+    }
+    test_ok(reco_user_get(&json, engine, user.user_id, NULL, &err), &err);
+    json_t *document = parse(json, strlen(json));
+    ck_assert_uint_eq(json_object_size(json_object_get(document, "attributes")), PATCHERS * PATCHES_EACH);
+    ck_assert_str_eq(json_string_value(json_object_get(document, "segment")), "s");
+    json_decref(document);
+    reco_free(json);
+    reco_close(engine);
+}
+END_TEST
+
 static void reply_is(reco_reply *reply, int http_status, const char *named) {
     ck_assert_msg(reply->http_status == http_status, "%d: %s", reply->http_status, reply->body);
     json_t *body = parse(reply->body, reply->size);
@@ -1033,6 +1134,8 @@ int main(void) {
     tcase_add_loop_test(face, the_answer_waits_for_the_click, 0, 2);
     tcase_add_test(face, the_answer_says_it_is_behind);
     tcase_add_loop_test(face, popular_and_items, 0, 2);
+    tcase_add_loop_test(face, a_part_is_changed, 0, 2);
+    tcase_add_loop_test(face, patches_at_the_same_time, 0, 2);
     tcase_add_test(face, answers_by_query_string);
     tcase_add_loop_test(face, stats_and_metrics, 0, 2);
     tcase_add_loop_test(face, snapshots, 0, 2);
