@@ -1,4 +1,5 @@
 /* cli/answers.c - recommendations and popular items, as a table for people or as the JSON the API answers. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,20 @@ static const option_spec recommend_table[] = {
     {"wait", 0, OPTION_MS, offsetof(options, wait), "DURATION", "how long to wait for that position"},
     {"scenario", 0, OPTION_TEXT, offsetof(options, scenario), "NAME", "place of use"},
     {"seed", 0, OPTION_U64, offsetof(options, seed), "N", "of whatever is random"},
+    {"no-reasons", 0, OPTION_FLAG, offsetof(options, no_reasons), NULL, "leave the reasons out"},
+    JSON,
+};
+static const option_spec given_table[] = {
+    LIMIT,
+    AS_OF,
+    {"scenario", 0, OPTION_TEXT, offsetof(options, scenario), "NAME", "place of use"},
+    {"seed", 0, OPTION_U64, offsetof(options, seed), "N", "of whatever is random"},
+    {"no-reasons", 0, OPTION_FLAG, offsetof(options, no_reasons), NULL, "leave the reasons out"},
+    JSON,
+};
+static const option_spec similar_table[] = {
+    LIMIT,
+    AS_OF,
     {"no-reasons", 0, OPTION_FLAG, offsetof(options, no_reasons), NULL, "leave the reasons out"},
     JSON,
 };
@@ -172,6 +187,123 @@ static reco_status popular(cli_session *session, reco_error *err) {
     return status;
 }
 
+static void read_common(reco_query *query, const options *given) {
+    query->struct_size = sizeof *query;
+    query->flags = given->no_reasons ? RECO_QUERY_NO_REASONS : 0;
+    query->scenario = cli_str(given->scenario);
+    query->as_of = given->as_of;
+    query->seed = given->seed;
+    query->limit = given->limit;
+}
+
+static reco_status no_memory(reco_error *err) { return options_fail(err, RECO_NO_MEMORY, "", "%s", reco_status_text(RECO_NO_MEMORY)); }
+
+/* The arguments from `first` on as strings; to be freed. NULL: out of memory. */
+static reco_str *arguments(const cli_session *session, size_t first) {
+    size_t count = session->call->argument_count - first;
+    reco_str *texts = calloc(count, sizeof *texts);
+    for (size_t i = 0; texts && i < count; i++)
+        texts[i] = cli_str(session->call->arguments[first + i]);
+    return texts;
+}
+
+static reco_status visitor(cli_session *session, reco_error *err) {
+    size_t count = session->call->argument_count;
+    reco_answer *answer = NULL;
+    reco_event *events = calloc(count, sizeof *events);
+    reco_query query = {.session = events, .session_count = count, .event_size = sizeof *events};
+    reco_status status = events ? RECO_OK : no_memory(err);
+    for (size_t i = 0; events && i < count; i++)
+        events[i].item_id = cli_str(session->call->arguments[i]);
+    read_common(&query, session->call->options);
+    if (status == RECO_OK)
+        status = reco_recommend(&answer, session->engine, &query, NULL, err);
+    if (status == RECO_OK)
+        status = print_answer(session, answer, err);
+    reco_answer_free(answer);
+    free(events);
+    return status;
+}
+
+static reco_status rank(cli_session *session, reco_error *err) {
+    reco_answer *answer = NULL;
+    reco_str *items = arguments(session, 1);
+    reco_query query = {.user_id = cli_str(session->call->arguments[0])};
+    reco_status status = items ? RECO_OK : no_memory(err);
+    read_common(&query, session->call->options);
+    if (status == RECO_OK)
+        status = reco_rank(&answer, session->engine, &query, items, session->call->argument_count - 1, NULL, err);
+    if (status == RECO_OK)
+        status = print_answer(session, answer, err);
+    reco_answer_free(answer);
+    free(items);
+    return status;
+}
+
+static reco_status similar(cli_session *session, reco_error *err) {
+    const options *given = session->call->options;
+    reco_answer *answer = NULL;
+    reco_str *items = arguments(session, 0);
+    reco_similar_query query = {.struct_size = sizeof query,
+                                .flags = given->no_reasons ? RECO_QUERY_NO_REASONS : 0,
+                                .items = items,
+                                .item_count = session->call->argument_count,
+                                .limit = given->limit,
+                                .as_of = given->as_of};
+    reco_status status = items ? RECO_OK : no_memory(err);
+    if (status == RECO_OK)
+        status = reco_similar(&answer, session->engine, &query, NULL, err);
+    if (status == RECO_OK)
+        status = print_answer(session, answer, err);
+    reco_answer_free(answer);
+    free(items);
+    return status;
+}
+
+/* One line in, one line out: the answer, or the problem. */
+static reco_status answer_line(cli_session *session, char *line, size_t size, reco_error *err) {
+    reco_reply reply = {.struct_size = sizeof reply};
+    const reco_ask_input input = {.struct_size = sizeof input, .kind = RECO_ASK_RECOMMEND, .body = line, .body_size = size};
+    reco_status status = reco_ask_json(&reply, session->engine, &input, NULL, err);
+    if (status != RECO_OK)
+        return status;
+    session->code = reply.http_status == 200 ? session->code : PROGRAM_FAILED;
+    fwrite(reply.body, 1, reply.size, stdout);
+    putchar('\n');
+    reco_reply_dispose(&reply);
+    return RECO_OK;
+}
+
+static reco_status answer_lines(cli_session *session, FILE *in, const char *path, reco_error *err) {
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t size;
+    reco_status status = RECO_OK;
+    while (status == RECO_OK && !ferror(stdout) && (size = getline(&line, &room, in)) > 0)
+        if (line[strspn(line, " \t\r\n")])
+            status = answer_line(session, line, (size_t)size, err);
+    if (status == RECO_OK && ferror(in))
+        status = options_fail(err, RECO_IO, path, "cannot read: %s", strerror(errno));
+    free(line);
+    return status == RECO_OK ? cli_finish(err) : status;
+}
+
+static reco_status batch(cli_session *session, reco_error *err) {
+    const char *path = session->call->arguments[0];
+    if (strcmp(path, "-") == 0)
+        return answer_lines(session, stdin, path, err);
+    FILE *in = fopen(path, "re");
+    if (!in)
+        return options_fail(err, errno == ENOENT ? RECO_NOT_FOUND : RECO_IO, path, "cannot open: %s", strerror(errno));
+    reco_status status = answer_lines(session, in, path, err);
+    fclose(in);
+    return status;
+}
+
+static int run_session(const cli_call *call) { return cli_with_engine(call, visitor); }
+static int run_rank(const cli_call *call) { return cli_with_engine(call, rank); }
+static int run_similar(const cli_call *call) { return cli_with_engine(call, similar); }
+static int run_batch(const cli_call *call) { return cli_with_engine(call, batch); }
 static int run_recommend(const cli_call *call) { return cli_with_engine(call, recommend); }
 static int run_popular(const cli_call *call) { return cli_with_engine(call, popular); }
 
@@ -185,3 +317,36 @@ const cli_command cli_recommend = {"recommend",
                                    1,
                                    run_recommend};
 const cli_command cli_popular = {"popular", "", "what is popular", NULL, CLI_OPTIONS(popular_table), sizeof(options), 0, 0, run_popular};
+const cli_command cli_session_items = {"session",
+                                       "ITEM...",
+                                       "what to show a visitor who has just looked at these",
+                                       "The items are given as they were looked at, the oldest first. Nothing is learned from them.",
+                                       CLI_OPTIONS(given_table),
+                                       sizeof(options),
+                                       1,
+                                       RECO_SESSION_MAX,
+                                       run_session};
+const cli_command cli_rank = {"rank",
+                              "USER ITEM...",
+                              "put items in order for a user",
+                              "Items of which nothing was learned come last; what must not be shown is left out.",
+                              CLI_OPTIONS(given_table),
+                              sizeof(options),
+                              2,
+                              1000,
+                              run_rank};
+const cli_command cli_similar = {
+    "similar",        "ITEM...",  "what goes with an item, or with several together", NULL, CLI_OPTIONS(similar_table), sizeof(options), 1,
+    RECO_SIMILAR_MAX, run_similar};
+const cli_command cli_batch = {
+    "batch",
+    "FILE|-",
+    "many questions, one JSON object a line",
+    "A line is what POST /recommendations takes, such as {\"user_id\":\"u1\",\"limit\":5}. Each gets a line of its own: the "
+    "answer, or the\nproblem, and then the exit code is 1.",
+    NULL,
+    0,
+    0,
+    1,
+    1,
+    run_batch};

@@ -29,6 +29,8 @@ extern const cli_command cli_import, cli_ingest;               /* import.c, inge
 extern const cli_command cli_items, cli_item;                  /* known.c */
 extern const cli_command cli_users, cli_user;                  /* known.c */
 extern const cli_command cli_recommend, cli_popular;           /* answers.c */
+extern const cli_command cli_session_items, cli_rank;          /* answers.c */
+extern const cli_command cli_similar, cli_batch;               /* answers.c */
 extern const cli_command cli_verify, cli_stats, cli_snapshot;  /* state.c */
 extern const cli_command cli_generate;                         /* generate.c */
 extern const cli_command cli_archive, cli_migrate;             /* archive.c */

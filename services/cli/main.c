@@ -4,9 +4,13 @@
 
 #include "cli/cli.h"
 
-static const cli_command *const commands[] = {&cli_serve,    &cli_import,  &cli_ingest,  &cli_recommend, &cli_popular, &cli_items,
-                                              &cli_item,     &cli_users,   &cli_user,    &cli_verify,    &cli_stats,   &cli_snapshot,
-                                              &cli_generate, &cli_archive, &cli_migrate, &cli_backup,    &cli_restore};
+static const cli_command *const commands[] = {
+    &cli_serve,     &cli_import,        &cli_ingest,                                                           /* events in */
+    &cli_recommend, &cli_session_items, &cli_rank,     &cli_similar, &cli_batch,   &cli_popular,               /* answers out */
+    &cli_items,     &cli_item,          &cli_users,    &cli_user,                                              /* what is known */
+    &cli_verify,    &cli_stats,         &cli_snapshot, &cli_backup,  &cli_restore, &cli_archive, &cli_migrate, /* looking after it */
+    &cli_generate,
+};
 static const size_t command_count = sizeof commands / sizeof *commands;
 
 #define ARGUMENTS_MAX 1024u

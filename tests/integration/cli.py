@@ -7,8 +7,8 @@ import unittest
 
 from http_support import BIN, WithData, environment, run
 
-COMMANDS = ("serve", "import", "ingest", "items", "users", "user", "recommend", "popular", "item", "verify", "stats", "snapshot", "generate", "backup",
-            "restore")
+COMMANDS = ("serve", "import", "ingest", "session", "rank", "similar", "batch", "items", "users", "user", "recommend", "popular",
+            "item", "verify", "stats", "snapshot", "generate", "backup", "restore")
 
 
 def one_line(text):
@@ -130,6 +130,29 @@ class Work(WithData):
         self.assertIn("equal", self.reco("verify").stdout)
         self.assertIn("Grüner Tee", self.reco("item", "own1").stdout)
         self.assertTrue(self.reco("stats").stdout)
+
+    def test_questions(self):
+        lines = "".join(json.dumps({"user_id": user, "item_id": item, "event_type": "view"}) + "\n"
+                        for user, items in (("u1", "ab"), ("u2", "ab"), ("u3", "ac"), ("u4", "p"), ("u5", "a")) for item in items)
+        run("reco", "--data", self.data, "ingest", "-", stdin=lines, check=0)
+
+        def items(*line):
+            return [one["item_id"] for one in json.loads(run("reco", "--data", self.data, *line, "--json", check=0).stdout)["items"]]
+
+        self.assertEqual(items("similar", "a"), ["b", "c"])
+        self.assertEqual(items("similar", "a", "b", "--limit", "1"), ["c"])
+        self.assertEqual(items("session", "a")[:2], ["b", "c"])
+        self.assertNotIn("b", items("session", "a", "b"))
+        self.assertEqual(items("rank", "u5", "new", "c", "b"), ["b", "c", "new"])
+        self.assertIn("because of", run("reco", "--data", self.data, "rank", "u5", "b", check=0).stdout)
+        self.assertEqual(run("reco", "--data", self.data, "similar", "nobody").returncode, 1)
+        self.assertIn("items[1]", run("reco", "--data", self.data, "rank", "u5", "b", "b").stderr)
+        done = run("reco", "--data", self.data, "batch", "-", stdin='{"user_id":"u5"}\n\n{"user_id":7}\n{"session":["a"],"limit":1}\n')
+        self.assertEqual(done.returncode, 1)
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual([len(one.get("items", "-")) > 0 and one.get("status", 200) for one in answers], [200, 400, 200])
+        self.assertEqual(run("reco", "--data", self.data, "batch", "-", stdin='{"user_id":"u5"}\n', check=0).stderr, "")
+        self.assertEqual(run("reco", "--data", self.data, "batch", self.folder + "/none").returncode, 1)
 
     def test_users(self):
         self.assertEqual(self.json("users", "-", stdin='{"user_id":"u1","segment":"new","city":"Graz"}\n{"user_id":"u2"}\n'), {"users": 2})

@@ -214,6 +214,34 @@ class Answers(WithData):
         self.assertTrue(answer.headers["ETag"])
         self.assertEqual(ask(self.api, "HEAD", "/popular").status, 200)
 
+    def test_questions_with_a_body(self):
+        for user in ("a", "b", "c"):
+            self.learn(event(user, "tea"), event(user, "cup/saucer"))
+        self.learn(event("new", "pot"))
+
+        def items(path, body):
+            answer = post(self.api, path, body)
+            self.assertEqual((answer.status, answer.headers["Cache-Control"]), (200, "private, no-store"), answer.body)
+            return [item["item_id"] for item in answer.json()["items"]]
+
+        self.assertEqual(items("/recommendations", {"session": ["tea"], "limit": 1}), ["cup/saucer"])
+        self.assertEqual(items("/recommendations", {"user_id": "new", "session": [{"item_id": "tea", "event_type": "cart"}], "limit": 1}), ["cup/saucer"])
+        self.assertEqual(items("/rank", {"session": ["tea"], "items": ["unknown", "pot", "cup/saucer"]}), ["cup/saucer", "pot", "unknown"])
+        self.assertEqual(items("/similar", {"items": ["tea", "pot"]}), ["cup/saucer"])
+        similar = get(self.api, "/items/cup%2Fsaucer/similar?limit=5")
+        self.assertEqual([item["item_id"] for item in similar.json()["items"]], ["tea"])
+        self.assertEqual(get(self.api, "/items/cup%2Fsaucer/similar?limit=5", **{"If-None-Match": similar.headers["ETag"]}).status, 304)
+        self.assert_problem(get(self.api, "/items/unknown/similar"), 404, "items")
+        self.assert_problem(get(self.api, "/items/tea/similar?items=pot"), 400, "items")
+        batch = post(self.api, "/recommendations/batch", '{"user_id":"new"}\n{"user_id":""}\n{"session":["tea"]}\n', "application/x-ndjson").json()
+        self.assertEqual([one["index"] for one in batch["answers"]], [0, 2])
+        self.assertEqual([(one["index"], one["field"]) for one in batch["rejected"]], [(1, "user_id")])
+        self.assert_problem(post(self.api, "/recommendations?limit=1", {"user_id": "a"}), 400, "limit")
+        self.assert_problem(post(self.api, "/rank", {"user_id": "a", "items": ["x", "x"]}), 400, "items[1]")
+        self.assert_problem(post(self.api, "/rank", '{"user_id":"a"}', "application/x-ndjson"), 415, "Content-Type")
+        self.assert_problem(get(self.api, "/recommendations?session=tea"), 400, "user_id")
+        wait_for(lambda: items("/popular", {"window": "24h", "limit": 1}) in (["tea"], ["cup/saucer"]), "popularity")
+
     def test_parameters(self):
         for path, field in (("/recommendations", "user_id"), ("/recommendations?user_id=", "user_id"), ("/recommendations?user_id=u&limt=1", "limt"),
                             ("/recommendations?user_id=u&user_id=v", "user_id"), ("/recommendations?user_id=u&limit=-1", "limit"),
