@@ -13,7 +13,7 @@ extern "C" {
 typedef struct reco_user {
     reco_str user_id;    /* required: UTF-8, 1 to 256 bytes, no NUL */
     reco_str segment;    /* optional: a group of users, UTF-8, 1 to 256 bytes */
-    reco_str attributes; /* optional: one JSON object, up to 16 KiB */
+    reco_str attributes; /* optional: one JSON object, within the limits of an item's (reco/item.h) */
     uint32_t flags;      /* 0 */
     uint32_t reserved;   /* 0 */
 } reco_user;

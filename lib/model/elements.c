@@ -17,6 +17,8 @@
  * host's process. */
 #include "model/elements.h"
 
+#include <stdio.h>
+
 #include "model/event.h"
 
 typedef struct input {
@@ -124,6 +126,35 @@ static bool about_content(const json_error_t *error) {
            code == json_error_null_character || code == json_error_invalid_utf8;
 }
 
+/* Adds to `field` which member of the object the offset lies in, and which of its members, if that is an object: ".attributes.price". The text is
+ * JSON up to the offset. */
+static void name_member(char *field, size_t room, reco_str object, size_t offset) {
+    const char *end = object.data + object.size, *at = skip_blanks(object.data, end), *place = object.data + offset;
+    for (int level = *field ? 1 : 0; level < 2 && at < end && *at == '{'; level++) {
+        const char *value = at;
+        for (at++;; at++) {
+            const char *name = skip_blanks(at, end);
+            const char *stop = name < end && *name == '"' ? skip_string(name, end) : NULL;
+            size_t depth = 0, used = strlen(field);
+            if (!stop)
+                return;
+            value = skip_blanks(skip_blanks(stop, end) + 1, end);
+            at = value < end ? skip_value(value, end, &depth) : NULL;
+            if (at && place > at) {
+                at = skip_blanks(at, end);
+                if (at == end)
+                    return;
+                continue;
+            }
+            reco_str shown = {name + 1, (size_t)(stop - name) - 2};
+            if (used + 2 < room)
+                snprintf(field + used, room - used, "%s%.*s", used ? "." : "", reco__shown(shown, room - used - 2), shown.data);
+            break;
+        }
+        at = value;
+    }
+}
+
 /* --- one element ------------------------------------------------------------------------------------------------------------------------- */
 
 /* Parses the extent. *syntax tells that it is not JSON. jansson goes down one call for each bracket, so what is too deep never reaches it. */
@@ -144,7 +175,10 @@ static reco_status parse(json_t **out, bool *syntax, const input *in, reco_str t
         return reco__no_memory(err);
     *syntax = !about_content(&error);
     size_t offset = error.position > 0 && (size_t)error.position <= text.size ? (size_t)error.position : 0;
-    return fail_place(in->text, text.data + offset, index, err, error.text);
+    fail_place(in->text, text.data + offset, index, err, error.text);
+    if (code == json_error_numeric_overflow && err)
+        name_member(err->field, sizeof err->field, text, offset);
+    return RECO_INVALID;
 }
 
 static reco_status take(input *in, json_t *value, reco_str text, int32_t index, reco_error *err) {
@@ -402,7 +436,8 @@ reco_status reco__accepted_put(reco__accepted *to, const void *item, int32_t ind
     return RECO_OK;
 }
 
-reco_status reco__json_check_object(reco_str text, size_t most, int32_t index, const char *field, reco_error *err) {
+reco_status reco__json_object(json_t **out, reco_str text, size_t most, int32_t index, const char *field, reco_error *err) {
+    *out = NULL;
     if (text.size > most)
         return reco__fail_at(err, RECO_TOO_LARGE, index, field, "%zu bytes, at most %zu are allowed", text.size, most);
     json_error_t error;
@@ -413,13 +448,26 @@ reco_status reco__json_check_object(reco_str text, size_t most, int32_t index, c
     json_t *value = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
     if (!value && json_error_code(&error) == json_error_out_of_memory)
         return reco__no_memory(err);
+    if (!value && err && json_error_code(&error) == json_error_numeric_overflow) {
+        reco__fail_at(err, RECO_INVALID, index, field, "%s", error.text);
+        name_member(err->field, sizeof err->field, text, (size_t)error.position);
+        return RECO_INVALID;
+    }
     if (!value)
         return reco__fail_at(err, RECO_INVALID, index, field, "is not valid JSON: %s", error.text);
-    bool object = json_is_object(value);
-    json_decref(value);
-    if (!object)
+    if (!json_is_object(value)) {
+        json_decref(value);
         return reco__fail_at(err, RECO_INVALID, index, field, "must be a JSON object");
+    }
+    *out = value;
     return RECO_OK;
+}
+
+reco_status reco__json_check_object(reco_str text, size_t most, int32_t index, const char *field, reco_error *err) {
+    json_t *object;
+    reco_status status = reco__json_object(&object, text, most, index, field, err);
+    json_decref(object);
+    return status;
 }
 
 reco_status reco__json_time(int64_t *ms, const json_t *value, int32_t index, const char *field, reco_error *err) {

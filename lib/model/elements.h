@@ -58,7 +58,9 @@ typedef struct reco__accepted {
 } reco__accepted;
 reco_status reco__accepted_put(reco__accepted *to, const void *item, int32_t index, reco_error *err);
 
-/* Checks that `text` is one JSON object, nested at most RECO__NESTING_MAX deep. */
+/* The tree of `text`, one JSON object nested at most RECO__NESTING_MAX deep, to be given back. A number beyond every range names its member. */
+reco_status reco__json_object(json_t **out, reco_str text, size_t most, int32_t index, const char *field, reco_error *err);
+/* Checks only. */
 reco_status reco__json_check_object(reco_str text, size_t most, int32_t index, const char *field, reco_error *err);
 
 /* A moment from JSON: integer milliseconds or RFC 3339 text with an offset, 1970 to 9999. */

@@ -10,7 +10,7 @@
  * not refused. */
 #include "model/item.h"
 
-#include "model/elements.h"
+#include "model/attributes.h"
 #include "model/event.h"
 #include "model/patch.h"
 
@@ -73,14 +73,6 @@ static reco_status check(const reco_item *item, int32_t index, reco_error *err) 
         return reco__fail_at(err, RECO_INVALID, index, "flags", "unknown flags 0x%x", item->flags);
     status = check_times(item, index, err);
     return status == RECO_OK ? check_categories(item, index, err) : status;
-}
-
-reco_status reco__attributes_check(reco_str attributes, int32_t index, reco_error *err) {
-    if (attributes.size == 0)
-        return RECO_OK;
-    if (!attributes.data || !reco__utf8_valid(attributes.data, attributes.size))
-        return reco__fail_at(err, RECO_INVALID, index, "attributes", "must be valid UTF-8 without U+0000");
-    return reco__json_check_object(attributes, RECO__ATTRIBUTES_MAX, index, "attributes", err);
 }
 
 reco_status reco__item_check(const reco_item *item, int32_t index, reco_error *err) {
@@ -174,6 +166,8 @@ static reco_status accept(void *context, const reco__element *element, reco_erro
         status = reco__element_id(&item.item_id, state->id, element->index, "item_id", err);
     if (status == RECO_OK)
         status = check(&item, element->index, err);
+    if (status == RECO_OK)
+        status = reco__attributes_check_element(element, FIELDS, err);
     return status == RECO_OK ? reco__accepted_put(&state->accepted, &item, element->index, err) : status;
 }
 

@@ -7,10 +7,6 @@
 
 #define RECO__TITLE_MAX 1024u
 #define RECO__CATEGORIES_MAX 64u
-#define RECO__ATTRIBUTES_MAX 16384u
-
-/* Attributes of items and of users: absent, or one JSON object in UTF-8 within its size. */
-reco_status reco__attributes_check(reco_str attributes, int32_t index, reco_error *err);
 
 /* Required fields, ids, UTF-8, sizes, times, categories without doubles, attributes being one JSON object. index -1: none. */
 reco_status reco__item_check(const reco_item *item, int32_t index, reco_error *err);

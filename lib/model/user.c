@@ -7,9 +7,8 @@
  * Members that libreco does not know are gathered into attributes, as those of items are (item.c). */
 #include "model/user.h"
 
-#include "model/elements.h"
+#include "model/attributes.h"
 #include "model/event.h"
-#include "model/item.h"
 #include "model/patch.h"
 
 static const char *const FIELDS[] = {"user_id", "segment", "attributes", NULL};
@@ -68,6 +67,8 @@ static reco_status accept(void *context, const reco__element *element, reco_erro
     reco_status status = user_of(&user, state, element, err);
     if (status == RECO_OK)
         status = check(&user, element->index, err);
+    if (status == RECO_OK)
+        status = reco__attributes_check_element(element, FIELDS, err);
     return status == RECO_OK ? reco__accepted_put(&state->accepted, &user, element->index, err) : status;
 }
 

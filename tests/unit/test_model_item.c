@@ -1,5 +1,6 @@
 /* Items from JSON, and the document under which they are kept. */
 #include <check.h>
+#include <stdio.h>
 
 #include "model/event.h"
 #include "model/item.h"
@@ -74,6 +75,62 @@ START_TEST(bad_items_name_their_field)
         ck_assert_str_eq(batch.errors[0].field, cases[i].field);
         ck_assert(batch.errors[0].text[0] != '\0');
     }
+}
+END_TEST
+
+#define NAME_64 "0123456789012345678901234567890123456789012345678901234567890123"
+
+/* What could never be asked for, or never be compared. */
+START_TEST(attributes_name_what_is_wrong)
+{
+    static const struct {
+        const char *attributes, *field;
+    } cases[] = {{"{\"a\":1,\"price\":1e999,\"b\":2}", "attributes.price"},
+                 {"{\"price\":-1e999}", "attributes.price"},
+                 {"{\"a\":{\"price\":[1,1e999]},\"b\":1}", "attributes.a"},
+                 {"{\"a\":\"x,y\", \"big\" : 123456789012345678901234567890 }", "attributes.big"},
+                 {"{\"" NAME_64 "x\":1}", "attributes.0123456789012345678901234567890123456789012345678901"},
+                 {"{\"\":1}", "attributes."}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char element[400];
+        reco_item item = {.item_id = reco__str_of("i"), .attributes = reco__str_of(cases[i].attributes)};
+        snprintf(element, sizeof element, "{\"item_id\":\"i\",\"attributes\":%s}", cases[i].attributes);
+        test_ok(parse(element), &err);
+        ck_assert_msg(batch.count == 0 && batch.error_count == 1, "%s was accepted", element);
+        ck_assert_str_eq(batch.errors[0].field, cases[i].field);
+        ck_assert_msg(reco__item_check(&item, 3, &err) == (reco_status)batch.errors[0].status, "%s was accepted", element);
+        ck_assert_str_eq(err.field, cases[i].field);
+        ck_assert_int_eq(err.index, 3);
+    }
+    test_ok(parse("[{\"item_id\":\"i\",\"" NAME_64 "\":1,\"attributes\":{\"" NAME_64 "y\":1}},{\"item_id\":\"i\",\"" NAME_64 "\":1e308},"
+                  "{\"item_id\":\"i\",\"x\":1e309},{\"item_id\":\"i\",\"" NAME_64 "z\":1}]"),
+            &err);
+    ck_assert_uint_eq(batch.count, 1);
+    ck_assert_str_eq(batch.errors[1].field, "x");
+    ck_assert_int_eq(strncmp(batch.errors[2].field, NAME_64, 63), 0);
+    reco__buf many = {0};
+    for (int round = 0; round < 2; round++) {
+        reco__buf_reset(&many);
+        reco__buf_text(&many, "{\"item_id\":\"i\",\"beside\":0,\"attributes\":{\"a\":0");
+        for (int i = 0; i < 254 + round; i++)
+            reco__buf_printf(&many, ",\"n%d\":%d", i, i);
+        reco__buf_text(&many, "}}");
+        test_ok(parse(reco__buf_cstr(&many)), &err);
+        ck_assert_uint_eq(batch.error_count, (size_t)round);
+        reco_item item = {.item_id = reco__str_of("i")};
+        if (round == 0)
+            test_ok(reco__item_check(&batch.items[0], -1, &err), &err);
+        else
+            ck_assert_str_eq(batch.errors[0].field, "attributes");
+        reco__buf_reset(&many);
+        reco__buf_text(&many, "{\"a\":0");
+        for (int i = 0; i < 255 + round; i++)
+            reco__buf_printf(&many, ",\"n%d\":%d", i, i);
+        reco__buf_text(&many, "}");
+        item.attributes = (reco_str){many.data, many.size};
+        ck_assert_int_eq(reco__item_check(&item, -1, &err), round == 0 ? RECO_OK : RECO_TOO_LARGE);
+    }
+    reco__buf_dispose(&many);
 }
 END_TEST
 
@@ -155,6 +212,7 @@ int main(void) {
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, json_to_document_and_back);
     tcase_add_test(tests, bad_items_name_their_field);
+    tcase_add_test(tests, attributes_name_what_is_wrong);
     tcase_add_test(tests, structs_are_checked_like_json);
     tcase_add_test(tests, damaged_documents_are_corrupt);
     tcase_add_test(tests, available);
