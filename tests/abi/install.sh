@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs a built tree into a temporary folder and builds install.c against it by pkg-config: install.sh BUILD SOURCE
+# Installs a built tree into a temporary folder, builds install.c and the examples against it by pkg-config and runs them: install.sh BUILD SOURCE ROOT
 set -euo pipefail
-build=$1 source=$2
+build=$1 source=$2 root=$3
 prefix=$(mktemp -d)
 trap 'rm -rf "$prefix"' EXIT
 
@@ -31,4 +31,12 @@ linked=$(ldd "$prefix/shared") # not through a pipe: grep -q would end it early
     echo "the program does not use the installed libreco.so.0"
     exit 1
 }
+
+mkdir "$prefix/examples"
+for example in "$root"/examples/*.c; do
+    name=$(basename "$example" .c)
+    # shellcheck disable=SC2046
+    gcc -std=c99 -Wall -Wextra -pedantic -Werror "$example" -o "$prefix/examples/$name" $(about --cflags --libs) -pthread -Wl,-rpath,"$libdir"
+done
+RECO_EXAMPLES=$prefix/examples RECO_SOURCE_DIR=$root python3 -B "$root/tests/integration/test_examples.py"
 echo "installed libreco $version serves a shared and a static program"
