@@ -144,6 +144,26 @@ RECO_API reco_status reco_backup(reco_backup_result *out, reco_engine *engine, c
 RECO_API reco_status reco_restore(reco_backup_result *out, const char *path, const reco_settings *settings, uint32_t flags, const reco_call *call,
                                   reco_error *err);
 
+/* --- what is wrong ------------------------------------------------------------------------------------------------------------------------- */
+
+#define RECO_FINDING_NOTE 1u    /* good to know */
+#define RECO_FINDING_WARNING 2u /* works, and will not for ever */
+#define RECO_FINDING_ERROR 3u   /* does not work, or what it says is wrong */
+typedef struct reco_finding {
+    uint32_t struct_size;
+    uint32_t severity;
+    const char *id;     /* a word for programs, such as "disk_full"; docs/DEPLOYMENT.md lists them */
+    const char *text;   /* what was found, one sentence */
+    const char *advice; /* what to do about it; "" when there is nothing */
+} reco_finding;
+/* Strings are borrowed during the call. */
+typedef void (*reco_finding_sink)(void *context, const reco_finding *finding);
+/* Looks for common trouble with the stores that the settings name, without opening them for writing and beside whoever has them open: it makes no
+ * file, takes no lock and changes nothing. Tells what it finds; *worst (may be NULL) is the largest severity, 0: nothing. Answers OK when it could
+ * look, whatever it found. Engines on the same directory must not be opened by this process meanwhile. SHARED. */
+RECO_API reco_status reco_doctor(uint32_t *worst, const reco_settings *settings, reco_finding_sink sink, void *context, const reco_call *call,
+                                 reco_error *err);
+
 /* --- schemas ------------------------------------------------------------------------------------------------------------------------------- */
 
 #define RECO_MIGRATE_CHECK 1u   /* change nothing, tell what is missing */

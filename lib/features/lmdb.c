@@ -185,17 +185,21 @@ static reco_status open_names(reco_features_store *store, reco_error *err) {
     return status;
 }
 
+reco__kv_options reco__features_lmdb_kv(const char *directory, uint32_t flags, uint64_t map_size, uint64_t min_free) {
+    return (reco__kv_options){.directory = directory,
+                              .name = "features",
+                              .flags = RECO__KV_NOSYNC | flags,
+                              .map_size = map_size,
+                              .min_free = min_free,
+                              .format = "reco-features",
+                              .format_version = FORMAT_VERSION};
+}
+
 static reco_status open_environment(reco_features_store *store, const reco_features_options *options, reco_error *err) {
     const char *colon = strchr(options->url, ':');
-    reco__kv_options kv = {0};
     bool memory = strncmp(options->url, "memory:", 7) == 0;
-    kv.directory = memory ? NULL : colon ? colon + 1 : "";
-    kv.name = "features";
-    kv.flags = RECO__KV_NOSYNC | (memory ? RECO__KV_MEMORY : 0);
-    kv.map_size = options->map_size;
-    kv.min_free = options->flags & RECO_FEATURES_SCRATCH ? 0 : options->min_free;
-    kv.format = "reco-features";
-    kv.format_version = FORMAT_VERSION;
+    reco__kv_options kv = reco__features_lmdb_kv(memory ? NULL : colon ? colon + 1 : "", memory ? RECO__KV_MEMORY : 0, options->map_size,
+                                                 options->flags & RECO_FEATURES_SCRATCH ? 0 : options->min_free);
     if (!memory && kv.directory[0] == 0) {
         return reco__fail(err, RECO_INVALID, "features", "%s names no directory", options->url);
     }
@@ -266,6 +270,33 @@ static reco_status open_store(reco_features_store **out, const reco_features_opt
     }
     *out = store;
     return RECO_OK;
+}
+
+reco_status reco__features_lmdb_look(reco_position *positions, reco__kv *kv, const reco_features_options *options, reco_error *err) {
+    reco__kv_txn *txn;
+    reco__flmdb_state state;
+    reco_features_store *store = reco__zalloc(sizeof *store);
+    if (!store) {
+        return reco__no_memory(err);
+    }
+    store->kv = kv;
+    store->partitions = options->partitions;
+    reco_status status = reco__kv_table_open(&store->meta, kv, "meta", err);
+    if (status == RECO_OK && (status = reco__kv_read_begin(&txn, kv, 0, err)) == RECO_OK) {
+        status = find_space(store, txn, options->space, err);
+        if (status == RECO_OK) {
+            status = identity_check(store, txn, options, err);
+        }
+        if (status == RECO_OK) {
+            status = reco__flmdb_state_read(&state, store, txn, err);
+        }
+        reco__kv_read_end(txn);
+    }
+    if (status == RECO_OK) {
+        memcpy(positions, state.positions, options->partitions * sizeof *positions);
+    }
+    reco__release(store);
+    return status;
 }
 
 /* --- the contract

@@ -74,6 +74,11 @@ struct reco_features_store {
     reco__map new_names;
 };
 
+/* How the environment at `directory` is opened, by whomever. */
+reco__kv_options reco__features_lmdb_kv(const char *directory, uint32_t flags, uint64_t map_size, uint64_t min_free);
+/* Positions of the namespace in an environment that is looked at. NOT_FOUND: it has none; REFUSED as open. */
+reco_status reco__features_lmdb_look(reco_position *positions, reco__kv *kv, const reco_features_options *options, reco_error *err);
+
 /* Room for `count` elements of `size` bytes, contents kept; NO_MEMORY. */
 reco_status reco__flmdb_room(reco__flmdb_array *array, size_t count, size_t size, reco_error *err);
 

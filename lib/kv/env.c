@@ -56,6 +56,9 @@ static unsigned env_flags(const reco__kv *kv) {
     if (kv->flags & RECO__KV_READONLY) {
         flags |= MDB_RDONLY;
     }
+    if ((kv->flags & RECO__KV_LOOK) && faccessat(kv->folder_fd, "lock.mdb", F_OK, 0) != 0) {
+        flags |= MDB_NOLOCK; /* nobody has it open, and none is to be made */
+    }
     return flags;
 }
 
@@ -402,6 +405,32 @@ static reco_status start_guarded(reco__kv *kv, bool *fresh, reco_error *err) {
     return status;
 }
 
+static reco_status start_looking(reco__kv *kv, reco_error *err) {
+    reco__kv_place place = {0};
+    bool missing, unused = false;
+    reco__kv_place_of(&place, kv->folder_fd);
+    if (place.foreign) {
+        return reco__fail(err, RECO_REFUSED, "directory", "a live process of another PID namespace (container) has the store open");
+    }
+    if ((kv->flags & RECO__KV_NOSYNC) && !place.held && place.has_data && !reco__kv_trusted(kv->folder_fd)) {
+        return reco__fail(err, RECO_CORRUPT, NULL, "%s was not closed cleanly before the machine was restarted", kv->path);
+    }
+    reco_status status = reco__kv_precheck(&missing, kv->folder_fd, place.made, !place.held, kv->path, err);
+    if (status == RECO_OK && missing) {
+        status = reco__fail(err, RECO_NOT_FOUND, "directory", "%s holds nothing yet", kv->path);
+    }
+    if (status == RECO_OK) {
+        status = reco__kv_signal_map(&kv->signal, -1, err);
+    }
+    if (status == RECO_OK) {
+        status = reco__kv_env_open(kv, err);
+    }
+    if (status == RECO_OK && (status = check_format(kv, &unused, err)) != RECO_OK) {
+        reco__kv_env_close(kv);
+    }
+    return status;
+}
+
 static reco_status start_on_disk(reco__kv *kv, bool *fresh, reco_error *err) {
     kv->lock_fd = openat(kv->folder_fd, "reco.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (kv->lock_fd < 0) {
@@ -449,7 +478,7 @@ static reco__kv *find_open(dev_t device, ino_t inode) {
 }
 
 static reco_status share_open(reco__kv *kv, const reco__kv_options *options, reco_error *err) {
-    if (kv->flags != options->flags) {
+    if (kv->flags != options->flags && !(options->flags & RECO__KV_LOOK)) {
         return reco__fail(err, RECO_INVALID, "flags", "%s is open in this process with other flags", kv->path);
     }
     if (strcmp(kv->format, options->format) != 0 || kv->options.format_version != options->format_version) {
@@ -461,7 +490,9 @@ static reco_status share_open(reco__kv *kv, const reco__kv_options *options, rec
 }
 
 static reco_status start(reco__kv *kv, bool *fresh, reco_error *err) {
-    reco_status status = kv->flags & RECO__KV_MEMORY ? start_in_memory(kv, fresh, err) : start_on_disk(kv, fresh, err);
+    reco_status status = kv->flags & RECO__KV_MEMORY ? start_in_memory(kv, fresh, err)
+                         : kv->flags & RECO__KV_LOOK ? start_looking(kv, err)
+                                                     : start_on_disk(kv, fresh, err);
     if (status == RECO_OK && (status = reco__kv_group_start(kv, err)) != RECO_OK) {
         reco__kv_env_close(kv);
     }
@@ -565,7 +596,7 @@ void reco__kv_close(reco__kv *kv) {
         }
     }
     reco__kv_group_stop(kv);
-    if (kv->flags & RECO__KV_MEMORY) {
+    if (kv->flags & (RECO__KV_MEMORY | RECO__KV_LOOK)) {
         reco__kv_env_close(kv);
     } else {
         stop_on_disk(kv);

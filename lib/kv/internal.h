@@ -144,7 +144,12 @@ reco_status reco__kv_signal_map(uint32_t **out, int folder_fd, reco_error *err);
 reco_status reco__kv_memory_folder(char **path, int *lock_fd, reco_error *err);
 void reco__kv_memory_unlink(const char *path);
 
+/* look.c: what the folder shows */
+void reco__kv_place_of(reco__kv_place *out, int folder_fd);
+
 /* precheck.c: *missing when there is no file, or one whose making was cut short; CORRUPT instead when the environment was `made` before. */
+/* The map size and the bytes up to the last page as the newest meta page has them; false when it cannot be read. */
+bool reco__kv_meta_look(uint64_t *map_size, uint64_t *used_bytes, int folder_fd);
 reco_status reco__kv_precheck(bool *missing, int folder_fd, bool made, bool alone, const char *path, reco_error *err);
 
 /* env.c */

@@ -17,6 +17,10 @@ typedef uint32_t reco__kv_table;
 #define RECO__KV_NOSYNC 2u     /* features: no fsync; boot id and clean-close mark decide at open whether the content may be trusted */
 #define RECO__KV_BACKGROUND 4u /* a committer thread; else the first waiter commits for all */
 #define RECO__KV_READONLY 8u
+/* Looks at what is there beside whoever has it open, and leaves no trace: no presence, no file, no mark. With READONLY. NOT_FOUND when there is
+ * nothing; otherwise as open. Where this process has the environment open already it is shared, whatever its flags; while it is looked at it cannot
+ * be opened otherwise by this process. */
+#define RECO__KV_LOOK 16u
 
 typedef struct reco__kv_options {
     const char *directory; /* the libreco directory, created when missing; ignored with RECO__KV_MEMORY */
@@ -147,6 +151,37 @@ typedef struct reco__kv_stats {
 } reco__kv_stats;
 reco_status reco__kv_stat(reco__kv_stats *out, reco__kv *kv, reco_error *err);
 reco_status reco__kv_table_stat(uint64_t *entries, uint64_t *bytes, reco__kv *kv, reco__kv_table table, reco_error *err);
+
+/* --- looking at a folder (look.c) ---------------------------------------------------------------------------------------------------------- */
+
+enum { RECO__KV_NEVER, RECO__KV_CLEAN, RECO__KV_THIS_BOOT, RECO__KV_OTHER_BOOT }; /* how a NOSYNC environment was left */
+#define RECO__KV_HOLDERS 16u
+
+/* What can be seen of an environment's folder without opening it. */
+typedef struct reco__kv_place {
+    bool exists;         /* the folder */
+    bool has_data, made; /* the file, and the mark that it was made whole */
+    bool held;           /* a process has it open */
+    bool foreign;        /* of another PID namespace */
+    int left;            /* RECO__KV_NEVER ... */
+    uint64_t file_bytes;
+    uint64_t map_size;                 /* as the last writer had it; 0: not known */
+    uint64_t used_bytes;               /* up to the last page; 0: not known */
+    int32_t holders[RECO__KV_HOLDERS]; /* processes that have it open, as far as /proc shows them */
+    uint32_t holder_count;
+} reco__kv_place;
+/* REFUSED on a network file system; IO when it cannot be looked into. */
+reco_status reco__kv_place_look(reco__kv_place *out, const char *directory, const char *name, reco_error *err);
+/* CORRUPT, NEWER: what opening it would say about its data file. */
+reco_status reco__kv_place_check(const char *directory, const char *name, reco_error *err);
+
+/* Readers in the lock file: those of processes that are gone, and the one that holds the oldest transaction. */
+typedef struct reco__kv_readers {
+    uint32_t count, stale;
+    int32_t oldest_pid;
+    uint64_t oldest_behind; /* transactions; 0: none is held */
+} reco__kv_readers;
+reco_status reco__kv_readers_look(reco__kv_readers *out, reco__kv *kv, reco_error *err);
 
 /* --- wake-up between processes ------------------------------------------------------------------------------------------------------------ */
 /* A counter in a shared file (futex), bumped after each commit by the owner of the hooks; wait returns when it differs from `seen`, on timeout, or

@@ -34,6 +34,7 @@ struct tree {
 struct meta {
     uint16_t page_flags;
     uint32_t magic, version;
+    uint64_t map_size;
     struct tree free, main;
     uint64_t last_page, transaction;
 };
@@ -60,7 +61,8 @@ static bool read_meta(struct meta *out, int fd, uint64_t offset) {
     reco__read_bytes(&reader, 4);
     out->magic = reco__read_u32(&reader);
     out->version = reco__read_u32(&reader);
-    reco__read_bytes(&reader, 16);
+    reco__read_bytes(&reader, 8);
+    out->map_size = reco__read_u64(&reader);
     read_tree(&out->free, &reader);
     read_tree(&out->main, &reader);
     out->last_page = reco__read_u64(&reader);
@@ -132,6 +134,22 @@ static bool never_made(int fd, uint64_t size) {
         at += (uint64_t)got;
     }
     return true;
+}
+
+bool reco__kv_meta_look(uint64_t *map_size, uint64_t *used_bytes, int folder_fd) {
+    struct meta metas[2];
+    int fd = openat(folder_fd, "data.mdb", O_RDONLY | O_CLOEXEC);
+    bool fine = fd >= 0 && read_meta(&metas[0], fd, 0) && check_meta(&metas[0], 0, "", NULL) == RECO_OK &&
+                read_meta(&metas[1], fd, metas[0].free.pad) && check_meta(&metas[1], 1, "", NULL) == RECO_OK;
+    if (fine) {
+        const struct meta *newest = metas[0].transaction < metas[1].transaction ? &metas[1] : &metas[0];
+        *map_size = newest->map_size;
+        *used_bytes = (newest->last_page + 1) * metas[0].free.pad;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fine;
 }
 
 static reco_status check_file(int fd, uint64_t size, bool alone, const char *path, reco_error *err) {

@@ -580,6 +580,59 @@ static reco_status describe(struct space *space, uint32_t partitions, reco_error
     return status;
 }
 
+/* --- looking ------------------------------------------------------------------------------------------------------------------------------- */
+
+reco_status reco__stream_lmdb_look(reco__stream_look *out, reco__kv *kv, const char *name, reco_error *err) {
+    reco__kv_txn *txn;
+    struct space *space = reco__zalloc(sizeof *space);
+    if (!space) {
+        return reco__no_memory(err);
+    }
+    space->kv = kv;
+    snprintf(space->name, sizeof space->name, "%s", name);
+    reco_status status = reco__kv_table_open(&space->meta, kv, "meta", err);
+    if (status == RECO_OK && (status = reco__kv_read_begin(&txn, kv, 0, err)) == RECO_OK) {
+        status = read_info(space, txn, err);
+        if (status == RECO_OK) {
+            status = load_parts(out->parts, space, txn, err);
+        }
+        reco__kv_read_end(txn);
+    }
+    out->partitions = space->partitions;
+    memcpy(out->id, space->id, sizeof out->id);
+    reco__release(space);
+    return status;
+}
+
+reco_status reco__stream_lmdb_spaces(reco__kv *kv, void (*sink)(void *context, const char *space), void *context, reco_error *err) {
+    reco__kv_table meta;
+    reco__kv_txn *txn;
+    reco__kv_cursor *cursor;
+    reco__kv_value key = {"p/", 2};
+    reco_status status = reco__kv_table_open(&meta, kv, "meta", err);
+    if (status == RECO_OK) {
+        status = reco__kv_read_begin(&txn, kv, 0, err);
+    }
+    if (status != RECO_OK) {
+        return status;
+    }
+    status = reco__kv_cursor_open(&cursor, txn, meta, err);
+    for (int how = RECO__KV_FROM; status == RECO_OK; how = RECO__KV_NEXT) {
+        char name[65];
+        status = reco__kv_seek(cursor, how, &key, NULL, err);
+        if (status != RECO_OK || key.size <= 2 || memcmp(key.data, "p/", 2) != 0) {
+            break;
+        }
+        if (key.size - 2 < sizeof name) {
+            memcpy(name, (const char *)key.data + 2, key.size - 2);
+            name[key.size - 2] = '\0';
+            sink(context, name);
+        }
+    }
+    reco__kv_read_end(txn);
+    return status == RECO_NOT_FOUND ? RECO_OK : status;
+}
+
 /* Every opener fills a space of its own and then, in one go, the shared one, should it be the first. Both have read the same. */
 static reco_status share_space(reco_stream_store *store, const struct space *mine, reco_error *err) {
     char name[KEY_MAX];

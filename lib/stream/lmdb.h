@@ -36,6 +36,16 @@ struct reco_stream_store {
 /* How the environment at `directory` is opened, by whomever. */
 reco__kv_options reco__stream_lmdb_kv(const char *directory, uint32_t flags, uint64_t map_size, uint64_t min_free);
 
+/* A namespace's stream as it lies there, in an environment that is looked at. NOT_FOUND: it has none. */
+typedef struct reco__stream_look {
+    uint32_t partitions;
+    uint8_t id[16];
+    struct part parts[RECO_PARTITIONS_MAX];
+} reco__stream_look;
+reco_status reco__stream_lmdb_look(reco__stream_look *out, reco__kv *kv, const char *space, reco_error *err);
+/* Calls the sink with the name of each namespace. */
+reco_status reco__stream_lmdb_spaces(reco__kv *kv, void (*sink)(void *context, const char *space), void *context, reco_error *err);
+
 reco_status reco__stream_lmdb_member_open(reco_stream_member **out, reco_stream_store *store, const reco_call *call, reco_error *err);
 void reco__stream_lmdb_member_close(reco_stream_member *member);
 reco_status reco__stream_lmdb_member_assign(uint32_t *partitions, uint32_t *count, reco_stream_member *member, const reco_call *call,

@@ -8,7 +8,7 @@ import unittest
 from http_support import BIN, WithData, environment, run
 
 COMMANDS = ("serve", "import", "ingest", "session", "rank", "similar", "batch", "items", "users", "user", "recommend", "popular",
-            "item", "verify", "stats", "snapshot", "generate", "backup", "restore")
+            "item", "verify", "stats", "snapshot", "generate", "backup", "restore", "doctor")
 
 
 def one_line(text):
@@ -210,6 +210,19 @@ class Work(WithData):
         self.assertFalse(os.path.exists(new + "er"))
         self.reco("backup", self.folder)
         self.assertEqual([name for name in os.listdir(self.folder) if re.match(r"default-\d{8}T\d{6}Z\.recobackup$", name)][1:], [])
+
+    def test_doctor(self):
+        self.assertIn("does not exist", self.reco("doctor").stdout)
+        self.reco("import", "--format", "csv", "--shift-time", self.import_small())
+        self.assertEqual(self.reco("doctor").stdout, "nothing is wrong\n")
+        self.assertEqual(self.json("doctor"), {"worst": "fine", "findings": []})
+        self.assertEqual(self.json("doctor", "--set", "namespace=none", check=3)["findings"][0]["id"], "no_namespace")
+        wrong = self.json("doctor", "--set", "partitions=7", check=4)
+        self.assertEqual(wrong["worst"], "error")
+        self.assertEqual(set(wrong["findings"][0]), {"severity", "id", "text", "advice"})
+        with open(os.path.join(self.data, "stream", "data.mdb"), "r+b") as file:
+            file.truncate(10000)
+        self.assertIn("restore a backup", self.reco("doctor", check=4).stdout)
 
     def test_migrate_without_a_database(self):
         self.assertIn("neither records nor archive", self.reco("migrate").stdout)
