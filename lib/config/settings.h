@@ -72,6 +72,7 @@ typedef struct reco__settings {
     uint32_t http_threads;                                           /* 64 */
     uint64_t http_body_max;                                          /* 2 MiB */
     uint32_t http_events_max;                                        /* 1,000 */
+    int64_t http_request_timeout;                                    /* 10 s */
     char cors_origins[1024];                                         /* empty: none */
     uint32_t log_level;                                              /* RECO_LOG_INFO */
     char preset[32];

@@ -1,7 +1,7 @@
 /* http/cors.c - what a browser may do with our answers from pages of other origins: nothing, unless the setting lists the origin.
  *
  * No answer allows credentials: there are none here. So "*" in the list is harmless in itself; it still lets every page of the world ask. */
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -50,7 +50,7 @@ static bool is_origin(const char *text, size_t size) {
     return true;
 }
 
-bool http_cors_valid(const char *list, const char **bad, size_t *bad_size) {
+static bool valid(const char *list, const char **bad, size_t *bad_size) {
     for (const char *at = list + strspn(list, SEPARATORS); *at; at += strspn(at, SEPARATORS)) {
         size_t size = strcspn(at, SEPARATORS);
         if (!(size == 1 && *at == '*') && !is_origin(at, size)) {
@@ -61,4 +61,16 @@ bool http_cors_valid(const char *list, const char **bad, size_t *bad_size) {
         at += size;
     }
     return true;
+}
+
+reco_status http_cors_check(const char *list, reco_error *err) {
+    const char *bad;
+    size_t size;
+    char text[200];
+    if (!list || (strlen(list) < HTTP_ORIGINS_MAX && valid(list, &bad, &size)))
+        return RECO_OK;
+    if (strlen(list) >= HTTP_ORIGINS_MAX)
+        return http_fail(err, RECO_INVALID, "services.cors_origins", "the list is too long");
+    snprintf(text, sizeof text, "an origin is scheme://host or scheme://host:port, not \"%.*s\"", (int)(size < 80 ? size : 80), bad);
+    return http_fail(err, RECO_INVALID, "services.cors_origins", text);
 }

@@ -25,6 +25,13 @@ struct http_server {
     char *document; /* /openapi.json */
     size_t document_size;
     char cors_origins[HTTP_ORIGINS_MAX];
+    uint16_t port;
+    /* watch.c */
+    pthread_t watcher;
+    pthread_mutex_t watch_lock;
+    pthread_cond_t watch_wakes;
+    http_request *watched; /* requests under way; with the lock */
+    bool watching, watch_ends;
     char name[32];
     char address[96];
 };
@@ -41,6 +48,10 @@ struct http_request {
     char allow[64];                 /* methods of the path, for 405 */
     char traceparent[56];
     reco_call call;
+    /* watch.c */
+    http_request *watched_next, **watched_at;
+    _Atomic uint64_t watched_until; /* 0: the client is not waited for */
+    _Atomic bool writing, overdue;
 };
 
 /* server.c: answers 503 and true while the service waits for what it needs to begin. */
@@ -54,6 +65,14 @@ bool http_decode(char *text, size_t *size, bool plus);
 
 /* trace.c: takes over a valid traceparent with a span of our own. */
 void http_trace_accept(http_request *request);
+
+/* head.c: 0, or the status that says that *wrong is wrong with the head. */
+int http_head_check(const struct mg_request_info *info, const char **wrong);
+
+/* listen.c: "ADDRESS:PORT" into its parts; tries the address, because civetweb only says that it did not start; and an error that is filled in. */
+reco_status http_listen_parse(const char *listen, char address[64], unsigned *port, reco_error *err);
+reco_status http_listen_try(const char *address, unsigned port, reco_error *err);
+reco_status http_fail(reco_error *err, reco_status status, const char *field, const char *text);
 
 /* encoding.c: every element of the lists in all headers of this name, without blanks around it. */
 void http_header_list(const http_request *request, const char *name, void (*take)(void *context, const char *element, size_t size), void *context);
@@ -77,8 +96,18 @@ bool http_client_has(const http_request *request, const char *etag);
 const char *http_cors_origin(const http_request *request);
 /* Answers a preflight to a path whose methods request->allow has; false: it is none, or there is no list of origins. */
 bool http_cors_preflight(http_request *request);
-/* Whether every origin of the list is one; else *bad is the first that is not. */
-bool http_cors_valid(const char *list, const char **bad, size_t *bad_size);
+/* INVALID naming the setting when the list has something that is no origin. NULL is allowed. */
+reco_status http_cors_check(const char *list, reco_error *err);
+
+/* watch.c: a request is on the list between begin and end, which comes before its connection is closed. From `reading` or `writing` until it is told
+ * otherwise (0), the client has until then to send or to take what is due; else `overdue` is set and reads and writes end. */
+void http_watch_prepare(http_server *server);
+bool http_watch_start(http_server *server); /* once the port is known */
+void http_watch_stop(http_server *server);
+void http_watch_begin(http_request *request);
+void http_watch_end(http_request *request);
+void http_watch_reading(http_request *request, uint64_t until_ns);
+void http_watch_writing(http_request *request, uint64_t until_ns);
 
 /* document.c: makes server->document of the common piece and that of the service; false: out of memory. And the route that sends it. */
 bool http_document_make(http_server *server, const char *own);

@@ -94,6 +94,10 @@ void http_metrics_write(http_text *out, http_metrics *metrics, const char *(*pat
     write_durations(out, metrics, path, context);
     http_text_printf(out, "# HELP http_connections Connections open.\n# TYPE http_connections gauge\nhttp_connections %" PRId64 "\n",
                      atomic_load_explicit(&metrics->connections, memory_order_relaxed));
+    http_text_printf(out,
+                     "# HELP http_connections_given_up_total Idle connections closed for waiting ones.\n"
+                     "# TYPE http_connections_given_up_total counter\nhttp_connections_given_up_total %" PRIu64 "\n",
+                     atomic_load_explicit(&metrics->given_up, memory_order_relaxed));
     http_text_printf(
         out, "# HELP http_requests_in_flight Requests being answered.\n# TYPE http_requests_in_flight gauge\nhttp_requests_in_flight %" PRId64 "\n",
         atomic_load_explicit(&metrics->in_flight, memory_order_relaxed));

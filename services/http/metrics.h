@@ -23,6 +23,7 @@ typedef struct http_series {
 typedef struct http_metrics {
     http_series series[HTTP_SERIES];
     _Atomic uint64_t lost;
+    _Atomic uint64_t given_up; /* idle connections closed for waiting ones */
     _Atomic int64_t connections, in_flight;
 } http_metrics;
 

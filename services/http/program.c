@@ -107,6 +107,17 @@ static reco_status write_port(const char *path, const char *address, reco_error 
     return RECO_IO;
 }
 
+static reco_status setting_ms(uint32_t *out, const reco_settings *settings, const char *name, reco_error *err) {
+    char text[64];
+    int64_t value;
+    reco_status status = reco_settings_get(text, sizeof text, settings, name, err);
+    if (status == RECO_OK && (!options_duration(text, &value) || value > UINT32_MAX))
+        status = options_fail(err, RECO_INVALID, name, "\"%s\" is no duration this program can use", text);
+    if (status == RECO_OK)
+        *out = (uint32_t)value;
+    return status;
+}
+
 reco_status program_serve(http_server **out, const program_server *options, const reco_settings *settings, reco_error *err) {
     char listen[128], origins[HTTP_ORIGINS_MAX], fields[160];
     uint32_t body_max = 0;
@@ -127,6 +138,8 @@ reco_status program_serve(http_server **out, const program_server *options, cons
         status = program_setting_u32(&body_max, settings, "services.body_max", err);
     http.body_max = body_max;
     http.cors_origins = origins;
+    if (status == RECO_OK)
+        status = setting_ms(&http.request_ms, settings, "services.request_timeout", err);
     if (status == RECO_OK)
         status = reco_settings_get(origins, sizeof origins, settings, "services.cors_origins", err);
     if (status == RECO_OK)

@@ -8,6 +8,7 @@
 #include "http/internal.h"
 
 #define DISCARD_MAX (16u << 20)
+#define DISCARD_NS UINT64_C(2000000000)
 
 http_server *http_request_server(http_request *request) { return request->server; }
 
@@ -104,6 +105,18 @@ static long long read_some(http_request *request, char *out, size_t room) {
     return (long long)size;
 }
 
+static bool is_overdue(const http_request *request) { return atomic_load_explicit(&request->overdue, memory_order_relaxed); }
+
+static bool broken_off(http_request *request, const char *how) {
+    request->close = true;
+    request->unread = false;
+    if (is_overdue(request))
+        http_send_problem(request, 408, NULL, "the body did not arrive within %u ms", request->server->request_ms);
+    else
+        http_send_problem(request, 400, NULL, "%s", how);
+    return false;
+}
+
 static bool read_sized(http_request *request, uint64_t length, size_t *size) {
     request->body = malloc((size_t)length + 1);
     if (!request->body) {
@@ -111,11 +124,8 @@ static bool read_sized(http_request *request, uint64_t length, size_t *size) {
         return false;
     }
     long long got = read_some(request, request->body, (size_t)length);
-    if (got < 0 || (uint64_t)got < length) {
-        request->close = true;
-        http_send_problem(request, 400, NULL, "the body ended before its Content-Length");
-        return false;
-    }
+    if (got < 0 || (uint64_t)got < length)
+        return broken_off(request, "the body ended before its Content-Length");
     *size = (size_t)length;
     return true;
 }
@@ -124,8 +134,7 @@ static bool read_sized(http_request *request, uint64_t length, size_t *size) {
 static void discard(http_request *request) {
     char piece[8192];
     size_t left = DISCARD_MAX;
-    time_t until = time(NULL) + 2;
-    while (left > 0 && time(NULL) < until) {
+    while (left > 0 && !is_overdue(request)) {
         int got = mg_read(request->connection, piece, sizeof piece);
         if (got <= 0)
             break;
@@ -135,8 +144,10 @@ static void discard(http_request *request) {
 
 static bool too_large(http_request *request) {
     http_send_problem(request, 413, NULL, "the body is larger than %llu bytes", (unsigned long long)request->server->body_max);
-    if (!http_header(request, "Expect"))
+    if (!http_header(request, "Expect")) {
+        http_watch_reading(request, http_now_ns() + DISCARD_NS);
         discard(request);
+    }
     return false;
 }
 
@@ -153,11 +164,8 @@ static bool read_chunks(http_request *request, size_t *size) {
         }
         request->body = grown;
         long long got = read_some(request, request->body + used, room - used);
-        if (got < 0) {
-            request->close = true;
-            http_send_problem(request, 400, NULL, "the chunked body is malformed or broken off");
-            return false;
-        }
+        if (got < 0 || is_overdue(request))
+            return broken_off(request, "the chunked body is malformed or broken off");
         used += (size_t)got;
         if (used < room) {
             *size = used;
@@ -198,8 +206,10 @@ bool http_body(http_request *request, const char **text, size_t *size) {
         return false;
     }
     size_t got = 0;
+    http_watch_reading(request, http_now_ns() + request->server->request_ms * UINT64_C(1000000));
     if (!(chunked ? read_chunks(request, &got) : read_sized(request, bytes, &got)))
         return false;
+    http_watch_reading(request, 0);
     request->unread = false;
     if (http_body_encoding(request) == HTTP_GZIPPED && !unpack(request, &got))
         return false;

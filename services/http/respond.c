@@ -32,6 +32,7 @@ static const char *reason(int status) {
         {417, "Expectation Failed"},
         {422, "Unprocessable Content"},
         {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
         {500, "Internal Server Error"},
         {501, "Not Implemented"},
         {503, "Service Unavailable"},
@@ -166,7 +167,9 @@ static void send_answer(http_request *request, int status, const headers *with, 
     request->status = status;
     bool keep = keeps(request);
     add_head(&first, request, with, size, packed, etag, keep);
+    http_watch_writing(request, http_now_ns() + request->server->request_ms * UINT64_C(1000000));
     write_answer(request, first.text, first.size, packed ? packed : body, size);
+    http_watch_reading(request, 0);
     free(packed);
     if (!keep)
         request->close = true;

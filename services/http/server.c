@@ -4,22 +4,19 @@
  * counted. It knows no TRACE and refuses unknown methods as malformed: they are recognised here and answered 405.
  * A connection is ended by mg_close_connection from within the request; the socket is then closed at once, so a body still on its way is read and
  * thrown away first (up to a limit): otherwise the kernel answers it with a reset that may overtake our answer. */
-#include <arpa/inet.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "http/internal.h"
 #include "http/log.h"
 
 #define DISCARD_MAX (4u << 20)
+#define DISCARD_NS UINT64_C(2000000000)
 /* A body this small that no handler has read is read away by civetweb, and the connection lives on. */
 #define LEFT_TO_CIVETWEB 65536
 
@@ -38,26 +35,16 @@ void http_server_metrics(http_text *out, http_server *server) { http_metrics_wri
 
 /* --- one request ---------------------------------------------------------------------------------------------------------------------------- */
 
-/* Length headers must be beyond doubt: where two readers may see different ends, requests can be smuggled. */
-static bool check_framing(http_request *request) {
+static bool check_head(http_request *request) {
     const struct mg_request_info *info = request->info;
-    int lengths = 0, encodings = 0;
-    for (int i = 0; i < info->num_headers; i++) {
-        const struct mg_header *header = &info->http_headers[i];
-        encodings += strcasecmp(header->name, "Transfer-Encoding") == 0;
-        if (strcasecmp(header->name, "Content-Length") != 0)
-            continue;
-        lengths++;
-        size_t digits = strspn(header->value, "0123456789");
-        if (digits == 0 || digits > 18 || header->value[digits])
-            lengths = 2;
-    }
-    request->unread = encodings > 0 || info->content_length > LEFT_TO_CIVETWEB || http_header(request, "Expect") != NULL;
-    if (lengths + encodings <= 1)
+    const char *wrong;
+    int status = http_head_check(info, &wrong);
+    request->unread =
+        !status && (http_header(request, "Transfer-Encoding") || info->content_length > LEFT_TO_CIVETWEB || http_header(request, "Expect"));
+    if (!status)
         return true;
     request->close = true;
-    request->unread = false;
-    http_send_problem(request, 400, NULL, "the length of the body is not stated clearly, once");
+    http_send_problem(request, status, NULL, "%s", wrong);
     return false;
 }
 
@@ -76,7 +63,7 @@ bool http_server_is_waiting(http_request *request) {
 static void dispatch(http_request *request) {
     http_server *server = request->server;
     const char *method = request->info->request_method, *path = request->info->local_uri_raw;
-    if (!check_framing(request))
+    if (!check_head(request))
         return;
     int found = http_route_find(request, method, path);
     if (!(found == 200 && server->routes[request->route].flags & HTTP_ROUTE_ALWAYS) && http_server_is_waiting(request))
@@ -113,7 +100,7 @@ static void discard(http_request *request) {
     size_t left = DISCARD_MAX;
     while (left > 0) {
         int got = mg_read(request->connection, waste, sizeof waste);
-        if (got <= 0)
+        if (got <= 0 || atomic_load_explicit(&request->overdue, memory_order_relaxed))
             break;
         left -= (size_t)got < left ? (size_t)got : left;
     }
@@ -123,8 +110,11 @@ static void finish(http_request *request) {
     free(request->body);
     free(request->decoded);
     free(request->segment);
-    if (request->unread)
+    if (request->unread) {
+        http_watch_reading(request, http_now_ns() + DISCARD_NS);
         discard(request);
+    }
+    http_watch_end(request);
     if (request->close)
         mg_close_connection(request->connection);
 }
@@ -163,6 +153,7 @@ static int on_request(struct mg_connection *connection) {
     request.call.struct_size = sizeof request.call;
     request.call.deadline_ns = (int64_t)(started + (uint64_t)server->request_ms * 1000000u);
     atomic_fetch_add_explicit(&server->metrics.in_flight, 1, memory_order_seq_cst);
+    http_watch_begin(&request);
     http_trace_accept(&request);
     dispatch(&request);
     int status = request.status;
@@ -237,68 +228,6 @@ static void library_use(bool begin) {
 
 /* --- start and end -------------------------------------------------------------------------------------------------------------------------- */
 
-static reco_status fail(reco_error *err, reco_status status, const char *field, const char *text) {
-    if (err) {
-        memset(err, 0, sizeof *err);
-        err->status = status;
-        err->index = -1;
-        snprintf(err->field, sizeof err->field, "%s", field);
-        snprintf(err->text, sizeof err->text, "%s", text);
-    }
-    return status;
-}
-
-/* "ADDRESS:PORT" into its parts. */
-static reco_status parse_listen(const char *listen, char address[64], unsigned *port, reco_error *err) {
-    const char *colon = strrchr(listen, ':');
-    struct in_addr parsed;
-    char *end = NULL;
-    if (!colon || colon == listen || (size_t)(colon - listen) >= 64)
-        return fail(err, RECO_INVALID, "listen", "must be ADDRESS:PORT, such as 127.0.0.1:8080");
-    snprintf(address, 64, "%.*s", (int)(colon - listen), listen);
-    if (strcmp(address, "localhost") == 0)
-        snprintf(address, 64, "127.0.0.1");
-    if (inet_pton(AF_INET, address, &parsed) != 1)
-        return fail(err, RECO_INVALID, "listen", "the address must be an IPv4 address");
-    unsigned long value = strtoul(colon + 1, &end, 10);
-    if (end != colon + 1 && (*end == 's' || *end == 'r') && end[1] == 0)
-        return fail(err, RECO_INVALID, "listen", "TLS is not spoken here: listen without it and put a TLS proxy in front");
-    if (end == colon + 1 || *end || value > 65535 || colon[1] < '0' || colon[1] > '9')
-        return fail(err, RECO_INVALID, "listen", "the port must be a number from 0 (any free one) to 65535");
-    *port = (unsigned)value;
-    return RECO_OK;
-}
-
-static reco_status check_origins(const char *list, reco_error *err) {
-    const char *bad;
-    size_t size;
-    char text[200];
-    if (!list || (strlen(list) < HTTP_ORIGINS_MAX && http_cors_valid(list, &bad, &size)))
-        return RECO_OK;
-    if (strlen(list) >= HTTP_ORIGINS_MAX)
-        return fail(err, RECO_INVALID, "services.cors_origins", "the list is too long");
-    snprintf(text, sizeof text, "an origin is scheme://host or scheme://host:port, not \"%.*s\"", (int)(size < 80 ? size : 80), bad);
-    return fail(err, RECO_INVALID, "services.cors_origins", text);
-}
-
-/* Tries the address: civetweb only says that it did not start. */
-static reco_status try_bind(const char *address, unsigned port, reco_error *err) {
-    struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    int on = 1, result = 0, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    char text[160];
-    if (fd < 0)
-        return fail(err, RECO_IO, "listen", strerror(errno));
-    inet_pton(AF_INET, address, &name.sin_addr);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, (const struct sockaddr *)&name, sizeof name) != 0 || listen(fd, 1) != 0)
-        result = errno;
-    close(fd);
-    if (result == 0)
-        return RECO_OK;
-    snprintf(text, sizeof text, "cannot listen on %s:%u: %s", address, port, strerror(result));
-    return fail(err, result == EADDRINUSE ? RECO_BUSY : RECO_IO, "listen", text);
-}
-
 static void fill(http_server *server, const http_options *options) {
     server->routes = options->routes;
     server->route_count = options->route_count;
@@ -335,6 +264,8 @@ static struct mg_context *start(http_server *server, const http_options *options
                               request,
                               "decode_url",
                               "no",
+                              "enable_auth_domain_check",
+                              "no",
                               "max_request_size",
                               "16384",
                               NULL};
@@ -348,31 +279,36 @@ reco_status http_server_open(http_server **out, const http_options *options, rec
     unsigned port = 0;
     struct mg_server_port bound = {0};
     if (options->route_count > HTTP_ROUTES_MAX)
-        return fail(err, RECO_FULL, "routes", "too many routes");
-    reco_status status = parse_listen(options->listen, address, &port, err);
+        return http_fail(err, RECO_FULL, "routes", "too many routes");
+    reco_status status = http_listen_parse(options->listen, address, &port, err);
     if (status == RECO_OK)
-        status = check_origins(options->cors_origins, err);
+        status = http_cors_check(options->cors_origins, err);
     if (status == RECO_OK)
-        status = try_bind(address, port, err);
+        status = http_listen_try(address, port, err);
     if (status != RECO_OK)
         return status;
     http_server *server = calloc(1, sizeof *server);
     if (!server)
-        return fail(err, RECO_NO_MEMORY, "", reco_status_text(RECO_NO_MEMORY));
+        return http_fail(err, RECO_NO_MEMORY, "", reco_status_text(RECO_NO_MEMORY));
     fill(server, options);
     pthread_mutex_init(&server->waits_lock, NULL);
+    http_watch_prepare(server);
     http_server_waits(server, options->waiting ? options->waiting : "");
     atomic_store(&server->waiting, options->waiting != NULL);
-    if (!http_document_make(server, options->openapi)) {
-        pthread_mutex_destroy(&server->waits_lock);
-        free(server);
-        return fail(err, RECO_NO_MEMORY, "", reco_status_text(RECO_NO_MEMORY));
-    }
     library_use(true);
+    if (!http_document_make(server, options->openapi)) {
+        http_server_close(server);
+        return http_fail(err, RECO_NO_MEMORY, "", reco_status_text(RECO_NO_MEMORY));
+    }
     server->context = start(server, options, address, port);
     if (!server->context || mg_get_server_ports(server->context, 1, &bound) != 1) {
         http_server_close(server);
-        return fail(err, RECO_IO, "listen", "the server did not start: see the log");
+        return http_fail(err, RECO_IO, "listen", "the server did not start: see the log");
+    }
+    server->port = (uint16_t)bound.port;
+    if (!http_watch_start(server)) {
+        http_server_close(server);
+        return http_fail(err, RECO_NO_MEMORY, "", "cannot start a thread");
     }
     snprintf(server->address, sizeof server->address, "%s:%d", address, bound.port);
     *out = server;
@@ -406,6 +342,7 @@ void http_server_close(http_server *server) {
         return;
     if (server->context)
         mg_stop(server->context);
+    http_watch_stop(server);
     library_use(false);
     pthread_mutex_destroy(&server->waits_lock);
     free(server->document);

@@ -94,7 +94,7 @@ class Conditional(WithData):
         self.all = self.serve()
 
     def paths(self):
-        return ["/popular", "/popular?window=24h", "/openapi.json"]
+        return ["/popular", "/popular?window=24h", "/items/a/similar", "/openapi.json"]
 
     def test_not_modified(self):
         post(self.all.ingest, "/events", event("u", "a"))
