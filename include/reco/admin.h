@@ -52,6 +52,9 @@ RECO_API reco_status reco_known_json(reco_reply *reply, reco_engine *engine, uin
 /* The same for PATCH /items/{item_id} and PATCH /users/{user_id}, see reco_item_patch: 200 with what is stored, or 422. SHARED. */
 RECO_API reco_status reco_known_patch_json(reco_reply *reply, reco_engine *engine, uint32_t what, reco_str id, const char *patch, size_t size,
                                            const reco_call *call, reco_error *err);
+/* The same for POST /users/{user_id}/aliases, whose body is {"anonymous_id":"..."}, see reco_user_alias: 200 with what is stored, or 409. SHARED. */
+RECO_API reco_status reco_user_alias_json(reco_reply *reply, reco_engine *engine, reco_str user_id, const char *text, size_t size,
+                                          const reco_call *call, reco_error *err);
 
 typedef struct reco_import_options {
     uint32_t struct_size;

@@ -3,7 +3,10 @@
  * Both go the same way: an array of structs, or JSON, becomes documents under the ids of one kind of record, all in one transaction. */
 #include "engine/engine.h"
 
+#include "engine/params.h"
 #include "engine/reply.h"
+#include "model/elements.h"
+#include "model/event.h"
 #include "model/item.h"
 #include "model/patch.h"
 #include "model/user.h"
@@ -230,10 +233,22 @@ static reco_status apply(batch *out, const kind *of, reco__arena *arena, reco_st
     return status;
 }
 
+/* Puts it in the place of what was read, unless it is the same. CONFLICT: another was faster. */
+static reco_status replace(reco_engine *engine, const kind *of, reco_str id, const stored *old, const void *thing, const reco_call *call,
+                           reco_error *err) {
+    reco__buf document = {0};
+    of->document(&document, thing);
+    reco_status status = reco__buf_status(&document, err);
+    reco_record_change change = {of->record, RECO_RECORD_IF_SEQUENCE, id, {document.data, document.size}, old->sequence};
+    if (status == RECO_OK && !reco__str_equal(change.document, (reco_str){old->document.data, old->document.size}))
+        status = reco__records_change(NULL, engine->records, &change, 1, call, err);
+    reco__buf_dispose(&document);
+    return status;
+}
+
 /* One try. CONFLICT: another was faster. */
 static reco_status patch_once(batch *out, stored *old, reco_engine *engine, const kind *of, reco__arena *arena, reco_str id, reco_str patch,
                               const reco_call *call, reco_error *err) {
-    reco__buf document = {0};
     *out = (batch){0};
     reco_status status = reco__records_find(engine->records, of->record, id, keep, old, call, err);
     if (status == RECO_NOT_FOUND)
@@ -242,15 +257,11 @@ static reco_status patch_once(batch *out, stored *old, reco_engine *engine, cons
         status = reco__buf_status(&old->document, err);
     if (status == RECO_OK)
         status = apply(out, of, arena, id, (reco_str){old->document.data, old->document.size}, patch, err);
-    if (status != RECO_OK || out->error_count)
-        return status;
-    of->document(&document, out->things);
-    status = reco__buf_status(&document, err);
-    reco_record_change change = {of->record, RECO_RECORD_IF_SEQUENCE, id, {document.data, document.size}, old->sequence};
-    if (status == RECO_OK && !reco__str_equal(change.document, (reco_str){old->document.data, old->document.size}))
-        status = reco__records_change(NULL, engine->records, &change, 1, call, err);
-    reco__buf_dispose(&document);
-    return status;
+    return status == RECO_OK && !out->error_count ? replace(engine, of, id, old, out->things, call, err) : status;
+}
+
+static reco_status overtaken(const kind *of, reco_error *err) {
+    return reco__fail(err, RECO_BUSY, of->id_field, "others changed it each of %d times it was to be stored", PATCH_TRIES);
 }
 
 /* *out holds the one thing as it is stored now, or why it cannot be. */
@@ -265,9 +276,7 @@ static reco_status patch(batch *out, reco_engine *engine, const kind *of, reco__
         status = patch_once(out, &old, engine, of, arena, id, text, call, err);
     }
     reco__buf_dispose(&old.document);
-    if (status == RECO_CONFLICT)
-        return reco__fail(err, RECO_BUSY, of->id_field, "others changed it each of %d times it was to be stored", PATCH_TRIES);
-    return status;
+    return status == RECO_CONFLICT ? overtaken(of, err) : status;
 }
 
 static reco_status patch_one(char **json, reco_engine *engine, const kind *of, reco_str id, const char *text, size_t size, const reco_call *call,
@@ -287,6 +296,87 @@ static reco_status patch_one(char **json, reco_engine *engine, const kind *of, r
     }
     if (status == RECO_OK && json)
         status = show(&it, of, &what, err);
+    if (status == RECO_OK && json && !reco__buf_cstr(&it.json))
+        status = reco__buf_status(&it.json, err);
+    if (status == RECO_OK && json)
+        *json = it.json.data;
+    else
+        reco__buf_dispose(&it.json);
+    reco__arena_dispose(&arena);
+    return status;
+}
+
+/* --- one alias more ----------------------------------------------------------------------------------------------------------------------- */
+
+static reco_status append_alias(reco_user *user, reco__arena *arena, reco_str alias, reco_error *err) {
+    reco_str *aliases = reco__arena_alloc(arena, (user->alias_count + 1) * sizeof *aliases);
+    if (!aliases)
+        return reco__no_memory(err);
+    if (user->alias_count > 0)
+        memcpy(aliases, user->aliases, user->alias_count * sizeof *aliases);
+    aliases[user->alias_count++] = alias;
+    user->aliases = aliases;
+    return RECO_OK;
+}
+
+static bool has_alias(const reco_user *user, reco_str alias) {
+    for (size_t i = 0; i < user->alias_count; i++)
+        if (reco__str_equal(user->aliases[i], alias))
+            return true;
+    return false;
+}
+
+/* One try. CONFLICT: another was faster, or, with *full, there is no room for one more. */
+static reco_status alias_once(reco_user *out, bool *full, stored *old, reco_engine *engine, reco__arena *arena, reco_str id, reco_str alias,
+                              const reco_call *call, reco_error *err) {
+    reco_status status = reco__records_find(engine->records, RECO_RECORD_USER, id, keep, old, call, err);
+    if (status == RECO_NOT_FOUND) {
+        status = RECO_OK;
+        keep(old, 0, RECO_RECORD_USER, id, reco__str_of("{}"));
+    }
+    if (status == RECO_OK)
+        status = reco__buf_status(&old->document, err);
+    if (status == RECO_OK)
+        status = reco__user_read(out, arena, id, (reco_str){old->document.data, old->document.size}, err);
+    if (status != RECO_OK || has_alias(out, alias))
+        return status;
+    *full = out->alias_count == RECO_USER_ALIASES_MAX;
+    if (*full)
+        return reco__fail(err, RECO_CONFLICT, "aliases", "the user has %u aliases already, which is all there can be", RECO_USER_ALIASES_MAX);
+    status = append_alias(out, arena, alias, err);
+    return status == RECO_OK ? replace(engine, &users, id, old, out, call, err) : status;
+}
+
+/* *out: the user as stored now, in the arena. */
+static reco_status add_alias(reco_user *out, reco_engine *engine, reco__arena *arena, reco_str id, reco_str alias, const reco_call *call,
+                             reco_error *err) {
+    stored old = {0};
+    bool full = false;
+    reco_status status = reco__check_id(id, -1, "user_id", err);
+    if (status == RECO_OK)
+        status = reco__check_id(alias, -1, "anonymous_id", err);
+    if (status == RECO_OK && reco__str_equal(id, alias))
+        status = reco__fail(err, RECO_INVALID, "anonymous_id", "a user is no alias of itself");
+    if (status != RECO_OK)
+        return status;
+    status = RECO_CONFLICT;
+    for (int i = 0; i < PATCH_TRIES && status == RECO_CONFLICT && !full; i++) {
+        reco__arena_reset(arena);
+        status = alias_once(out, &full, &old, engine, arena, id, alias, call, err);
+    }
+    reco__buf_dispose(&old.document);
+    return status == RECO_CONFLICT && !full ? overtaken(&users, err) : status;
+}
+
+reco_status reco_user_alias(char **json, reco_engine *engine, reco_str user_id, reco_str anonymous_id, const reco_call *call, reco_error *err) {
+    reco__arena arena = {0};
+    reco_user user;
+    found it = {.of = &users};
+    reco_status status = reco__engine_enter(engine, call, err);
+    if (status == RECO_OK)
+        status = add_alias(&user, engine, &arena, user_id, anonymous_id, call, err);
+    if (status == RECO_OK && json)
+        status = show(&it, &users, &(batch){.things = &user, .count = 1}, err);
     if (status == RECO_OK && json && !reco__buf_cstr(&it.json))
         status = reco__buf_status(&it.json, err);
     if (status == RECO_OK && json)
@@ -391,6 +481,77 @@ reco_status reco_known_patch_json(reco_reply *reply, reco_engine *engine, uint32
         status = reco__fail(&error, RECO_INVALID, of->id_field, "is required");
     if (status == RECO_OK)
         status = patch_json(reply, engine, of, id, (reco_str){text, size}, call, &error);
+    return status == RECO_OK ? RECO_OK : reco__reply_problem(reply, &error, err);
+}
+
+/* A body that names one alias. */
+typedef struct naming {
+    reco__arena *arena;
+    reco_str alias;
+    bool named;
+} naming;
+
+static reco_status accept_alias(void *context, const reco__element *element, reco_error *err) {
+    naming *n = context;
+    reco__param given = {.name = "anonymous_id"};
+    const reco__sent sent = {.object = element->object, .index = -1, .arena = n->arena};
+    reco_str text;
+    reco_status status = reco__params_read(&given, 1, &sent, err);
+    if (status == RECO_OK && !given.given)
+        status = reco__fail(err, RECO_INVALID, "anonymous_id", "is required");
+    if (status == RECO_OK)
+        status = reco__param_text(&text, &given, &sent, err);
+    if (status == RECO_OK) {
+        n->alias = (reco_str){reco__arena_copy(n->arena, text.data, text.size), text.size};
+        n->named = n->alias.data != NULL;
+        status = n->named ? RECO_OK : reco__no_memory(err);
+    }
+    return status;
+}
+
+static reco_status read_alias(reco_str *out, reco__arena *arena, const char *text, size_t size, reco_error *err) {
+    naming n = {.arena = arena};
+    reco__rejects rejects = {.arena = arena};
+    size_t total;
+    if (!text)
+        return reco__fail(err, RECO_INVALID, "text", "there is none");
+    reco_status status = reco__elements_read(&total, &rejects, text, size, RECO__JSON_AUTO, 1, accept_alias, &n, err);
+    *out = n.alias;
+    if (status != RECO_OK || n.named)
+        return status;
+    if (rejects.count == 0)
+        return reco__fail(err, RECO_INVALID, NULL, "one object is expected");
+    if (err) {
+        *err = rejects.errors[0];
+        err->index = -1;
+    }
+    return (reco_status)rejects.errors[0].status;
+}
+
+static reco_status alias_json(reco_reply *reply, reco_engine *engine, reco_str id, const char *text, size_t size, const reco_call *call,
+                              reco_error *err) {
+    reco__arena names = {0}, arena = {0};
+    reco_user user;
+    reco_str alias;
+    reco_status status = read_alias(&alias, &names, text, size, err);
+    if (status == RECO_OK)
+        status = add_alias(&user, engine, &arena, id, alias, call, err);
+    if (status == RECO_OK)
+        status = reply_stored(reply, &users, &(batch){.things = &user, .count = 1}, true, err);
+    reco__arena_dispose(&names);
+    reco__arena_dispose(&arena);
+    return status;
+}
+
+reco_status reco_user_alias_json(reco_reply *reply, reco_engine *engine, reco_str user_id, const char *text, size_t size, const reco_call *call,
+                                 reco_error *err) {
+    reco_error error = RECO_ERROR_INIT;
+    reco_status status = reco__reply_begin(reply, err);
+    if (status != RECO_OK)
+        return status;
+    status = reco__engine_enter(engine, call, &error);
+    if (status == RECO_OK)
+        status = alias_json(reply, engine, user_id, text, size, call, &error);
     return status == RECO_OK ? RECO_OK : reco__reply_problem(reply, &error, err);
 }
 

@@ -2,7 +2,7 @@
  *
  * The document is the same JSON that an application may send, reduced to what is set, in one order and without blanks:
  *
- *   {"segment":"new","attributes":{...}}
+ *   {"segment":"new","aliases":["a1","a2"],"attributes":{...}}
  *
  * Members that libreco does not know are gathered into attributes, as those of items are (item.c). */
 #include "model/user.h"
@@ -11,7 +11,27 @@
 #include "model/event.h"
 #include "model/patch.h"
 
-static const char *const FIELDS[] = {"user_id", "segment", "attributes", NULL};
+static const char *const FIELDS[] = {"user_id", "segment", "aliases", "attributes", NULL};
+
+/* Different ids, none of them the user's own. */
+static reco_status check_aliases(const reco_user *user, int32_t index, reco_error *err) {
+    if (user->alias_count > RECO_USER_ALIASES_MAX)
+        return reco__fail_at(err, RECO_TOO_LARGE, index, "aliases", "%zu aliases, at most %u are allowed", user->alias_count, RECO_USER_ALIASES_MAX);
+    if (user->alias_count > 0 && !user->aliases)
+        return reco__fail_at(err, RECO_INVALID, index, "aliases", "is NULL, but alias_count is %zu", user->alias_count);
+    for (size_t i = 0; i < user->alias_count; i++) {
+        reco_str alias = user->aliases[i];
+        reco_status status = reco__check_id(alias, index, "aliases", err);
+        if (status != RECO_OK)
+            return status;
+        if (reco__str_equal(alias, user->user_id))
+            return reco__fail_at(err, RECO_INVALID, index, "aliases", "a user is no alias of itself");
+        for (size_t j = 0; j < i; j++)
+            if (reco__str_equal(alias, user->aliases[j]))
+                return reco__fail_at(err, RECO_INVALID, index, "aliases", "\"%.*s\" is given twice", reco__shown(alias, 64), alias.data);
+    }
+    return RECO_OK;
+}
 
 /* All but the syntax of attributes. */
 static reco_status check(const reco_user *user, int32_t index, reco_error *err) {
@@ -24,7 +44,7 @@ static reco_status check(const reco_user *user, int32_t index, reco_error *err) 
         status = reco__fail_at(err, RECO_INVALID, index, "flags", "unknown flags 0x%x", user->flags);
     if (status == RECO_OK && user->reserved != 0)
         status = reco__fail_at(err, RECO_INVALID, index, "reserved", "must be 0");
-    return status;
+    return status == RECO_OK ? check_aliases(user, index, err) : status;
 }
 
 reco_status reco__user_check(const reco_user *user, int32_t index, reco_error *err) {
@@ -45,6 +65,30 @@ static json_t *member(const json_t *object, const char *name) {
     return value ? value : json_null(); /* absent is the same as null */
 }
 
+static reco_status set_aliases(reco_user *user, reco__arena *arena, const json_t *value, int32_t index, reco_error *err) {
+    size_t count = json_array_size(value);
+    if (json_is_null(value))
+        return RECO_OK;
+    if (!json_is_array(value))
+        return reco__fail_at(err, RECO_INVALID, index, "aliases", "must be an array of strings");
+    if (count > RECO_USER_ALIASES_MAX)
+        return reco__fail_at(err, RECO_TOO_LARGE, index, "aliases", "%zu aliases, at most %u are allowed", count, RECO_USER_ALIASES_MAX);
+    reco_str *aliases = reco__arena_zalloc(arena, (count ? count : 1) * sizeof *aliases);
+    if (!aliases)
+        return reco__no_memory(err);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *alias = json_array_get(value, i);
+        if (!json_is_string(alias))
+            return reco__fail_at(err, RECO_INVALID, index, "aliases", "must be an array of strings");
+        reco_status status = reco__json_text(&aliases[i], arena, alias, index, "aliases", err);
+        if (status != RECO_OK)
+            return status;
+    }
+    user->aliases = aliases;
+    user->alias_count = count;
+    return RECO_OK;
+}
+
 static reco_status user_of(reco_user *out, parsing *state, const reco__element *element, reco_error *err) {
     json_t *object = element->object, *attributes = member(object, "attributes");
     reco__arena *arena = state->accepted.arena;
@@ -54,6 +98,8 @@ static reco_status user_of(reco_user *out, parsing *state, const reco__element *
         status = reco__element_id(&out->user_id, state->id, element->index, "user_id", err);
     if (status == RECO_OK)
         status = reco__json_text(&out->segment, arena, member(object, "segment"), element->index, "segment", err);
+    if (status == RECO_OK)
+        status = set_aliases(out, arena, member(object, "aliases"), element->index, err);
     if (status == RECO_OK && !json_is_object(attributes) && !json_is_null(attributes))
         status = reco__fail_at(err, RECO_INVALID, element->index, "attributes", "must be a JSON object");
     return status == RECO_OK ? reco__element_bag(&out->attributes, arena, &state->attributes, element, "attributes",
@@ -93,17 +139,50 @@ reco_status reco__users_parse(reco__user_batch *out, reco__arena *arena, const c
 
 /* --- documents --------------------------------------------------------------------------------------------------------------------------- */
 
+static void add_name(reco__buf *out, const char *name) {
+    if (out->size > 0 && out->data[out->size - 1] != '{')
+        reco__buf_byte(out, ',');
+    reco__buf_byte(out, '"');
+    reco__buf_text(out, name);
+    reco__buf_text(out, "\":");
+}
+
 void reco__user_document(reco__buf *out, const reco_user *user) {
     reco__buf_byte(out, '{');
     if (user->segment.size > 0) {
-        reco__buf_text(out, "\"segment\":");
+        add_name(out, "segment");
         reco__json_string(out, user->segment.data, user->segment.size);
     }
+    for (size_t i = 0; i < user->alias_count; i++) {
+        if (i == 0) {
+            add_name(out, "aliases");
+            reco__buf_byte(out, '[');
+        } else {
+            reco__buf_byte(out, ',');
+        }
+        reco__json_string(out, user->aliases[i].data, user->aliases[i].size);
+    }
+    if (user->alias_count > 0)
+        reco__buf_byte(out, ']');
     if (user->attributes.size > 0) {
-        reco__buf_text(out, user->segment.size > 0 ? ",\"attributes\":" : "\"attributes\":");
+        add_name(out, "attributes");
         reco__buf_add(out, user->attributes.data, user->attributes.size);
     }
     reco__buf_byte(out, '}');
+}
+
+reco_status reco__user_read(reco_user *out, reco__arena *arena, reco_str user_id, reco_str document, reco_error *err) {
+    reco__user_batch read;
+    reco_error error = RECO_ERROR_INIT;
+    memset(out, 0, sizeof *out);
+    reco_status status = reco__users_parse(&read, arena, document.data, document.size, RECO__JSON_AUTO, 1, user_id, &error);
+    if (status == RECO_NO_MEMORY)
+        return reco__no_memory(err);
+    if (status != RECO_OK || read.count != 1)
+        return reco__fail(err, RECO_CORRUPT, read.error_count > 0 ? read.errors[0].field : NULL, "stored user \"%.*s\" cannot be read: %s",
+                          reco__shown(user_id, 64), user_id.data, read.error_count > 0 ? read.errors[0].text : error.text);
+    *out = read.users[0];
+    return RECO_OK;
 }
 
 reco_status reco__user_patch(reco__buf *out, reco__rejects *rejects, reco_str document, reco_str patch, reco_error *err) {

@@ -24,6 +24,8 @@ reco_status reco__users_parse(reco__user_batch *out, reco__arena *arena, const c
 
 /* The canonical document of a checked user, without its id (the key has it). Failures stick in `out`. */
 void reco__user_document(reco__buf *out, const reco_user *user);
+/* Reads a document back; everything is copied to the arena. CORRUPT when it is not one. */
+reco_status reco__user_read(reco_user *out, reco__arena *arena, reco_str user_id, reco_str document, reco_error *err);
 
 /* As reco__item_patch. */
 struct reco__rejects;

@@ -74,6 +74,21 @@ static void delete (http_request *request, reco_engine *engine, const known *of)
         http_send(request, 204, HTTP_JSON, "", 0, 0);
 }
 
+static void post_alias(http_request *request, void *context) {
+    reco_engine *engine = context;
+    reco_reply reply = {.struct_size = sizeof reply};
+    reco_error err = RECO_ERROR_INIT;
+    uint32_t form;
+    reco_str id;
+    const char *text;
+    size_t size;
+    if (!http_params(request, NULL, 0) || !http_path_param(request, users.field, &id) || !http_form(request, &form) ||
+        !http_body(request, &text, &size))
+        return;
+    reco_status status = reco_user_alias_json(&reply, engine, id, text, size, http_call(request), &err);
+    http_send_reply(request, status, &reply, &err, 0);
+}
+
 static void get_item(http_request *request, void *context) { get(request, context, &items); }
 static void put_item(http_request *request, void *context) { put(request, context, &items); }
 static void patch_item(http_request *request, void *context) { patch(request, context, &items); }
@@ -87,11 +102,17 @@ static void post_users(http_request *request, void *context) { post(request, con
 
 void api_known_routes(http_route *routes, size_t *count, reco_engine *engine) {
     const http_route own[] = {
-        {"GET", "/items/{item_id}", get_item, engine, 0},       {"PUT", "/items/{item_id}", put_item, engine, 0},
-        {"PATCH", "/items/{item_id}", patch_item, engine, 0},   {"PATCH", "/users/{user_id}", patch_user, engine, 0},
-        {"DELETE", "/items/{item_id}", delete_item, engine, 0}, {"POST", "/items", post_items, engine, 0},
-        {"GET", "/users/{user_id}", get_user, engine, 0},       {"PUT", "/users/{user_id}", put_user, engine, 0},
-        {"DELETE", "/users/{user_id}", delete_user, engine, 0}, {"POST", "/users", post_users, engine, 0},
+        {"GET", "/items/{item_id}", get_item, engine, 0},
+        {"PUT", "/items/{item_id}", put_item, engine, 0},
+        {"PATCH", "/items/{item_id}", patch_item, engine, 0},
+        {"PATCH", "/users/{user_id}", patch_user, engine, 0},
+        {"DELETE", "/items/{item_id}", delete_item, engine, 0},
+        {"POST", "/items", post_items, engine, 0},
+        {"GET", "/users/{user_id}", get_user, engine, 0},
+        {"PUT", "/users/{user_id}", put_user, engine, 0},
+        {"DELETE", "/users/{user_id}", delete_user, engine, 0},
+        {"POST", "/users", post_users, engine, 0},
+        {"POST", "/users/{user_id}/aliases", post_alias, engine, 0},
     };
     memcpy(routes + *count, own, sizeof own);
     *count += sizeof own / sizeof *own;

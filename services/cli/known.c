@@ -9,7 +9,7 @@
 
 typedef struct options {
     bool json, delete;
-    const char *patch;
+    const char *patch, *alias;
 } options;
 
 static const option_spec many_table[] = {
@@ -17,6 +17,13 @@ static const option_spec many_table[] = {
 };
 static const option_spec one_table[] = {
     {"json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "the document as JSON"},
+    {"patch", 0, OPTION_TEXT, offsetof(options, patch), "FILE|-", "change a part of it by a JSON merge patch (RFC 7396): null removes a member"},
+    {"delete", 0, OPTION_FLAG, offsetof(options, delete), NULL, "forget the document; what was learned from events stays"},
+};
+
+static const option_spec user_table[] = {
+    {"json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "the document as JSON"},
+    {"alias", 0, OPTION_TEXT, offsetof(options, alias), "ID", "add an id the user had before they were known; answers know both from then on"},
     {"patch", 0, OPTION_TEXT, offsetof(options, patch), "FILE|-", "change a part of it by a JSON merge patch (RFC 7396): null removes a member"},
     {"delete", 0, OPTION_FLAG, offsetof(options, delete), NULL, "forget the document; what was learned from events stays"},
 };
@@ -74,7 +81,11 @@ static reco_status show(cli_session *session, get_fn get, patch_fn patch, delete
     char *json = NULL;
     if (given->patch && given->delete)
         return options_fail(err, RECO_INVALID, "delete", "does not go with --patch");
-    reco_status status = given->patch ? change(&json, session, id, patch, err) : get(&json, session->engine, id, NULL, err);
+    if (given->alias && (given->patch || given->delete))
+        return options_fail(err, RECO_INVALID, "alias", "goes with neither --patch nor --delete");
+    reco_status status = given->alias   ? reco_user_alias(&json, session->engine, id, cli_str(given->alias), NULL, err)
+                         : given->patch ? change(&json, session, id, patch, err)
+                                        : get(&json, session->engine, id, NULL, err);
     if (status == RECO_OK && given->delete)
         status = delete (session->engine, id, NULL, err);
     if (status == RECO_OK && given->json)
@@ -114,4 +125,4 @@ const cli_command cli_users = {"users",
                                1,
                                run_users};
 const cli_command cli_item = {"item", "ID", "what is known of an item", NULL, CLI_OPTIONS(one_table), sizeof(options), 1, 1, run_item};
-const cli_command cli_user = {"user", "ID", "what is known of a user", NULL, CLI_OPTIONS(one_table), sizeof(options), 1, 1, run_user};
+const cli_command cli_user = {"user", "ID", "what is known of a user", NULL, CLI_OPTIONS(user_table), sizeof(options), 1, 1, run_user};

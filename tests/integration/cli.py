@@ -168,6 +168,9 @@ class Work(WithData):
         self.assertIn("shirt", self.reco("item", "shirt-m").stdout)
         self.assertIn("title", self.reco("item", "shirt-m", "--patch", "-", stdin='{"title":7}', check=2).stderr)
         self.assertIn("user_id", self.reco("user", "u1", "--patch", "-", stdin="{}", check=1).stderr)
+        self.assertEqual(self.json("user", "u9", "--alias", "visitor"), {"user_id": "u9", "aliases": ["visitor"]})
+        self.assertIn("anonymous_id", self.reco("user", "u9", "--alias", "u9", check=2).stderr)
+        self.assertIn("--patch", self.reco("user", "u9", "--alias", "a", "--patch", "-", stdin="{}", check=2).stderr)
         self.assertIn("--patch", self.reco("item", "shirt-m", "--patch", "-", "--delete", stdin="{}", check=2).stderr)
 
     def test_ingest_lines(self):

@@ -33,6 +33,29 @@ START_TEST(json_to_document)
     ck_document(&batch.users[0], "{\"segment\":\"n\\\"ew\",\"attributes\":{\"age\":3.10,\"city\":\"Graz\"}}");
     ck_document(&batch.users[1], "{}");
     ck_document(&batch.users[2], "{\"attributes\":{}}");
+    test_ok(parse("[{\"user_id\":\"a\",\"aliases\":[\"x\\\"\",\"y\"],\"segment\":\"s\",\"b\":1},{\"user_id\":\"b\",\"aliases\":[]},{\"user_id\":"
+                  "\"c\",\"aliases\":null}]",
+                  ""),
+            &err);
+    ck_assert_uint_eq(batch.count, 3);
+    ck_document(&batch.users[0], "{\"segment\":\"s\",\"aliases\":[\"x\\\"\",\"y\"],\"attributes\":{\"b\":1}}");
+    ck_document(&batch.users[1], "{}");
+    ck_document(&batch.users[2], "{}");
+}
+END_TEST
+
+START_TEST(documents_are_read_back)
+{
+    reco_user user;
+    const reco_str id = reco__str_of("u");
+    test_ok(reco__user_read(&user, &arena, id, reco__str_of("{\"aliases\":[\"a\",\"b\"],\"attributes\":{\"c\":1.50}}"), &err), &err);
+    ck_assert(reco__str_equal(user.user_id, id));
+    ck_assert_uint_eq(user.alias_count, 2);
+    ck_assert(reco__str_equal(user.aliases[1], reco__str_of("b")));
+    ck_document(&user, "{\"aliases\":[\"a\",\"b\"],\"attributes\":{\"c\":1.50}}");
+    static const char *const bad[] = {"", "[]", "{", "{\"aliases\":7}", "{\"aliases\":[\"u\"]}", "{}{}", "[{},{}]"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        test_status(RECO_CORRUPT, reco__user_read(&user, &arena, id, reco__str_of(bad[i]), &err));
 }
 END_TEST
 
@@ -59,6 +82,12 @@ START_TEST(bad_users_name_their_field)
                  {"{\"user_id\":\"u\\u0000\"}", "user_id"},
                  {"{\"user_id\":\"u\",\"segment\":[]}", "segment"},
                  {"{\"user_id\":\"u\",\"attributes\":\"{}\"}", "attributes"},
+                 {"{\"user_id\":\"u\",\"aliases\":\"a\"}", "aliases"},
+                 {"{\"user_id\":\"u\",\"aliases\":[\"a\",7]}", "aliases"},
+                 {"{\"user_id\":\"u\",\"aliases\":[\"a\",\"\"]}", "aliases"},
+                 {"{\"user_id\":\"u\",\"aliases\":[\"a\",\"a\"]}", "aliases"},
+                 {"{\"user_id\":\"u\",\"aliases\":[\"a\",\"u\"]}", "aliases"},
+                 {"{\"user_id\":\"u\",\"aliases\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}", "aliases"},
                  {"{\"user_id\":\"u\",\"age\":1,\"attributes\":{\"age\":1}}", "age"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         test_ok(parse(cases[i].element, ""), &err);
@@ -76,8 +105,13 @@ START_TEST(structs_are_checked_like_json)
     struct {
         reco_user user;
         const char *field;
-    } cases[] = {{good, "user_id"},    {good, "user_id"},    {good, "segment"}, {good, "segment"},
-                 {good, "attributes"}, {good, "attributes"}, {good, "flags"},   {good, "reserved"}};
+    } cases[] = {{good, "user_id"}, {good, "user_id"},  {good, "segment"}, {good, "segment"}, {good, "attributes"}, {good, "attributes"},
+                 {good, "flags"},   {good, "reserved"}, {good, "aliases"}, {good, "aliases"}, {good, "aliases"}};
+    reco_str aliases[RECO_USER_ALIASES_MAX + 1] = {reco__str_of("u")};
+    cases[8].user.alias_count = 1;
+    cases[9].user.aliases = cases[10].user.aliases = aliases;
+    cases[9].user.alias_count = 1;
+    cases[10].user.alias_count = RECO_USER_ALIASES_MAX + 1;
     cases[0].user.user_id.size = 0;
     cases[1].user.user_id = (reco_str){long_text, sizeof long_text};
     cases[2].user.segment = (reco_str){long_text, sizeof long_text};
@@ -100,6 +134,7 @@ int main(void) {
     TCase *tests = tcase_create("users");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, json_to_document);
+    tcase_add_test(tests, documents_are_read_back);
     tcase_add_test(tests, the_id_may_be_given_beside);
     tcase_add_test(tests, bad_users_name_their_field);
     tcase_add_test(tests, structs_are_checked_like_json);
