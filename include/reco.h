@@ -177,10 +177,10 @@ RECO_API reco_status reco_user_get(char **json, reco_engine *engine, reco_str us
 RECO_API reco_status reco_user_patch(char **json, reco_engine *engine, reco_str user_id, const char *patch, size_t size, const reco_call *call,
                                      reco_error *err);
 RECO_API reco_status reco_user_delete(reco_engine *engine, reco_str user_id, const reco_call *call, reco_error *err);
-/* Adds an id under which the user was known before: from the next answer on (within a second where records are on another machine), answers to the user
- * take what was learned of both together, and nothing that was learned moves. The document is made when there is none; an alias that is there already
- * is left as it is. CONFLICT naming aliases when there are RECO_USER_ALIASES_MAX; INVALID naming anonymous_id. Aliases are taken away by a patch. Calls
- * at the same time, in any process, all take effect. *json as in reco_user_patch. SHARED. */
+/* Adds an id under which the user was known before: from the next answer on (within a second where records are on another machine), answers to the
+ * user take what was learned of both together, and nothing that was learned moves. The document is made when there is none; an alias that is there
+ * already is left as it is. CONFLICT naming aliases when there are RECO_USER_ALIASES_MAX; INVALID naming anonymous_id. Aliases are taken away by a
+ * patch. Calls at the same time, in any process, all take effect. *json as in reco_user_patch. SHARED. */
 RECO_API reco_status reco_user_alias(char **json, reco_engine *engine, reco_str user_id, reco_str anonymous_id, const reco_call *call,
                                      reco_error *err);
 
