@@ -147,6 +147,30 @@ RECO_API reco_status reco_backup(reco_backup_result *out, reco_engine *engine, c
 RECO_API reco_status reco_restore(reco_backup_result *out, const char *path, const reco_settings *settings, uint32_t flags, const reco_call *call,
                                   reco_error *err);
 
+/* --- trimming --------------------------------------------------------------------------------------------------------------------------------
+ *
+ * With retention.age or retention.bytes, processes with a processor drop the oldest records of the stream every ten seconds, no further than the
+ * oldest verified snapshot that is kept, what is learned, and what the archive has read. This does it once, or tells what it would do. */
+typedef struct reco_trim_options {
+    uint32_t struct_size;
+    uint32_t flags; /* RECO_TRIM_DRY_RUN */
+    int64_t age;    /* ms; 0 and bytes 0: as the settings say */
+    uint64_t bytes;
+} reco_trim_options;
+#define RECO_TRIM_DRY_RUN 1u
+typedef struct reco_trim_result {
+    uint32_t struct_size;
+    uint32_t reserved;
+    uint64_t records;  /* that were dropped, or would be */
+    uint64_t bytes;    /* they took, about; 0 where the stream does not tell */
+    uint64_t left;     /* records that stay */
+    int64_t oldest;    /* when the oldest of them was received, ms; 0: there is none */
+    char held_by[64];  /* what keeps records that should go: "snapshot", "no verified snapshot", "archive", "learning"; "": nothing */
+} reco_trim_result;
+/* INVALID naming "snapshots.folder" where there is none, or "age" when nothing says what is to be kept; BUSY while another process takes a snapshot.
+ * `options` and `out` may be NULL. SHARED. */
+RECO_API reco_status reco_trim(reco_trim_result *out, reco_engine *engine, const reco_trim_options *options, const reco_call *call, reco_error *err);
+
 /* --- what is wrong ------------------------------------------------------------------------------------------------------------------------- */
 
 #define RECO_FINDING_NOTE 1u    /* good to know */

@@ -118,6 +118,9 @@ reco_status reco__settings_check(const reco__settings *settings, reco_error *err
         return reco__fail(err, RECO_INVALID, "recommend.recency_value", "must be at most 1 with recommend.recency power");
     if (settings->data[0] == '\0' && (settings->stream[0] == '\0' || settings->features[0] == '\0' || settings->records[0] == '\0'))
         return reco__fail(err, RECO_INVALID, "data", "is empty, and not all of stream, features and records have an address");
+    if ((settings->retention_age || settings->retention_bytes) && settings->snapshots_folder[0] == '\0')
+        return reco__fail(err, RECO_INVALID, settings->retention_age ? "retention.age" : "retention.bytes",
+                          "needs snapshots.folder: the stream is trimmed to verified snapshots only");
     if (settings->type_count == 0)
         return reco__fail(err, RECO_INVALID, "event_types", "there is no event type");
     return RECO_OK;

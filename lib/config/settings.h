@@ -48,6 +48,9 @@ typedef struct reco__settings {
     uint64_t snapshots_every;    /* 1,000,000 */
     uint32_t snapshots_kept;     /* 2 */
     uint32_t snapshots_trim;     /* 0 */
+    /* how much of the stream is kept; 0: all */
+    int64_t retention_age;
+    uint64_t retention_bytes;
     /* asking */
     uint32_t normalise;           /* RECO__NORM_SUM (row sum ^ row_power) or RECO__NORM_MAX (row maximum) */
     double row_power;             /* .5 */

@@ -74,6 +74,11 @@ const setting reco__config_table[] = {
     COUNT(0, "snapshots.kept", snapshots_kept, 1, 32, "2", "verified snapshots that are kept"),
     SWITCH("snapshots.trim", snapshots_trim, "no", "trim the stream to the oldest verified snapshot that is kept"),
 
+    DURATION(0, "retention.age", retention_age, 0, 3650 * DAY, "0",
+             "records of the stream that are older are dropped, no further than the oldest verified snapshot that is kept; 0: none are"),
+    NUMBER(KIND_BYTES, 0, "retention.bytes", retention_bytes, 0, 1024 * TIB, "0",
+           "the oldest records of the stream are dropped when it takes more, no further than that snapshot; 0: none are"),
+
     CHOICE(0, "recommend.normalise", normalise, normalise, "sum",
            "what a co-view is divided by: the sum of its row to row_power, or the maximum of the row"),
     REAL("recommend.row_power", row_power, 0, 2, "0.5", "power of the sum of the row"),

@@ -21,7 +21,7 @@ typedef struct reco__counters {
     atomic_uint_fast64_t accepted, rejected, too_late, too_early, attributed, unattributed;
     atomic_uint_fast64_t records, events, batches, duplicates, clamped, closing_steps, stale, dead_letters;
     atomic_uint_fast64_t archive_records, archive_batches, archive_stale, archive_missed, archive_unreadable, archive_failures;
-    atomic_uint_fast64_t snapshots, snapshots_verified, snapshots_different, relearned;
+    atomic_uint_fast64_t snapshots, snapshots_verified, snapshots_different, relearned, trimmed;
 } reco__counters;
 
 typedef struct reco__ingest_context reco__ingest_context;

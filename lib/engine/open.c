@@ -6,7 +6,10 @@
 
 #include "base/later.h"
 #include "config/settings.h"
+#include "engine/retention.h"
 #include "engine/snapshots.h"
+
+#define RETENTION_PASSES 10u /* of a second each */
 
 static void rules_fill(reco__learn_rules *rules, const reco__settings *settings) {
     reco_board_rules *boards = &rules->boards;
@@ -219,13 +222,17 @@ static void *refresh_thread(void *context) {
 /* Snapshots, where there are processors. A failure is logged once per kind and tried again. */
 static void *snapshot_thread(void *context) {
     reco_engine *engine = context;
+    uint32_t passes = 0;
     reco_status before = RECO_OK;
     reco_call call = {.struct_size = sizeof call, .cancel = &engine->cancel};
     while (!atomic_load(&engine->stopping)) {
         reco_error err = RECO_ERROR_INIT;
-        reco_status status = atomic_load(&engine->processors) > 0 ? reco__snapshots_step(engine, &call, &err) : RECO_OK;
+        bool learns = atomic_load(&engine->processors) > 0;
+        reco_status status = learns ? reco__snapshots_step(engine, &call, &err) : RECO_OK;
+        if (status == RECO_OK && learns && passes++ % RETENTION_PASSES == 0)
+            status = reco__retention_step(engine, &call, &err);
         if (status != before && status != RECO_OK && status != RECO_CANCELLED)
-            reco__log(RECO_LOG_WARN, "snapshots", "no snapshot was taken: %s: %s", reco_status_name(status), err.text);
+            reco__log(RECO_LOG_WARN, "snapshots", "no snapshot was taken, or the stream not trimmed: %s: %s", reco_status_name(status), err.text);
         before = status;
         thread_pause(engine, 1000);
     }

@@ -90,7 +90,7 @@ static reco_status look_over(shelf *out, const reco_engine *engine, reco_error *
 }
 
 /* Holds the lock of the folder; *fd < 0: somebody else does. */
-static reco_status lock_folder(int *fd, const reco_engine *engine, reco_error *err) {
+reco_status reco__snapshots_lock(int *fd, const reco_engine *engine, reco_error *err) {
     char path[PATH_ROOM];
     if (mkdir(engine->settings.snapshots_folder, 0700) != 0 && errno != EEXIST)
         return reco__fail_errno(err, errno, "making snapshots.folder");
@@ -202,7 +202,7 @@ static reco_status verify_taken(int64_t stamp, reco_engine *engine, const shelf 
 }
 
 /* What the archive has yet to read stays in the stream; how far it is, only a process with an archiver knows. */
-static int64_t archived_to(const reco_engine *engine, uint32_t partition, int64_t offset) {
+int64_t reco__snapshots_archived(const reco_engine *engine, uint32_t partition, int64_t offset) {
     if (!engine->settings.archive[0])
         return offset;
     int64_t archived = atomic_load(&engine->archiving) ? atomic_load(&engine->archived[partition]) : 0;
@@ -214,8 +214,37 @@ static reco_status trim_to(reco_engine *engine, const shelf_file *base, const re
     char path[PATH_ROOM];
     reco_status status = positions_of(positions, engine, file_path(path, engine, base), err);
     for (uint32_t p = 0; status == RECO_OK && p < engine->partitions; p++)
-        status = reco__stream_trim(engine->stream, p, archived_to(engine, p, positions[p].offset), call, err);
+        status = reco__stream_trim(engine->stream, p, reco__snapshots_archived(engine, p, positions[p].offset), call, err);
     return status;
+}
+
+static bool is_bad_file(reco_status status) {
+    return status == RECO_CORRUPT || status == RECO_REFUSED || status == RECO_NEWER || status == RECO_NOT_FOUND || status == RECO_UNSUPPORTED;
+}
+
+reco_status reco__snapshots_oldest(reco_position *positions, reco_engine *engine, reco_error *err) {
+    shelf have;
+    char path[PATH_ROOM];
+    uint32_t kept = 0;
+    bool found = false;
+    reco_position candidate[RECO_PARTITIONS_MAX];
+    reco_status status = look_over(&have, engine, err);
+    for (size_t i = 0; status == RECO_OK && i < have.count && kept < engine->settings.snapshots_kept; i++) {
+        if (!have.files[i].verified)
+            continue;
+        kept++;
+        reco_error why = RECO_ERROR_INIT;
+        reco_status fits = positions_of(candidate, engine, file_path(path, engine, &have.files[i]), &why);
+        if (fits == RECO_OK) {
+            memcpy(positions, candidate, engine->partitions * sizeof *positions);
+            found = true;
+        } else if (!is_bad_file(fits)) {
+            if (err)
+                *err = why;
+            return fits;
+        }
+    }
+    return status == RECO_OK && !found ? RECO_NOT_FOUND : status;
 }
 
 /* Keeps the newest of both kinds and removes the others; trims the stream to the oldest verified one that stays. */
@@ -258,7 +287,7 @@ reco_status reco__snapshots_step(reco_engine *engine, const reco_call *call, rec
     if (status == RECO_OK)
         status = is_due(&due, engine, &have, call, err);
     if (status == RECO_OK && due)
-        status = lock_folder(&lock, engine, err);
+        status = reco__snapshots_lock(&lock, engine, err);
     if (status != RECO_OK || lock < 0)
         return status;
     status = look_over(&have, engine, err); /* another process may have taken one just now */
@@ -285,10 +314,6 @@ static reco_status empty_again(reco__features *features, const reco_call *call, 
     const reco_position nothing[RECO_PARTITIONS_MAX] = {{0, 0}};
     reco_restore_piece piece = {.struct_size = sizeof piece, .flags = RECO_RESTORE_FIRST | RECO_RESTORE_LAST, .positions = nothing};
     return reco__features_restore(features, &piece, call, err);
-}
-
-static bool is_bad_file(reco_status status) {
-    return status == RECO_CORRUPT || status == RECO_REFUSED || status == RECO_NEWER || status == RECO_NOT_FOUND || status == RECO_UNSUPPORTED;
 }
 
 reco_status reco__snapshots_relearn(reco_engine *engine, const reco_call *call, reco_error *err) {

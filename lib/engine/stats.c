@@ -1,9 +1,11 @@
 /* engine/stats.c - numbers for people and for monitoring. */
 #include "engine/engine.h"
+#include "engine/retention.h"
 
 #include <stdio.h>
 
 #define PROBE_NS 2000000000ll /* three stores in less than a scraper waits */
+#define RETENTION_LOOK 1u     /* records of a partition: whether its oldest should have gone */
 
 /* Where the stream and what was learned of it stand. */
 typedef struct survey {
@@ -136,9 +138,8 @@ static void json_time(reco__buf *out, int64_t ms) {
 static void json_partitions(reco__buf *out, const reco_engine *engine, const survey *at) {
     reco__buf_text(out, "\"partitions\":[");
     for (uint32_t p = 0; p < engine->partitions; p++) {
-        reco__buf_printf(out, "%s{\"begin\":%lld,\"end\":%lld,\"learned\":%lld,\"lag\":%lld,\"clock\":", p ? "," : "",
-                         (long long)at->spans[p].begin, (long long)at->spans[p].end, (long long)at->positions[p].offset,
-                         (long long)partition_lag(at, p));
+        reco__buf_printf(out, "%s{\"begin\":%lld,\"end\":%lld,\"learned\":%lld,\"lag\":%lld,\"clock\":", p ? "," : "", (long long)at->spans[p].begin,
+                         (long long)at->spans[p].end, (long long)at->positions[p].offset, (long long)partition_lag(at, p));
         json_time(out, at->positions[p].clock);
         reco__buf_byte(out, '}');
     }
@@ -150,22 +151,52 @@ static void json_counters(reco__buf *out, reco_engine *engine) {
         const char *name;
         uint64_t value;
     } counters[] = {
-        {"accepted", atomic_load(&engine->counters.accepted)},     {"rejected", atomic_load(&engine->counters.rejected)},
-        {"too_late", atomic_load(&engine->counters.too_late)},     {"too_early", atomic_load(&engine->counters.too_early)},
-        {"attributed", atomic_load(&engine->counters.attributed)}, {"unattributed", atomic_load(&engine->counters.unattributed)},
-        {"records", atomic_load(&engine->counters.records)},       {"events", atomic_load(&engine->counters.events)},
-        {"batches", atomic_load(&engine->counters.batches)},       {"duplicates", atomic_load(&engine->counters.duplicates)},
-        {"clamped", atomic_load(&engine->counters.clamped)},       {"closing_steps", atomic_load(&engine->counters.closing_steps)},
-        {"stale", atomic_load(&engine->counters.stale)},           {"dead_letters", atomic_load(&engine->counters.dead_letters)},
-        {"snapshots", atomic_load(&engine->counters.snapshots)},   {"snapshots_verified", atomic_load(&engine->counters.snapshots_verified)},
+        {"accepted", atomic_load(&engine->counters.accepted)},
+        {"rejected", atomic_load(&engine->counters.rejected)},
+        {"too_late", atomic_load(&engine->counters.too_late)},
+        {"too_early", atomic_load(&engine->counters.too_early)},
+        {"attributed", atomic_load(&engine->counters.attributed)},
+        {"unattributed", atomic_load(&engine->counters.unattributed)},
+        {"records", atomic_load(&engine->counters.records)},
+        {"events", atomic_load(&engine->counters.events)},
+        {"batches", atomic_load(&engine->counters.batches)},
+        {"duplicates", atomic_load(&engine->counters.duplicates)},
+        {"clamped", atomic_load(&engine->counters.clamped)},
+        {"closing_steps", atomic_load(&engine->counters.closing_steps)},
+        {"stale", atomic_load(&engine->counters.stale)},
+        {"dead_letters", atomic_load(&engine->counters.dead_letters)},
+        {"snapshots", atomic_load(&engine->counters.snapshots)},
+        {"snapshots_verified", atomic_load(&engine->counters.snapshots_verified)},
         {"snapshots_different", atomic_load(&engine->counters.snapshots_different)},
         {"relearned", atomic_load(&engine->counters.relearned)},
+        {"trimmed", atomic_load(&engine->counters.trimmed)},
     };
     table_sink sink = {out, true};
     reco__buf_text(out, "\"process\":{");
     for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
         table_json(&sink, counters[i].name, counters[i].value);
     reco__buf_byte(out, '}');
+}
+
+/* What is wanted, how far it is from it, and what holds it back. */
+static void json_retention(reco__buf *out, reco_engine *engine, const reco_call *call) {
+    reco__retention plan;
+    reco_error err = RECO_ERROR_INIT;
+    if (!reco__retention_wanted(engine))
+        return;
+    reco_status status = reco__retention_plan(&plan, engine, engine->settings.retention_age, engine->settings.retention_bytes, reco__now_ms(),
+                                              RETENTION_LOOK, call, &err);
+    reco__buf_printf(out, "\"retention\":{\"age_ms\":%lld,\"bytes\":%llu,", (long long)engine->settings.retention_age,
+                     (unsigned long long)engine->settings.retention_bytes);
+    if (status == RECO_OK) {
+        reco__buf_printf(out, "\"stream_bytes\":%llu,\"oldest\":", (unsigned long long)plan.stream_bytes);
+        json_time(out, plan.oldest);
+        reco__buf_byte(out, ',');
+    }
+    reco__buf_text(out, "\"held_by\":");
+    const char *held_by = status == RECO_OK ? plan.held_by : err.text;
+    reco__json_string(out, held_by, strlen(held_by));
+    reco__buf_text(out, "},");
 }
 
 static reco_status json_stores(reco__buf *out, reco_engine *engine, const reco_call *call, reco_error *err) {
@@ -211,6 +242,7 @@ reco_status reco_stats(char **json, reco_engine *engine, const reco_call *call, 
     reco__buf_text(&out, "},");
     json_counters(&out, engine);
     reco__buf_byte(&out, ',');
+    json_retention(&out, engine, call);
     status = json_stores(&out, engine, call, err);
     reco__buf_byte(&out, '}');
     if (status == RECO_OK && !reco__buf_cstr(&out))
@@ -265,6 +297,7 @@ static void relay_counters(metric_relay *relay, reco_engine *engine) {
         {"reco_events_clamped_total", "", "Events counted in a newer generation than their own.", atomic_load(&engine->counters.clamped)},
         {"reco_batches_total", "", "Batches applied by this process.", atomic_load(&engine->counters.batches)},
         {"reco_batches_stale_total", "", "Batches that another processor was faster with.", atomic_load(&engine->counters.stale)},
+        {"reco_stream_trimmed_records_total", "", "Records this process dropped from the stream.", atomic_load(&engine->counters.trimmed)},
         {"reco_snapshots_total", "result=\"taken\"", "Snapshots taken by this process.", atomic_load(&engine->counters.snapshots)},
         {"reco_snapshots_total", "result=\"verified\"", "Snapshots taken by this process.", atomic_load(&engine->counters.snapshots_verified)},
         {"reco_snapshots_total", "result=\"different\"", "Snapshots taken by this process.", atomic_load(&engine->counters.snapshots_different)},

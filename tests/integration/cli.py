@@ -8,7 +8,7 @@ import unittest
 from http_support import BIN, WithData, environment, run
 
 COMMANDS = ("serve", "import", "ingest", "session", "rank", "similar", "batch", "items", "users", "user", "recommend", "popular",
-            "item", "verify", "stats", "snapshot", "generate", "backup", "restore", "doctor")
+            "item", "verify", "stats", "snapshot", "generate", "backup", "restore", "doctor", "trim")
 
 
 def one_line(text):
@@ -226,6 +226,16 @@ class Work(WithData):
         with open(os.path.join(self.data, "stream", "data.mdb"), "r+b") as file:
             file.truncate(10000)
         self.assertIn("restore a backup", self.reco("doctor", check=4).stdout)
+
+    def test_trim(self):
+        self.reco("import", "--format", "csv", "--shift-time", self.import_small())
+        self.assertIn("snapshots.folder", self.reco("trim", "--keep-for", "1d", check=2).stderr)
+        self.assertIn("keep-bytes", self.reco("trim", "--keep-bytes", "many", check=2).stderr)
+        folder = "snapshots.folder=" + os.path.join(self.folder, "snapshots")
+        self.assertIn("say how much", self.reco("trim", "--set", folder, check=2).stderr)
+        held = self.json("trim", "--set", folder, "--keep-for", "1ms", "--dry-run")
+        self.assertEqual((held["records"], held["held_by"]), (0, "no verified snapshot"))
+        self.assertIn("held back by", self.reco("trim", "--set", folder, "--keep-bytes", "1KiB").stdout)
 
     def test_migrate_without_a_database(self):
         self.assertIn("neither records nor archive", self.reco("migrate").stdout)

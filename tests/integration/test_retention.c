@@ -1,0 +1,346 @@
+/* tests/integration/test_retention.c - the stream is kept as long, or as large, as the settings say, and never less than something needs: what was
+ * learned can always be learned again from the base that is kept. */
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/retention.h"
+#include "engine/snapshots.h"
+#include "support/engine.h"
+
+#define HOUR INT64_C(3600000)
+
+static char dir[256], folder[300], data_path[300];
+static reco_engine *engine;
+static reco_error err;
+static int64_t clock_ms; /* of what is told */
+static int told;
+
+static void setup(void) {
+    test_dir_make(dir);
+    snprintf(folder, sizeof folder, "%s/snapshots", dir);
+    snprintf(data_path, sizeof data_path, "%s/data", dir);
+    err = (reco_error)RECO_ERROR_INIT;
+    told = 0;
+    clock_ms = reco__now_ms() - 100 * HOUR;
+}
+
+static void teardown(void) {
+    reco_close(engine);
+    engine = NULL;
+    test_dir_remove(dir);
+}
+
+static void open_with(const char *age, const char *bytes, const char *kept) {
+    const char *settings[] = {"snapshots.folder", folder, "snapshots.every", "40",   "snapshots.kept", kept, "retention.age", age,
+                              "retention.bytes",  bytes,  "partitions",      "2",    NULL};
+    engine = test_engine_open(data_path, 0, settings);
+}
+
+/* So many events, an hour after one another; learned, and a snapshot of it taken and verified. */
+static void tell(int count, bool snapshot) {
+    char user[16], item[16];
+    for (int i = 0; i < count; i++, told++, clock_ms += HOUR) {
+        snprintf(user, sizeof user, "u%d", told % 7);
+        snprintf(item, sizeof item, "i%d", told % 11);
+        reco_event event = test_event(user, item, "view");
+        reco_ingest_options options = {.struct_size = sizeof options, .received_at = clock_ms};
+        event.timestamp = clock_ms;
+        test_ok(reco_ingest(NULL, engine, &event, 1, sizeof event, &options, NULL, &err), &err);
+    }
+    test_engine_learn(engine, 0, NULL);
+    if (snapshot)
+        test_ok(reco__snapshots_step(engine, NULL, &err), &err);
+}
+
+static reco_trim_result trim(int64_t age, uint64_t bytes, uint32_t flags) {
+    reco_trim_options options = {.struct_size = sizeof options, .flags = flags, .age = age, .bytes = bytes};
+    reco_trim_result result = {.struct_size = sizeof result};
+    test_ok(reco_trim(&result, engine, &options, NULL, &err), &err);
+    return result;
+}
+
+/* The verified snapshot that is oldest, and how many there are. */
+static int base(char out[600]) {
+    DIR *open = opendir(folder);
+    char first[256] = "";
+    int count = 0;
+    for (const struct dirent *entry = open ? readdir(open) : NULL; entry; entry = readdir(open)) {
+        if (!strstr(entry->d_name, ".snapshot"))
+            continue;
+        count++;
+        if (!first[0] || strcmp(entry->d_name, first) < 0)
+            snprintf(first, sizeof first, "%s", entry->d_name);
+    }
+    if (open)
+        closedir(open);
+    snprintf(out, 600, "%s/%s", folder, first);
+    return count;
+}
+
+static void still_exact(void) {
+    char path[600];
+    ck_assert_int_gt(base(path), 0);
+    test_engine_verify(engine, path);
+}
+
+static void ends(int64_t *begin, int64_t *end) {
+    reco_stream_span spans[RECO_PARTITIONS_MAX];
+    test_ok(reco__stream_spans(spans, engine->stream, NULL, &err), &err);
+    *begin = *end = 0;
+    for (uint32_t p = 0; p < engine->partitions; p++) {
+        *begin += spans[p].begin;
+        *end += spans[p].end;
+    }
+}
+
+/* --- by age -------------------------------------------------------------------------------------------------------------------------------- */
+
+START_TEST(by_age)
+{
+    int64_t begin, end;
+    open_with("0", "0", "1");
+    tell(100, true); /* the last an hour ago */
+    reco_trim_result would = trim(50 * HOUR, 0, RECO_TRIM_DRY_RUN);
+    ck_assert_uint_ge(would.records, 50);
+    ck_assert_str_eq(would.held_by, "");
+    ends(&begin, &end);
+    ck_assert_int_eq(begin, 0);
+    reco_trim_result did = trim(50 * HOUR, 0, 0);
+    ck_assert_uint_eq(did.records, would.records);
+    ck_assert_uint_eq(did.left, would.left);
+    ck_assert_int_ge(did.oldest, reco__now_ms() - 51 * HOUR);
+    ck_assert_int_le(did.oldest, reco__now_ms() - 48 * HOUR);
+    ends(&begin, &end);
+    ck_assert_int_eq(begin, (int64_t)did.records);
+    ck_assert_int_eq(end - begin, (int64_t)did.left);
+    ck_assert_uint_eq(trim(50 * HOUR, 0, 0).records, 0);
+    still_exact();
+    tell(1, false);
+    still_exact();
+    ck_assert_uint_eq(atomic_load(&engine->counters.trimmed), did.records);
+}
+END_TEST
+
+/* --- what holds -------------------------------------------------------------------------------------------------------------------------------- */
+
+START_TEST(what_is_needed_stays)
+{
+    int64_t begin, end, before;
+    char *json = NULL;
+    open_with("1ms", "0", "2");
+    tell(10, true); /* not due yet */
+    reco_trim_result held = trim(0, 0, 0);
+    ck_assert_uint_eq(held.records, 0);
+    ck_assert_str_eq(held.held_by, "no verified snapshot");
+    tell(30, true);
+    reco_trim_result first = trim(0, 0, 0); /* to the snapshot, which is all there was */
+    ck_assert_uint_ge(first.records, 40);
+    ends(&before, &end);
+    tell(60, true); /* two are kept: the first is still the base */
+    held = trim(0, 0, 0);
+    ck_assert_uint_eq(held.records, 0);
+    ck_assert_str_eq(held.held_by, "snapshot");
+    ck_assert_uint_ge(held.left, 60);
+    test_ok(reco_stats(&json, engine, NULL, &err), &err);
+    ck_assert_msg(strstr(json, "\"held_by\":\"snapshot\"") && strstr(json, "\"age_ms\":1,"), "%s", json);
+    reco_free(json);
+    still_exact();
+    tell(60, true);
+    test_ok(reco__retention_step(engine, NULL, &err), &err);
+    ends(&begin, &end);
+    ck_assert_int_gt(begin, before);
+    ck_assert_int_lt(begin, end);
+    still_exact();
+}
+END_TEST
+
+START_TEST(not_beyond_the_archive)
+{
+    open_with("1ms", "0", "1");
+    tell(60, true);
+    snprintf(engine->settings.archive, sizeof engine->settings.archive, "postgresql://nowhere");
+    reco_trim_result held = trim(0, 0, 0);
+    ck_assert_uint_eq(held.records, 0);
+    ck_assert_str_eq(held.held_by, "archive");
+    atomic_store(&engine->archiving, true);
+    atomic_store(&engine->archived[0], 3);
+    atomic_store(&engine->archived[1], 2);
+    held = trim(0, 0, 0);
+    ck_assert_uint_eq(held.records, 5);
+    ck_assert_str_eq(held.held_by, "archive");
+    still_exact();
+}
+END_TEST
+
+/* --- by bytes -------------------------------------------------------------------------------------------------------------------------------- */
+
+START_TEST(by_bytes)
+{
+    reco_trim_result did;
+    open_with("0", "0", "1");
+    tell(1000, true);
+    did = trim(0, 1u << 30, 0);
+    ck_assert_uint_eq(did.records, 0);
+    ck_assert_str_eq(did.held_by, "");
+    did = trim(0, 32u << 10, 0);
+    ck_assert_uint_gt(did.records, 250);
+    ck_assert_uint_gt(did.left, 100);
+    ck_assert_str_eq(did.held_by, "");
+    reco__retention plan;
+    test_ok(reco__retention_plan(&plan, engine, 0, 32u << 10, reco__now_ms(), UINT64_MAX, NULL, &err), &err);
+    ck_assert_msg(plan.stream_bytes <= (48u << 10) && plan.stream_bytes >= (16u << 10), "%lu bytes are left", (unsigned long)plan.stream_bytes);
+    still_exact();
+    did = trim(0, 1, 0); /* less than can be */
+    ck_assert_str_eq(did.held_by, "");
+    tell(10, false);
+    did = trim(0, 1, 0);
+    ck_assert_str_eq(did.held_by, "snapshot");
+    still_exact();
+}
+END_TEST
+
+/* The oldest go first, whichever partition they are in. */
+START_TEST(the_oldest_first)
+{
+    open_with("0", "0", "1");
+    tell(1000, true);
+    reco_trim_result did = trim(0, 50u << 10, 0);
+    ck_assert_uint_gt(did.records, 100);
+    reco__retention plan;
+    test_ok(reco__retention_plan(&plan, engine, 1, 0, did.oldest, UINT64_MAX, NULL, &err), &err); /* older than the oldest: none */
+    ck_assert_uint_eq(plan.records, 0);
+    test_ok(reco__retention_plan(&plan, engine, 1, 0, did.oldest + 20 * HOUR, UINT64_MAX, NULL, &err), &err);
+    for (uint32_t p = 0; p < 2; p++) /* both have some of the next hours: each has given up to about the same time */
+        ck_assert_int_gt(plan.cut[p], plan.begin[p]);
+}
+END_TEST
+
+/* --- refused, and by itself ----------------------------------------------------------------------------------------------------------------- */
+
+START_TEST(refused)
+{
+    static const char *const alone[] = {"retention.age", "1d", NULL};
+    reco_trim_options options = {.struct_size = sizeof options, .flags = 8};
+    test_status(RECO_INVALID, test_engine_try(&engine, data_path, 0, alone, &err));
+    ck_assert_str_eq(err.field, "retention.age");
+    engine = test_engine_open("memory:", 0, NULL);
+    test_status(RECO_INVALID, reco_trim(NULL, engine, NULL, NULL, &err));
+    ck_assert_str_eq(err.field, "age");
+    test_status(RECO_INVALID, reco_trim(NULL, engine, &options, NULL, &err));
+    ck_assert_str_eq(err.field, "flags");
+    options.flags = 0;
+    options.age = -1;
+    test_status(RECO_INVALID, reco_trim(NULL, engine, &options, NULL, &err));
+    options.age = 1;
+    test_status(RECO_INVALID, reco_trim(NULL, engine, &options, NULL, &err));
+    ck_assert_str_eq(err.field, "snapshots.folder");
+    reco_close(engine);
+    open_with("0", "0", "1");
+    tell(60, true);
+    int lock = -1;
+    test_ok(reco__snapshots_lock(&lock, engine, &err), &err);
+    test_status(RECO_BUSY, reco_trim(NULL, engine, &options, NULL, &err));
+    close(lock);
+    test_ok(reco_trim(NULL, engine, &options, NULL, &err), &err);
+}
+END_TEST
+
+static bool trimmed_by_itself(void *context) {
+    (void)context;
+    return atomic_load(&engine->counters.trimmed) > 0;
+}
+
+START_TEST(by_itself)
+{
+    const char *settings[] = {"snapshots.folder", folder, "snapshots.every", "40", "retention.age", "50h", "partitions", "2", NULL};
+    open_with("0", "0", "1");
+    tell(100, true);
+    reco_close(engine);
+    engine = test_engine_open(data_path, RECO_OPEN_BACKGROUND, settings);
+    ck_assert(test_wait(trimmed_by_itself, NULL, 30000));
+    still_exact();
+}
+END_TEST
+
+/* Killed while it trims: what is left is whole, and the rest goes with the next. */
+START_TEST(killed)
+{
+    uint64_t seed = 3;
+    int64_t begin = 0, before = 0, end;
+    open_with("0", "0", "1");
+    tell(800, true);
+    reco_close(engine);
+    engine = NULL;
+    for (int round = 0; round < (test_full() ? 100 : 12); round++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        pid_t child = test_fork();
+        if (child == 0) {
+            open_with("0", "0", "1");
+            for (int64_t age = 800 * HOUR; age > 0; age -= 5 * HOUR)
+                if (reco_trim(NULL, engine, &(reco_trim_options){.struct_size = sizeof(reco_trim_options), .age = age}, NULL, &err) != RECO_OK)
+                    test_child_fail("trim", &err);
+            _exit(0);
+        }
+        nanosleep(&(struct timespec){0, (long)((seed >> 33) % 40000000)}, NULL);
+        kill(child, SIGKILL);
+        test_child_end(child);
+        open_with("0", "0", "1");
+        ends(&begin, &end);
+        ck_assert_int_ge(begin, before);
+        before = begin;
+        if (round % 4 == 3)
+            still_exact();
+        reco_close(engine);
+        engine = NULL;
+    }
+    ck_assert_int_gt(begin, 0);
+    open_with("0", "0", "1");
+    (void)trim(HOUR, 0, 0);
+    still_exact();
+    tell(60, true);
+    still_exact();
+}
+END_TEST
+
+static reco_status trim_all(void *context, reco_error *error) {
+    reco_trim_options options = {.struct_size = sizeof options, .flags = RECO_TRIM_DRY_RUN, .age = 50 * HOUR, .bytes = 1000};
+    (void)context;
+    return reco_trim(NULL, engine, &options, NULL, error);
+}
+
+START_TEST(no_memory)
+{
+    open_with("0", "0", "1");
+    tell(60, true);
+    reco_close(engine);
+    test_memory_install();
+    open_with("0", "0", "1");
+    test_every_allocation(trim_all, NULL, false);
+    reco_close(engine);
+    engine = NULL;
+    test_memory_restore();
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("retention");
+    TCase *tests = tcase_create("retention");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_set_timeout(tests, 120);
+    tcase_add_test(tests, by_age);
+    tcase_add_test(tests, what_is_needed_stays);
+    tcase_add_test(tests, not_beyond_the_archive);
+    tcase_add_test(tests, by_bytes);
+    tcase_add_test(tests, the_oldest_first);
+    tcase_add_test(tests, refused);
+    tcase_add_test(tests, by_itself);
+    tcase_add_test(tests, killed);
+    tcase_add_test(tests, no_memory);
+    suite_add_tcase(suite, tests);
+    return test_run(suite);
+}
