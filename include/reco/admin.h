@@ -16,7 +16,7 @@ extern "C" {
 #define RECO_ASK_SIMILAR 3u   /* limit, as_of, reasons; items, unless item_id is given */
 #define RECO_ASK_RANK 4u      /* as RECOMMEND; items */
 /* The body is an array of what RECOMMEND takes, or a line for each. {"answers":[{"index":0,"answer":{...}}],"rejected":[{"index":1,"field":...,
- * "detail":...}]}; 422 when none is answered. */
+ * "detail":...}]}; when none is valid a problem, 422, with the same as "errors". */
 #define RECO_ASK_BATCH 5u
 #define RECO_BATCH_MAX 1000u /* most questions of a batch */
 typedef struct reco_ask_input {

@@ -210,6 +210,8 @@ static reco_status ask_similar(asking *a, const reco__sent *sent, reco_error *er
         status = reco__fail_at(err, RECO_INVALID, sent->index, "items", "it is required");
     if (status == RECO_OK && one->size == 0)
         status = reco__param_list(&query.items, &query.item_count, &given[Q_ITEMS], RECO_SIMILAR_MAX, sent, err);
+    if (status == RECO_OK && one->size > 0)
+        status = reco__check_id(*one, -1, "item_id", err); /* else it would be named as one of a list */
     if (status == RECO_OK && one->size > 0) {
         query.items = one;
         query.item_count = 1;
@@ -309,12 +311,18 @@ static reco_status ask_many(reco_reply *reply, asking *a, reco__arena *arena, re
         reco__buf_dispose(&all.body);
         return status;
     }
-    reco__buf_text(&all.body, "],\"rejected\":[");
+    bool none = all.answered == 0 && rejects.count > 0;
+    if (none)
+        reco__buf_reset(&all.body);
+    reco__buf_text(&all.body, none ? "{\"type\":\"about:blank\",\"title\":\"no question was answered\",\"status\":422,"
+                                     "\"detail\":\"no question is valid\",\"errors\":["
+                                   : "],\"rejected\":[");
     for (size_t i = 0; i < rejects.count; i++)
         reco__reply_rejected(&all.body, &rejects.errors[i], rejects.errors[i].index, i == 0);
     reco__buf_text(&all.body, "]}");
-    reply->http_status = all.answered > 0 || rejects.count == 0 ? 200 : 422;
-    reply->content_type = "application/json";
+    reply->http_status = none ? 422 : 200;
+    reply->status = none ? RECO_INVALID : RECO_OK;
+    reply->content_type = none ? "application/problem+json" : "application/json";
     return reco__reply_body(reply, &all.body, err);
 }
 
