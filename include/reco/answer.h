@@ -3,6 +3,7 @@
 #define RECO_ANSWER_H
 
 #include <reco/event.h>
+#include <reco/filter.h>
 #include <reco/status.h>
 
 #ifdef __cplusplus
@@ -32,8 +33,9 @@ typedef struct reco_query {
      * of them is kept. With a user_id they come on top of what that user did. item_id is required, event_type is "view" when absent, timestamp now
      * when 0; value counts; other fields do not. Items of which nothing was learned are passed over. min_position needs a user_id. */
     const reco_event *session;
-    size_t session_count; /* at most RECO_SESSION_MAX */
-    size_t event_size;    /* sizeof(reco_event), when there is a session */
+    size_t session_count;            /* at most RECO_SESSION_MAX */
+    size_t event_size;               /* sizeof(reco_event), when there is a session */
+    const reco_selection *selection; /* which items may be in the answer; NULL: all */
 } reco_query;
 
 /* A question for what goes with one item, or with several together: what people who looked at them looked at as well. The items themselves are not
@@ -45,7 +47,8 @@ typedef struct reco_similar_query {
     size_t item_count; /* 1 to RECO_SIMILAR_MAX different ones; those of which nothing was learned are passed over */
     uint32_t limit;    /* as above */
     uint32_t reserved;
-    int64_t as_of; /* ms: availability as of this moment; 0: now */
+    int64_t as_of;                   /* ms: availability as of this moment; 0: now */
+    const reco_selection *selection; /* NULL: all */
 } reco_similar_query;
 
 /* A question for what is popular. */
@@ -54,9 +57,10 @@ typedef struct reco_popular_query {
     uint32_t flags;
     uint32_t limit; /* as above */
     uint32_t reserved;
-    int64_t window;    /* ms; 0: the configured window by hours; up to the configured hours or days kept, whichever board covers it */
-    int64_t as_of;     /* ms; 0: the newest learned moment */
-    reco_str category; /* only items of this category; absent: all */
+    int64_t window;                  /* ms; 0: the configured window by hours; up to the configured hours or days kept, whichever board covers it */
+    int64_t as_of;                   /* ms; 0: the newest learned moment */
+    reco_str category;               /* only items of this category; absent: all */
+    const reco_selection *selection; /* NULL: all */
 } reco_popular_query;
 
 #define RECO_REASON_COVIEW 1u  /* people who looked at `because` also looked at this */
@@ -107,6 +111,7 @@ typedef struct reco_answer {
                                     * which may differ from one backend to the other when the items do not */
     uint32_t degraded;             /* RECO_DEGRADED_... */
     uint32_t reserved;
+    reco_str next; /* what `cursor` of the same question asks for the page after this one, which may turn out empty; "" when there is none */
 } reco_answer;
 
 #ifdef __cplusplus

@@ -41,8 +41,10 @@ typedef struct reco__settings {
     reco__event_type types[RECO__EVENT_TYPES_MAX];
     uint32_t type_count;
     /* limits */
-    uint32_t max_items; /* 10,000,000 */
-    uint64_t max_users; /* 100,000,000 */
+    uint32_t max_items;       /* 10,000,000 */
+    uint64_t max_users;       /* 100,000,000 */
+    uint32_t item_values;     /* 128: values of an item that filters know */
+    uint64_t attribute_bytes; /* 1 GiB: of all items, in memory */
     /* snapshots */
     char snapshots_folder[1024]; /* empty: none */
     uint64_t snapshots_every;    /* 1,000,000 */

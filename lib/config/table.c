@@ -66,6 +66,8 @@ const setting reco__config_table[] = {
 
     COUNT(0, "limits.items", max_items, 1, 4294967295.0, "10000000", "most items"),
     NUMBER(KIND_LARGE, 0, "limits.users", max_users, 1, 1e15, "100000000", "most users"),
+    COUNT(0, "limits.item_values", item_values, 0, 1000, "128", "most values of an item's attributes, parent and categories that filters know"),
+    NUMBER(KIND_BYTES, 0, "limits.attributes", attribute_bytes, 0, 16 * TIB, "1GiB", "most memory that attributes of items take in a process"),
     NUMBER(KIND_BYTES, 0, "limits.min_free", min_free, 0, TIB, "64MiB", "free disk space below which events are refused"),
     NUMBER(KIND_BYTES, 0, "limits.map_size", map_size, MIB, 64 * TIB, "256GiB", "address space of each embedded store, the same in all processes"),
 

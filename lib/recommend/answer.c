@@ -9,6 +9,7 @@ reco__answer *reco__answer_begin(reco_answer *shown, bool *made) {
         reco__arena_reset(&answer->arena);
         reco__buf_reset(&answer->json);
         reco__buf_reset(&answer->id);
+        reco__buf_reset(&answer->next);
         answer->shown = (reco_answer){.struct_size = sizeof(answer->shown)};
         answer->bare = answer->dated = answer->located = false;
     }
@@ -37,6 +38,7 @@ void reco__answer_free(reco_answer *shown) {
         reco__arena_dispose(&answer->arena);
         reco__buf_dispose(&answer->json);
         reco__buf_dispose(&answer->id);
+        reco__buf_dispose(&answer->next);
         reco__release(answer);
     }
 }

@@ -10,7 +10,7 @@
 typedef struct reco__answer {
     reco_answer shown; /* first: a reco_answer is one of these */
     reco__arena arena;
-    reco__buf json, id;
+    reco__buf json, id, next;
     bool bare;    /* the same for everybody: nothing of a user, no id */
     bool dated;   /* the moment is told */
     bool located; /* partition and position are what it reflects */

@@ -101,7 +101,8 @@ reco_status reco__answer_json(const char **text, size_t *size, reco_answer *show
         }
         add_item(out, &shown->items[i]);
     }
-    reco__buf_text(out, "]}");
+    add_string(out, "],\"next\":", shown->next);
+    reco__buf_byte(out, '}');
     const char *terminated = reco__buf_cstr(out);
     reco_status status = reco__buf_status(out, err);
     if (status == RECO_OK) {

@@ -20,8 +20,7 @@ static void take_cell(void *context, size_t index, const void *data, size_t size
 static reco_status load_user(reco_candidates *c, const reco_call *call, reco_error *err) {
     c->cell_status = RECO_OK;
     c->cell_err = err;
-    reco_status status =
-        reco__features_load(&c->position, &c->epoch, c->features, c->partition, &c->user, c->user.size > 0, take_cell, c, call, err);
+    reco_status status = reco__features_load(&c->position, &c->epoch, c->features, c->partition, &c->user, c->user.size > 0, take_cell, c, call, err);
 
     if (status == RECO_OK) {
         status = c->cell_status;
@@ -224,6 +223,9 @@ static reco_status run_plan(reco_candidates *c, const reco_call *call, reco_erro
         if (kind == RECO_STAGE_FILTER) {
             status = reco__given_narrow(c, call, err);
         }
+        if (kind == RECO_STAGE_FILTER && c->plan->own && status == RECO_OK) { /* others ask about what could win only */
+            status = reco__filter_selection(c, call, err);
+        }
         if (kind == RECO_STAGE_RANKER && !c->collected) {
             reco__candidates_collect(c);
         }
@@ -239,6 +241,7 @@ static reco_status run_plan(reco_candidates *c, const reco_call *call, reco_erro
             return status;
         }
     }
+    c->more = c->more || c->winner_count > c->limit;
     c->winner_count = c->winner_count < c->limit ? c->winner_count : c->limit;
     return RECO_OK;
 }
@@ -288,8 +291,11 @@ static reco_status fill_answer(reco__answer *answer, reco__recommend *recommend,
     if (status == RECO_OK && c->question == RECO__ASK_RANK) {
         status = reco__given_rest(answer, c, recommend->options.records, call, err);
     }
+    for (size_t i = 0; i < c->winner_count && status == RECO_OK; i++) {
+        status = reco__note_shown(c, c->winners[i].item, err);
+    }
     flag_answer(answer, c, behind);
-    return status;
+    return status == RECO_OK ? reco__make_next(answer, c, err) : status;
 }
 
 static bool scenario_valid(reco_str scenario) {
@@ -359,6 +365,14 @@ static reco_status read_who(reco_candidates *c, const question *asked, reco_erro
     return status;
 }
 
+/* Who is asked for, where, when and about what. What a session holds may grow from page to page. */
+static uint64_t hash_question(const reco_candidates *c, const reco_query *query) {
+    const reco_str texts[] = {c->user, c->scenario};
+    uint64_t hash = reco__question_hash(c->question, texts, 2, query->as_of);
+
+    return c->asked_count > 0 ? reco__question_hash(hash, c->asked, c->asked_count, 0) : hash;
+}
+
 static reco_status read_query(reco_candidates *c, const question *asked, int64_t now_ms, reco_error *err) {
     const reco_query *query = asked->query;
     reco_status status = read_who(c, asked, err);
@@ -378,6 +392,9 @@ static reco_status read_query(reco_candidates *c, const question *asked, int64_t
     c->reasons = !(query->flags & RECO_QUERY_NO_REASONS);
     c->degraded = 0;
     uint32_t limit = asked->kind == RECO__ASK_RANK && query->limit == 0 ? (uint32_t)asked->item_count : query->limit;
+    if (status == RECO_OK) {
+        status = reco__sieve_read(&c->sieve, query->selection, hash_question(c, query), err);
+    }
     return status == RECO_OK ? reco__limit_check(&c->limit, c->settings, limit, err) : status;
 }
 
@@ -438,6 +455,9 @@ static reco_status answer_from(reco__answer *answer, reco__recommend *recommend,
     }
     if (status == RECO_OK) {
         c->catalogue = state->catalogue;
+        status = reco__sieve_open(&c->sieve, state->catalogue, err);
+    }
+    if (status == RECO_OK) {
         status = choose_popularity(&own, c, recommend, state, call, err);
     }
     if (status == RECO_OK) {
@@ -455,6 +475,7 @@ static reco_status answer_from(reco__answer *answer, reco__recommend *recommend,
         reco__state_moment_done(state, c->popularity);
     }
     uint32_t degraded = c->degraded;
+    reco__sieve_close(&c->sieve);
     reco__candidates_reset(c);
     c->degraded = status == RECO_OK ? 0 : degraded; /* what answers instead says it too */
     return status;
@@ -488,36 +509,6 @@ static bool has_own_filters(const reco__plan *plan) {
     return false;
 }
 
-static reco_status fill_kept(reco__answer *answer, const reco_candidates *c, const reco__kept *kept, const reco__state *state, reco_error *err) {
-    size_t most = kept->count < c->limit ? kept->count : c->limit, made = 0;
-    reco_answer_item *items = reco__arena_zalloc(&answer->arena, most * sizeof(*items));
-    reco_reason *reasons = reco__arena_zalloc(&answer->arena, most * sizeof(*reasons));
-
-    if (!items || !reasons) {
-        return reco__no_memory(err);
-    }
-    for (size_t i = 0; i < kept->count && made < most; i++) {
-        const reco__kept_item *item = &kept->items[i];
-        if (c->settings->filter_availability && !reco__kept_available(kept, item, state, c->moment)) {
-            answer->shown.filtered++;
-            continue;
-        }
-        if (!reco__answer_copy(&items[made].item_id, answer, item->name)) {
-            return reco__no_memory(err);
-        }
-        items[made].score = item->score;
-        items[made].rank = (uint32_t)made + 1;
-        reasons[made] = (reco_reason){.kind = RECO_REASON_POPULAR, .source = reco__str_of("popular"), .score = item->score};
-        items[made].reasons = &reasons[made];
-        items[made].reason_count = c->reasons;
-        made++;
-    }
-    answer->shown.items = items;
-    answer->shown.count = made;
-    answer->shown.candidates = (uint32_t)kept->count;
-    return RECO_OK;
-}
-
 /* What is popular, as it was kept, for a question that features cannot answer with `status`, which is answered when nothing is kept. */
 static reco_status answer_kept(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, int behind, reco_status status,
                                reco_error *err) {
@@ -537,7 +528,10 @@ static reco_status answer_kept(reco__answer *answer, reco__recommend *recommend,
     answer->shown.filtered = 0;
     answer->dated = c->as_of;
     reco__state *state = reco__state_peek(recommend);
-    status = reco__answer_copy(&answer->shown.scenario, answer, c->scenario) ? fill_kept(answer, c, kept, state, err) : reco__no_memory(err);
+    status = reco__answer_copy(&answer->shown.scenario, answer, c->scenario) ? RECO_OK : reco__no_memory(err);
+    if (status == RECO_OK) {
+        status = reco__kept_fill(answer, c, kept, state, NULL, kept->count, RECO__KEPT_SCORE, err);
+    }
     reco__state_release(state);
     reco__kept_release(kept);
     return status;
@@ -611,6 +605,14 @@ static void count_answer(reco__recommend *recommend, const reco_answer *answer) 
     reco__count_degraded(recommend, answer->degraded);
 }
 
+void reco__count_sieved(reco__recommend *recommend, const reco_candidates *c) {
+    for (uint32_t kind = 0; kind < RECO__SIEVED_KINDS; kind++) {
+        if (c->sieve.sieved[kind] > 0) {
+            count(&recommend->sieved[kind], c->sieve.sieved[kind]);
+        }
+    }
+}
+
 void reco__count_degraded(reco__recommend *recommend, uint32_t degraded) {
     count(&recommend->degraded, degraded != 0);
     for (uint32_t i = 0; i < RECO__DEGRADED_KINDS; i++) {
@@ -628,7 +630,9 @@ static reco_status answer_question(reco_answer **answer, reco__recommend *recomm
         return status;
     }
     reco__answer *begun = reco__answer_begin(*answer, &made);
+    memset(c->sieve.sieved, 0, sizeof(c->sieve.sieved));
     status = begun ? answer_query(begun, recommend, c, asked, now_ms, partition, behind, call, err) : reco__no_memory(err);
+    reco__count_sieved(recommend, c);
     reco__pool_give(recommend, c);
     if (status == RECO_OK) {
         count_answer(recommend, &begun->shown);
@@ -656,7 +660,8 @@ reco_status reco__recommend_rank(reco_answer **answer, reco__recommend *recommen
 
 reco_status reco__recommend_similar(reco_answer **answer, reco__recommend *recommend, const reco_similar_query *query, int64_t now_ms,
                                     const reco_call *call, reco_error *err) {
-    const reco_query plain = {.struct_size = sizeof(plain), .flags = query->flags, .limit = query->limit, .as_of = query->as_of};
+    const reco_query plain = {
+        .struct_size = sizeof(plain), .flags = query->flags, .limit = query->limit, .as_of = query->as_of, .selection = query->selection};
     const question asked = {.kind = RECO__ASK_SIMILAR, .query = &plain, .items = query->items, .item_count = query->item_count};
     return answer_question(answer, recommend, &asked, now_ms, 0, 0, call, err);
 }

@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#define LOOK 4096u /* items between two looks at the clock */
+
 /* What is asked, worked out. */
 typedef struct span {
     uint32_t board;
@@ -59,13 +61,32 @@ typedef struct picking {
     int64_t moment;
     reco__top top;
     uint32_t considered;
+    bool over; /* past the deadline */
     const reco_call *call;
     reco_error *err;
 } picking;
 
+/* Whether an item that could win may. */
+static reco_status admits(bool *fine, picking *p, uint32_t item) {
+    reco_candidates *c = p->c;
+    reco_status status = RECO_OK;
+
+    *fine = true;
+    if (c->settings->filter_availability) {
+        *fine = reco__catalogue_available(c->catalogue, item, p->moment);
+        status = reco__catalogue_known(c->catalogue, item) ? RECO_OK : reco__ask_about(fine, c, item, p->call, p->err);
+        c->filtered += status == RECO_OK && !*fine;
+    }
+    if (status == RECO_OK && *fine) {
+        status = reco__item_fits(fine, c, item, p->call, p->err);
+    }
+    *fine = *fine && !reco__item_shown(c, item);
+    return status;
+}
+
 static reco_status pick(picking *p, uint32_t item) {
     int64_t sum = p->popularity ? reco__popularity_of(p->popularity, p->window, item) : item < p->c->sum_room ? p->c->sums[item] : 0;
-    reco_status status = RECO_OK;
+    bool fine;
 
     if (sum <= 0) {
         return RECO_OK;
@@ -74,24 +95,34 @@ static reco_status pick(picking *p, uint32_t item) {
     if (reco__top_full(&p->top) && sum < p->top.entries[0].score) {
         return RECO_OK;
     }
-    bool fine = true;
-    if (p->c->settings->filter_availability) {
-        fine = reco__catalogue_available(p->c->catalogue, item, p->moment);
-        status = reco__catalogue_known(p->c->catalogue, item) ? RECO_OK : reco__ask_about(&fine, p->c, item, p->call, p->err);
-    }
-    if (status == RECO_OK && !fine) {
-        p->c->filtered++;
-    } else if (status == RECO_OK) {
+    reco_status status = admits(&fine, p, item);
+    if (status == RECO_OK && fine) {
         reco__top_offer(&p->top, sum, item, 0);
     }
     return status;
 }
 
+/* Past the deadline what was found will do. */
+static reco_status look_at_clock(picking *p) {
+    reco_error error = RECO_ERROR_INIT;
+    reco_status status = reco__call_check(p->call, &error);
+
+    p->over = status == RECO_TIMEOUT;
+    p->c->degraded |= p->over ? RECO_DEGRADED_DEADLINE : 0;
+    if (status != RECO_OK && !p->over && p->err) {
+        *p->err = error;
+    }
+    return p->over ? RECO_OK : status;
+}
+
 static reco_status pick_all(picking *p, uint32_t item_count) {
     reco_status status = RECO_OK;
 
-    for (uint32_t item = 0; item < item_count && status == RECO_OK; item++) {
+    for (uint32_t item = 0; item < item_count && status == RECO_OK && !p->over; item++) {
         status = pick(p, item);
+        if (item % LOOK == LOOK - 1 && status == RECO_OK) {
+            status = look_at_clock(p);
+        }
     }
     return status;
 }
@@ -111,10 +142,41 @@ static reco_status pick_category(picking *p, reco_str category) {
     return status;
 }
 
-/* A sum as a score. */
-static int64_t score_of(int64_t sum) { return sum < INT64_MAX / RECO_SCORE_UNIT ? sum * RECO_SCORE_UNIT : INT64_MAX; }
+/* Picks until as many as the limit can stand together, or there are no more. */
+static reco_status pick_answer(picking *p, uint32_t item_count, reco_str category, size_t *chosen) {
+    reco_candidates *c = p->c;
+    reco_status status = RECO_OK;
+    bool whole = false;
 
-static reco_status fill_items(reco__answer *answer, const reco__top *top, const reco_candidates *c, reco_error *err) {
+    *chosen = 0;
+    for (size_t most = (size_t)c->limit + 1; status == RECO_OK && *chosen < c->limit && !whole; most *= RECO__ARRANGE_TIMES) {
+        status = reco__candidates_reserve_ranked(c, most, p->err);
+        if (status != RECO_OK) {
+            break;
+        }
+        p->top = (reco__top){.entries = c->ranked, .limit = most, .features = c->features};
+        p->considered = 0;
+        status = category.size > 0 ? pick_category(p, category) : pick_all(p, item_count);
+        whole = p->top.count < most || p->over;
+        reco__top_sort(&p->top);
+        if (status == RECO_OK) {
+            status = reco__choose(chosen, c, p->top.count, c->limit, whole, p->err);
+        }
+    }
+    p->top.count = *chosen;
+    return status;
+}
+
+static reco_status note_page(reco__answer *answer, const reco__top *top, reco_candidates *c, reco_error *err) {
+    reco_status status = RECO_OK;
+
+    for (size_t i = 0; i < top->count && status == RECO_OK; i++) {
+        status = reco__note_shown(c, top->entries[i].item, err);
+    }
+    return status == RECO_OK ? reco__make_next(answer, c, err) : status;
+}
+
+static reco_status fill_items(reco__answer *answer, const reco__top *top, reco_candidates *c, reco_error *err) {
     reco_answer_item *items = reco__arena_zalloc(&answer->arena, top->count * sizeof(*items));
     reco_reason *reasons = reco__arena_zalloc(&answer->arena, top->count * sizeof(*reasons));
 
@@ -128,7 +190,7 @@ static reco_status fill_items(reco__answer *answer, const reco__top *top, const 
         if (status != RECO_OK || !reco__answer_copy(&items[i].item_id, answer, name)) {
             return status == RECO_OK ? reco__no_memory(err) : reco__fail(err, status, NULL, "an item has no name");
         }
-        items[i].score = score_of(top->entries[i].score);
+        items[i].score = reco__sum_score(top->entries[i].score);
         items[i].rank = (uint32_t)i + 1;
         reasons[i] = (reco_reason){.kind = RECO_REASON_POPULAR, .source = reco__str_of("popular"), .score = items[i].score};
         items[i].reasons = &reasons[i];
@@ -136,7 +198,7 @@ static reco_status fill_items(reco__answer *answer, const reco__top *top, const 
     }
     answer->shown.items = items;
     answer->shown.count = top->count;
-    return RECO_OK;
+    return note_page(answer, top, c, err);
 }
 
 /* Sums of a span that is not kept; when features do not answer, the kept window of the same board will do. */
@@ -163,22 +225,18 @@ static reco_status get_span(reco_candidates *c, span *s, const reco_call *call, 
 static reco_status answer_span(reco__answer *answer, reco_candidates *c, const reco__state *state, const reco__popular_list *list, span *s,
                                const reco_popular_query *query, const reco_call *call, reco_error *err) {
     picking p = {.c = c, .window = s->window, .moment = c->moment, .call = call, .err = err};
-    reco_status status = reco__candidates_reserve_winners(c, c->limit, err);
     bool sum = !s->kept;
+    size_t chosen;
+    reco_status status = sum ? get_span(c, s, call, err) : RECO_OK;
 
-    p.top = (reco__top){.entries = c->ranked, .limit = c->limit, .features = c->features};
-    if (status == RECO_OK && sum) {
-        status = get_span(c, s, call, err);
-    }
     p.popularity = s->kept ? state->popularity : NULL;
     if (status == RECO_OK) {
-        status = query->category.size > 0 ? pick_category(&p, query->category) : pick_all(&p, s->kept ? list->item_count : c->sum_room);
+        status = pick_answer(&p, s->kept ? list->item_count : c->sum_room, query->category, &chosen);
     }
     if (sum && c->sum_room > 0) {
         memset(c->sums, 0, c->sum_room * sizeof(*c->sums));
     }
     if (status == RECO_OK) {
-        reco__top_sort(&p.top);
         answer->shown.candidates = p.considered;
         answer->shown.filtered = c->filtered;
         status = fill_items(answer, &p.top, c, err);
@@ -196,8 +254,12 @@ static reco_status answer_from(reco__answer *answer, reco__recommend *recommend,
     c->moment = query->as_of > 0 ? query->as_of : now_ms;
     answer->shown.as_of = query->as_of > 0 ? query->as_of : list->moment;
     if (status == RECO_OK) {
+        status = reco__sieve_open(&c->sieve, state->catalogue, err);
+    }
+    if (status == RECO_OK) {
         status = answer_span(answer, c, state, list, &s, query, call, err);
     }
+    reco__sieve_close(&c->sieve);
     reco__popularity_release(list);
     return status;
 }
@@ -214,11 +276,13 @@ static reco_status check_query(reco_candidates *c, const reco_popular_query *que
     }
     c->degraded = 0;
     c->reasons = !(query->flags & RECO_QUERY_NO_REASONS);
-    return reco__limit_check(&c->limit, c->settings, query->limit, err);
+    uint64_t question = reco__question_hash((uint64_t)query->window << 8 | RECO__ASK_POPULAR, &query->category, 1, query->as_of);
+    reco_status status = reco__sieve_read(&c->sieve, query->selection, question, err);
+    return status == RECO_OK ? reco__limit_check(&c->limit, c->settings, query->limit, err) : status;
 }
 
-static reco_status answer_state(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, const reco_popular_query *query,
-                                int64_t now_ms, const reco_call *call, reco_error *err) {
+static reco_status answer_state(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, const reco_popular_query *query, int64_t now_ms,
+                                const reco_call *call, reco_error *err) {
     reco__state *state;
     reco_status status = reco__state_hold(&state, &c->degraded, recommend, call, err);
 
@@ -245,38 +309,22 @@ static int by_sum(const void *a, const void *b, void *context) {
     return reco__str_compare(left->name, right->name);
 }
 
-static reco_status fill_kept(reco__answer *answer, const reco_candidates *c, const reco__kept *kept, const reco__state *state, unsigned window,
+/* In the order of the window. */
+static reco_status fill_kept(reco__answer *answer, reco_candidates *c, const reco__kept *kept, const reco__state *state, unsigned window,
                              reco_error *err) {
-    size_t count = 0, most = kept->count < c->limit ? kept->count : c->limit;
+    size_t count = 0;
     const reco__kept_item **sorted = reco__arena_alloc(&answer->arena, (kept->count + 1) * sizeof(*sorted));
-    reco_answer_item *items = reco__arena_zalloc(&answer->arena, most * sizeof(*items));
-    reco_reason *reasons = reco__arena_zalloc(&answer->arena, most * sizeof(*reasons));
 
-    if (!sorted || !items || !reasons) {
+    if (!sorted) {
         return reco__no_memory(err);
     }
     for (size_t i = 0; i < kept->count; i++) {
-        const reco__kept_item *item = &kept->items[i];
-        if (item->sums[window] > 0 && (!c->settings->filter_availability || reco__kept_available(kept, item, state, c->moment))) {
-            sorted[count++] = item;
+        if (kept->items[i].sums[window] > 0) {
+            sorted[count++] = &kept->items[i];
         }
     }
     qsort_r(sorted, count, sizeof(*sorted), by_sum, &window);
-    most = count < most ? count : most;
-    for (size_t i = 0; i < most; i++) {
-        if (!reco__answer_copy(&items[i].item_id, answer, sorted[i]->name)) {
-            return reco__no_memory(err);
-        }
-        items[i].score = score_of(sorted[i]->sums[window]);
-        items[i].rank = (uint32_t)i + 1;
-        reasons[i] = (reco_reason){.kind = RECO_REASON_POPULAR, .source = reco__str_of("popular"), .score = items[i].score};
-        items[i].reasons = &reasons[i];
-        items[i].reason_count = c->reasons;
-    }
-    answer->shown.items = items;
-    answer->shown.count = most;
-    answer->shown.candidates = (uint32_t)count;
-    return RECO_OK;
+    return reco__kept_fill(answer, c, kept, state, sorted, count, window, err);
 }
 
 /* What was kept, for a question that features cannot answer with `status`, which is answered when nothing is kept that says anything about it. */
@@ -336,7 +384,9 @@ reco_status reco__recommend_popular(reco_answer **answer, reco__recommend *recom
         return status;
     }
     reco__answer *begun = reco__answer_begin(*answer, &made);
+    memset(c->sieve.sieved, 0, sizeof(c->sieve.sieved));
     status = begun ? answer_query(begun, recommend, c, query, now_ms, call, err) : reco__no_memory(err);
+    reco__count_sieved(recommend, c);
     reco__candidates_reset(c);
     reco__pool_give(recommend, c);
     if (status == RECO_OK) {

@@ -15,14 +15,15 @@ bool reco__candidates_grow(void **array, size_t *room, size_t count, size_t size
 }
 
 void reco__candidates_dispose(reco_candidates *c) {
-    void *blocks[] = {c->recents,        c->copies, c->head_items,       c->lists,       c->trace_members, c->trace_values, c->marks,
-                      c->items,          c->values, c->scores,           c->places,      c->given,         c->ranked,       c->winners,
-                      c->asked_numbers,
-                      c->winners_before, c->shares, c->shares_by_winner, c->share_begin, c->pieces,        c->filter,       c->sums};
+    void *blocks[] = {
+        c->recents, c->copies,           c->head_items,  c->lists,  c->trace_members, c->trace_values, c->marks,         c->items,
+        c->values,  c->scores,           c->places,      c->given,  c->ranked,        c->winners,      c->asked_numbers, c->winners_before,
+        c->shares,  c->shares_by_winner, c->share_begin, c->pieces, c->filter,        c->sums};
 
     for (size_t i = 0; i < sizeof(blocks) / sizeof(*blocks); i++) {
         reco__release(blocks[i]);
     }
+    reco__sieve_dispose(&c->sieve);
     reco__cell_dispose(&c->cell);
     reco__buf_dispose(&c->heads);
     reco__buf_dispose(&c->scratch);
@@ -43,7 +44,8 @@ void reco__candidates_reset(reco_candidates *c) {
     c->count = c->trace_count = c->given_count = c->winner_count = 0;
     c->list_count = c->recent_count = c->filtered = 0;
     c->degraded = 0;
-    c->fallback = c->session_runs = c->revisited = false;
+    c->fallback = c->session_runs = c->revisited = c->popular_fills = c->popular_walked = c->more = false;
+    c->popular_next = 0;
     c->running = 0;
     c->best_coview = c->coview_scale = c->popular_scale = 0;
     reco__cell_clear(&c->cell);
@@ -91,15 +93,21 @@ reco_status reco__candidates_reserve_winners(reco_candidates *c, size_t count, r
     c->winners = winners ? winners : c->winners;
     reco__winner *before = winners ? reco__realloc_array(c->winners_before, count, sizeof(*before)) : NULL;
     c->winners_before = before ? before : c->winners_before;
-    reco__ranked *ranked = before ? reco__realloc_array(c->ranked, count, sizeof(*ranked)) : NULL;
-    c->ranked = ranked ? ranked : c->ranked;
-    uint32_t *begin = ranked ? reco__realloc_array(c->share_begin, count + 1, sizeof(*begin)) : NULL;
+    uint32_t *begin = before ? reco__realloc_array(c->share_begin, count + 1, sizeof(*begin)) : NULL;
     c->share_begin = begin ? begin : c->share_begin;
     if (!begin) {
         return reco__no_memory(err);
     }
-    c->winner_room = c->ranked_room = count;
+    c->winner_room = count;
     return RECO_OK;
+}
+
+reco_status reco__candidates_reserve_ranked(reco_candidates *c, size_t count, reco_error *err) {
+    void *ranked = c->ranked;
+    bool grown = reco__candidates_grow(&ranked, &c->ranked_room, count, sizeof(*c->ranked));
+
+    c->ranked = ranked;
+    return grown ? RECO_OK : reco__no_memory(err);
 }
 
 /* Asks for what ranking will want to know of an item. */
@@ -115,7 +123,7 @@ void reco__candidates_collect(reco_candidates *c) {
 
     for (size_t i = 0; i < c->count; i++) {
         uint32_t item = items[i], value = marks[item];
-        values[i] = value;
+        values[i] = value & ~RECO__MARK_LISTED; /* which is RECO__MARK_FITS from here on */
         marks[item] = 0;
         if (__builtin_expect(value >= likely, 0)) {
             expect(c, item);

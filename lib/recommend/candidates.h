@@ -14,16 +14,18 @@
 #include "recommend/catalogue.h"
 #include "recommend/plan.h"
 #include "recommend/popularity.h"
+#include "recommend/sieve.h"
 #include "recommend/top.h"
 
 #define RECO__MARK_LISTED 1u
 #define RECO__MARK_DROPPED 2u
+#define RECO__MARK_FITS 1u /* in the column `values`: what the question says of items holds for it; else nobody has looked, or it is dropped */
 #define RECO__MARK_REVISIT 4u
 #define RECO__MARK_FLAGS 3u          /* bits below the value */
 #define RECO__VALUE_MOST 536870000.0 /* what all values together stay below, < 2^29 */
 
 /* What a question is for. */
-enum { RECO__ASK_USER, RECO__ASK_RANK, RECO__ASK_SIMILAR };
+enum { RECO__ASK_USER, RECO__ASK_RANK, RECO__ASK_SIMILAR, RECO__ASK_POPULAR };
 
 #define RECO__ARRANGE_LEAST 100u /* how many candidates an application's arranger sees at least */
 #define RECO__ARRANGE_TIMES 4u   /* and in terms of the limit */
@@ -105,6 +107,7 @@ struct reco_candidates {
     reco__catalogue *catalogue;
     reco__popularity *popularity;
     reco__popular_list *popular;
+    reco__sieve sieve;
 
     /* the user */
     uint32_t partition;
@@ -146,6 +149,11 @@ struct reco_candidates {
     bool fallback;
     uint32_t degraded; /* RECO_DEGRADED_... */
     uint32_t filtered;
+    bool popular_fills;   /* what is popular goes on where the source has stopped, when the answer would be short */
+    size_t popular_next;  /* of the list */
+    int64_t popular_rest; /* most that items beyond the list, and beyond the last walk over all, can have, in micro-units */
+    bool popular_walked;  /* over all there are, to the end */
+    bool more;            /* there may be more after this answer */
 
     /* own stages */
     uint32_t running; /* kind of the one that runs; 0: none */
@@ -177,6 +185,7 @@ void reco__candidates_reset(reco_candidates *c);
 reco_status reco__candidates_reserve_items(reco_candidates *c, size_t count, reco_error *err);
 reco_status reco__candidates_reserve_marks(reco_candidates *c, uint32_t items, reco_error *err);
 reco_status reco__candidates_reserve_winners(reco_candidates *c, size_t count, reco_error *err);
+reco_status reco__candidates_reserve_ranked(reco_candidates *c, size_t count, reco_error *err);
 /* Grows an array to hold `count` elements; old content is kept. */
 bool reco__candidates_grow(void **array, size_t *room, size_t count, size_t size);
 /* Takes the marks off everything that is listed from `from` on. */
@@ -226,8 +235,29 @@ reco_status reco__recents_choose(reco_candidates *c, reco_error *err);
  * the answer is degraded. */
 reco_status reco__ask_about(bool *fine, reco_candidates *c, uint32_t item, const reco_call *call, reco_error *err);
 
-/* Reasons of the winners into the answer's arena. */
+/* filters/selection.c: whether an item may be in the answer by what the question says of items. Records are asked about one that nobody knows. What
+ * does not fit is counted. */
+reco_status reco__item_fits(bool *fine, reco_candidates *c, uint32_t item, const reco_call *call, reco_error *err);
+/* The same of a place in the columns, once; what does not fit is dropped. */
+reco_status reco__candidate_fits(bool *fine, reco_candidates *c, size_t place, const reco_call *call, reco_error *err);
+/* Whether it was on a page before; counted. */
+bool reco__item_shown(reco_candidates *c, uint32_t item);
+/* Drops all that does not fit, for stages of the application; but not what records were not asked about yet. */
+reco_status reco__filter_selection(reco_candidates *c, const reco_call *call, reco_error *err);
+/* Of the `count` in `ranked`, which are sorted, moves those to its front that caps and variants let stand together, `limit` at most. `whole`: there
+ * are no others than these. c->more: some were left over that may be on a page that follows. */
+reco_status reco__choose(size_t *chosen, reco_candidates *c, size_t count, size_t limit, bool whole, reco_error *err);
+/* When there is more: notes an item of the answer for the cursor; then the cursor itself. */
 struct reco__answer;
+reco_status reco__note_shown(reco_candidates *c, uint32_t item, reco_error *err);
+reco_status reco__make_next(struct reco__answer *answer, reco_candidates *c, reco_error *err);
+
+/* sources/popular.c: makes up to `wanted` more popular items candidates, the best first; *added: how many. None: there are no more. */
+reco_status reco__popular_extend(size_t *added, reco_candidates *c, size_t wanted, const reco_call *call, reco_error *err);
+/* No item that could be added has a larger popular part of the score. */
+int64_t reco__popular_bound(const reco_candidates *c);
+
+/* Reasons of the winners into the answer's arena. */
 reco_status reco__explain(reco_candidates *c, struct reco__answer *answer, reco_error *err);
 
 #endif

@@ -8,6 +8,13 @@
  * just given a number. Several may be at it at once. Every fact comes with the sequence number of its change, and the newer one wins, so that their
  * order does not matter; a look-up that finds nothing counts as of the newest change applied before it was made.
  *
+ * Letting go. The traits of an item (traits.h) are a block that never changes; a change swaps the pointer. Who reads them counts himself among the
+ * readers of the round, even or odd, for as long as he looks at any. A block that was taken away is retired into the list of its round. The next
+ * round begins when the readers of the round before it have left; then nobody can have what was retired in that one, and it is freed. Readers never
+ * wait and take no lock; a reader that stays long keeps what is retired meanwhile in memory, and nothing else.
+ *
+ * What traits take is limited (limits.attributes): beyond it items are held as unknown, and conditions leave them out.
+ *
  * What the catalogue does not do: know items that have no number. They have no events, so nothing was learned of them and they are no candidates;
  * when they get a number, records are asked.
  */
@@ -26,10 +33,15 @@ typedef struct facts {
     uint8_t flags;
     const reco_str *categories;
     size_t category_count;
+    reco__trait *traits;
+    size_t trait_count;
+    bool cut;         /* there is more */
+    uint64_t product; /* xxh64 of the parent; 0: none */
 } facts;
 
 /* Records on their way from a sink to the chunks. */
 typedef struct page {
+    const reco__catalogue *catalogue;
     reco__arena arena;
     facts *entries;
     size_t count, room;
@@ -38,24 +50,54 @@ typedef struct page {
     reco_error *err;
 } page;
 
-reco_status reco__catalogue_create(reco__catalogue **out, reco__features *features, reco__records *records, uint32_t max_items, reco_error *err) {
+/* The attributes that have numbers of their own. */
+static bool name_built_in(reco__catalogue *catalogue) {
+    return reco__map_put(&catalogue->trait_names, "categories", 10, NULL) == RECO__TRAIT_CATEGORIES &&
+           reco__map_put(&catalogue->trait_names, "parent", 6, NULL) == RECO__TRAIT_PARENT;
+}
+
+reco_status reco__catalogue_create(reco__catalogue **out, const reco__settings *settings, reco__features *features, reco__records *records,
+                                   reco_error *err) {
     reco__catalogue *catalogue = reco__zalloc(sizeof(*catalogue));
 
     if (!catalogue) {
         return reco__no_memory(err);
     }
+    pthread_mutex_init(&catalogue->lock, NULL);
     catalogue->features = features;
     catalogue->records = records;
-    catalogue->chunk_count = (max_items >> RECO__CHUNK_BITS) + 1;
+    catalogue->item_values = settings->item_values;
+    catalogue->attribute_bytes = settings->attribute_bytes;
+    catalogue->chunk_count = (settings->max_items >> RECO__CHUNK_BITS) + 1;
     catalogue->chunks = reco__zalloc(catalogue->chunk_count * sizeof(*catalogue->chunks));
-    if (!catalogue->chunks) {
-        reco__release(catalogue);
-        return reco__no_memory(err);
-    }
     atomic_store(&catalogue->bytes, catalogue->chunk_count * sizeof(*catalogue->chunks));
-    pthread_mutex_init(&catalogue->lock, NULL);
+    reco_status status = reco__random_bytes(&catalogue->seed, sizeof(catalogue->seed), err);
+    if (status == RECO_OK && (!catalogue->chunks || !name_built_in(catalogue))) {
+        status = reco__no_memory(err);
+    }
+    if (status != RECO_OK) {
+        reco__catalogue_free(catalogue);
+        return status;
+    }
     *out = catalogue;
     return RECO_OK;
+}
+
+static void free_traits(const reco__traits *traits) {
+    if (traits != &reco__traits_unknown) {
+        reco__release((reco__traits *)(uintptr_t)traits); /* const for readers only */
+    }
+}
+
+static void free_retired(reco__catalogue *catalogue, reco__traits **list) {
+    while (*list) {
+        reco__traits *next = (*list)->next;
+        uint64_t size = reco__traits_size((*list)->count);
+        atomic_fetch_sub(&catalogue->traits_bytes, size);
+        atomic_fetch_sub(&catalogue->bytes, size);
+        reco__release(*list);
+        *list = next;
+    }
 }
 
 static void free_chunk(reco__catalogue_chunk *chunk) {
@@ -63,6 +105,7 @@ static void free_chunk(reco__catalogue_chunk *chunk) {
 
     for (uint32_t i = 0; details && i < RECO__CHUNK_ITEMS; i++) {
         reco__release(details->categories[i]);
+        free_traits(atomic_load(&details->traits[i]));
     }
     reco__release(details);
     reco__release(chunk);
@@ -72,9 +115,12 @@ void reco__catalogue_free(reco__catalogue *catalogue) {
     if (!catalogue) {
         return;
     }
-    for (uint32_t i = 0; i < catalogue->chunk_count; i++) {
+    for (uint32_t i = 0; catalogue->chunks && i < catalogue->chunk_count; i++) {
         free_chunk(atomic_load(&catalogue->chunks[i]));
     }
+    free_retired(catalogue, &catalogue->retired[0]);
+    free_retired(catalogue, &catalogue->retired[1]);
+    reco__map_dispose(&catalogue->trait_names);
     for (size_t i = 0; i < catalogue->category_room; i++) {
         reco__release(catalogue->categories[i].items);
     }
@@ -221,6 +267,138 @@ static void set_flags(reco__catalogue *catalogue, reco__catalogue_chunk *chunk, 
     }
 }
 
+/* --- traits, under the lock --------------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t names_bytes(const reco__catalogue *catalogue) {
+    const reco__map *names = &catalogue->trait_names;
+    return names->keys.reserved + names->entry_capacity * sizeof(*names->entries) + (names->slot_mask + 1) * sizeof(*names->slots);
+}
+
+/* Numbers for the names of values. False when memory is out. */
+static bool number_traits(reco__catalogue *catalogue, reco__trait *traits, size_t count) {
+    uint64_t before = names_bytes(catalogue);
+    bool fine = true;
+
+    for (size_t i = 0; i < count && fine; i++) {
+        reco__trait *trait = &traits[i];
+        trait->number = reco__map_find(&catalogue->trait_names, trait->name.data, trait->name.size);
+        if (trait->number == RECO__MAP_NONE && catalogue->trait_names.count < RECO__TRAIT_NAMES_MAX) {
+            trait->number = reco__map_put(&catalogue->trait_names, trait->name.data, trait->name.size, NULL);
+            fine = trait->number != RECO__MAP_NONE;
+        }
+    }
+    atomic_fetch_add(&catalogue->bytes, names_bytes(catalogue) - before);
+    return fine;
+}
+
+static void tell_full(reco__catalogue *catalogue) {
+    if (!catalogue->told_full) {
+        reco__log(RECO_LOG_WARN, "recommend",
+                  "attributes of items take %llu bytes, which is all that limits.attributes allows: filters leave out "
+                  "the items that have no room",
+                  (unsigned long long)atomic_load(&catalogue->traits_bytes));
+    }
+    catalogue->told_full = true;
+}
+
+/* What a fact says as traits, in place of old ones; NULL: nothing. False when memory is out. */
+static bool make_traits(const reco__traits **out, reco__catalogue *catalogue, const facts *fact, const reco__traits *old) {
+    uint64_t size = reco__traits_size(fact->trait_count), freed = old && old != &reco__traits_unknown ? reco__traits_size(old->count) : 0;
+
+    *out = NULL;
+    if (fact->trait_count == 0 && !fact->cut) {
+        return true;
+    }
+    if (atomic_load(&catalogue->traits_bytes) + size > catalogue->attribute_bytes + freed) {
+        tell_full(catalogue);
+        *out = &reco__traits_unknown;
+        return true;
+    }
+    if (!number_traits(catalogue, fact->traits, fact->trait_count)) {
+        return false;
+    }
+    reco__traits *made = reco__traits_pack(fact->traits, fact->trait_count, fact->cut, fact->product);
+    if (made) {
+        size = reco__traits_size(made->count);
+        atomic_fetch_add(&catalogue->traits_bytes, size);
+        atomic_fetch_add(&catalogue->bytes, size);
+    }
+    *out = made;
+    return made != NULL;
+}
+
+static void retire(reco__catalogue *catalogue, const reco__traits *traits) {
+    uint64_t round = atomic_load(&catalogue->round);
+    reco__traits *old = (reco__traits *)(uintptr_t)traits;
+
+    if (old && old != &reco__traits_unknown) {
+        old->next = catalogue->retired[round & 1];
+        catalogue->retired[round & 1] = old;
+    }
+    if (atomic_load(&catalogue->readers[(round + 1) & 1].count) == 0) { /* those of the round before have left */
+        free_retired(catalogue, &catalogue->retired[(round + 1) & 1]);
+        atomic_store(&catalogue->round, round + 1);
+    }
+}
+
+static void count_traits(reco__catalogue *catalogue, const reco__traits *traits, int by) {
+    if (traits && traits->cut) {
+        atomic_fetch_add(&catalogue->unheld, by);
+    }
+    if (traits && traits->product != 0) {
+        atomic_fetch_add(&catalogue->variants, by);
+    }
+}
+
+static void replace_traits(reco__catalogue *catalogue, reco__catalogue_details *details, uint32_t at, const reco__traits *made) {
+    count_traits(catalogue, made, 1);
+    const reco__traits *old = atomic_exchange(&details->traits[at], made);
+    count_traits(catalogue, old, -1);
+    if (old || catalogue->retired[0] || catalogue->retired[1]) {
+        retire(catalogue, old);
+    }
+}
+
+uint32_t reco__catalogue_enter(reco__catalogue *catalogue) {
+    for (;;) {
+        uint64_t round = atomic_load(&catalogue->round);
+        atomic_fetch_add(&catalogue->readers[round & 1].count, 1);
+        if (atomic_load(&catalogue->round) == round) {
+            return (uint32_t)(round & 1);
+        }
+        atomic_fetch_sub(&catalogue->readers[round & 1].count, 1); /* a round began meanwhile, which may not have seen us */
+    }
+}
+
+void reco__catalogue_leave(reco__catalogue *catalogue, uint32_t ticket) { atomic_fetch_sub(&catalogue->readers[ticket].count, 1); }
+
+static uint64_t product_of(const reco_item *item) { return item->parent.size > 0 ? reco__hash64(item->parent.data, item->parent.size, 0) : 0; }
+
+reco_status reco__catalogue_describe(reco__traits **out, reco__catalogue *catalogue, reco__arena *arena, const reco_item *item, reco_error *err) {
+    reco__trait *list;
+    size_t count;
+    bool cut;
+    reco_status status = reco__traits_list(&list, &count, &cut, arena, item, catalogue->item_values, catalogue->seed, err);
+
+    if (status != RECO_OK) {
+        return status;
+    }
+    pthread_mutex_lock(&catalogue->lock);
+    bool fine = number_traits(catalogue, list, count);
+    pthread_mutex_unlock(&catalogue->lock);
+    *out = fine ? reco__traits_pack(list, count, cut, product_of(item)) : NULL;
+    return *out ? RECO_OK : reco__no_memory(err);
+}
+
+uint32_t reco__catalogue_attribute(reco__catalogue *catalogue, reco_str name) {
+    pthread_mutex_lock(&catalogue->lock);
+    uint32_t number = reco__map_find(&catalogue->trait_names, name.data, name.size);
+    pthread_mutex_unlock(&catalogue->lock);
+    return number == RECO__MAP_NONE ? RECO__TRAIT_NONE : number;
+}
+
+/* --- showing ------------------------------------------------------------------------------------------------------------------------------------ */
+
 /* Shows a fact, unless a newer one is shown already. */
 static reco_status show(reco__catalogue *catalogue, uint32_t item, const facts *fact, reco_error *err) {
     reco__catalogue_chunk *chunk = chunk_for(catalogue, item);
@@ -238,14 +416,17 @@ static reco_status show(reco__catalogue *catalogue, uint32_t item, const facts *
     if (!details) {
         return reco__no_memory(err);
     }
-    if (fact->sequence < details->sequence[at]) {
-        return RECO_OK;
+    if (fact->sequence < details->sequence[at] || (fact->id.data && fact->sequence > 0 && fact->sequence == details->sequence[at])) {
+        return RECO_OK; /* several read the same change */
     }
     bool failed;
+    const reco__traits *traits;
     uint32_t *numbers = number_categories(catalogue, fact, &failed);
-    if (failed) {
+    if (failed || !make_traits(&traits, catalogue, fact, atomic_load(&details->traits[at]))) {
+        reco__release(numbers);
         return reco__no_memory(err);
     }
+    replace_traits(catalogue, details, at, traits);
     replace_categories(catalogue, details, item, numbers);
     details->sequence[at] = fact->sequence;
     atomic_store_explicit(&details->from[at], fact->from, memory_order_relaxed);
@@ -296,6 +477,10 @@ static void read_document(facts *fact, page *p, reco_str id, reco_str document) 
                                 (item.available_from != 0 || item.available_until != 0 ? RECO__ITEM_WINDOWED : 0));
         fact->categories = item.categories;
         fact->category_count = item.category_count;
+        fact->product = product_of(&item);
+        status =
+            reco__traits_list(&fact->traits, &fact->trait_count, &fact->cut, &p->arena, &item, p->catalogue->item_values, p->catalogue->seed, p->err);
+        p->status = status;
     }
 }
 
@@ -369,7 +554,7 @@ static reco_status know_rest(reco__catalogue *catalogue, uint32_t count, reco_er
 
 /* The newest sequence; what the log holds at its beginning does not matter. */
 static reco_status newest_change(uint64_t *newest, reco__catalogue *catalogue, const reco_call *call, reco_error *err) {
-    page p = {.status = RECO_OK, .err = err};
+    page p = {.catalogue = catalogue, .status = RECO_OK, .err = err};
 
     *newest = 0;
     reco_status status = reco__records_changes(newest, catalogue->records, 0, 1, take_record, &p, call, err);
@@ -401,7 +586,7 @@ static reco_status scan_pages(reco__catalogue *catalogue, page *p, const reco_ca
 
 reco_status reco__catalogue_load(reco__catalogue *catalogue, const reco_call *call, reco_error *err) {
     reco_features_info info = {.struct_size = sizeof(info)};
-    page p = {.status = RECO_OK, .err = err};
+    page p = {.catalogue = catalogue, .status = RECO_OK, .err = err};
     uint64_t newest;
     reco_status status = reco__features_info(&info, catalogue->features, call, err);
 
@@ -426,7 +611,7 @@ static void raise_sequence(reco__catalogue *catalogue, uint64_t to) {
 }
 
 reco_status reco__catalogue_follow(reco__catalogue *catalogue, const reco_call *call, reco_error *err) {
-    page p = {.status = RECO_OK, .err = err};
+    page p = {.catalogue = catalogue, .status = RECO_OK, .err = err};
     reco_status status;
     uint64_t newest, since = atomic_load(&catalogue->sequence);
 
@@ -456,7 +641,7 @@ reco_status reco__catalogue_follow(reco__catalogue *catalogue, const reco_call *
 }
 
 reco_status reco__catalogue_learn(reco__catalogue *catalogue, uint32_t item, const reco_call *call, reco_error *err) {
-    page p = {.status = RECO_OK, .err = err};
+    page p = {.catalogue = catalogue, .status = RECO_OK, .err = err};
     facts nothing = {.sequence = atomic_load(&catalogue->sequence)};
     reco_str name;
     uint64_t hash;

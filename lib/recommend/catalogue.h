@@ -1,11 +1,14 @@
-/* recommend/catalogue.h - what records say of the items features has numbers for: whether they may be recommended, and their categories. */
+/* recommend/catalogue.h - what records say of the items features has numbers for: whether they may be recommended, their categories, and what
+ * conditions can ask of them. */
 #ifndef RECO__CATALOGUE_H
 #define RECO__CATALOGUE_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "config/settings.h"
 #include "features/features.h"
+#include "recommend/traits.h"
 #include "records/records.h"
 
 #define RECO__CHUNK_BITS 14u
@@ -15,11 +18,12 @@
 #define RECO__ITEM_HIDDEN 2u
 #define RECO__ITEM_WINDOWED 4u /* available from or until */
 
-/* Only of chunks that have an item with a record. The moments are read without the lock, the rest under it. */
+/* Only of chunks that have an item with a record. The moments and traits are read without the lock, the rest under it. */
 typedef struct reco__catalogue_details {
     atomic_int_fast64_t from[RECO__CHUNK_ITEMS], until[RECO__CHUNK_ITEMS];
-    uint64_t sequence[RECO__CHUNK_ITEMS];    /* of the change that is shown; 0: none */
-    uint32_t *categories[RECO__CHUNK_ITEMS]; /* how many, then the numbers; NULL: none */
+    _Atomic(const reco__traits *) traits[RECO__CHUNK_ITEMS]; /* NULL: none */
+    uint64_t sequence[RECO__CHUNK_ITEMS];                    /* of the change that is shown; 0: none */
+    uint32_t *categories[RECO__CHUNK_ITEMS];                 /* how many, then the numbers; NULL: none */
 } reco__catalogue_details;
 
 typedef struct reco__catalogue_chunk {
@@ -27,6 +31,11 @@ typedef struct reco__catalogue_chunk {
     _Atomic uint64_t restricted[RECO__CHUNK_ITEMS / 64]; /* a bit for each hidden or windowed item */
     _Atomic(reco__catalogue_details *) details;
 } reco__catalogue_chunk;
+
+/* Readers of one of two kinds, on a line of memory of their own. */
+typedef struct reco__catalogue_readers {
+    _Alignas(64) atomic_uint_fast32_t count;
+} reco__catalogue_readers;
 
 typedef struct reco__category {
     uint32_t *items;
@@ -44,13 +53,25 @@ typedef struct reco__catalogue {
     atomic_uint_fast64_t sequence;    /* changes up to here are applied */
     atomic_uint_fast64_t version;     /* raised by every change of flags */
     atomic_uint_fast64_t bytes;
+    uint32_t item_values;              /* most of an item */
+    uint64_t attribute_bytes;          /* most that traits take */
+    uint64_t seed;                     /* of texts in traits */
+    atomic_uint_fast64_t traits_bytes; /* part of `bytes`; what is retired included */
+    atomic_int_fast32_t unheld;        /* items that are not known in full */
+    atomic_int_fast32_t variants;      /* items that have a parent */
+    atomic_uint_fast64_t round;        /* see catalogue.c, 'Letting go' */
+    reco__catalogue_readers readers[2];
     pthread_mutex_t lock; /* of writers, and of readers of categories; never held while a door is called */
     reco__map category_names;
     reco__category *categories;
     size_t category_room;
+    reco__map trait_names;
+    reco__traits *retired[2];
+    bool told_full; /* that traits are full was logged */
 } reco__catalogue;
 
-reco_status reco__catalogue_create(reco__catalogue **out, reco__features *features, reco__records *records, uint32_t max_items, reco_error *err);
+reco_status reco__catalogue_create(reco__catalogue **out, const reco__settings *settings, reco__features *features, reco__records *records,
+                                   reco_error *err);
 void reco__catalogue_free(reco__catalogue *catalogue);
 /* Everything records have, by scan. Once, before anyone else has the catalogue. */
 reco_status reco__catalogue_load(reco__catalogue *catalogue, const reco_call *call, reco_error *err);
@@ -75,5 +96,20 @@ static inline bool reco__catalogue_known(const reco__catalogue *catalogue, uint3
 
 /* Whether it may be recommended at a moment; an item records know nothing of may. */
 bool reco__catalogue_available(const reco__catalogue *catalogue, uint32_t item, int64_t moment);
+
+/* Between the two, traits that were found stay as they are. `ticket` is what enter answered. */
+uint32_t reco__catalogue_enter(reco__catalogue *catalogue);
+void reco__catalogue_leave(reco__catalogue *catalogue, uint32_t ticket);
+/* The traits of an item that has no number, for the caller to release. */
+reco_status reco__catalogue_describe(reco__traits **out, reco__catalogue *catalogue, reco__arena *arena, const reco_item *item, reco_error *err);
+/* The number of an attribute; RECO__TRAIT_NONE when no item has it. */
+uint32_t reco__catalogue_attribute(reco__catalogue *catalogue, reco_str name);
+
+/* NULL: records say nothing that conditions ask. Valid until the reader leaves. */
+static inline const reco__traits *reco__catalogue_traits(const reco__catalogue *catalogue, uint32_t item) {
+    const reco__catalogue_chunk *chunk = reco__catalogue_chunk_of(catalogue, item);
+    const reco__catalogue_details *details = chunk ? atomic_load_explicit(&chunk->details, memory_order_acquire) : NULL;
+    return details ? atomic_load_explicit(&details->traits[item % RECO__CHUNK_ITEMS], memory_order_acquire) : NULL;
+}
 
 #endif

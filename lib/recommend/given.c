@@ -2,6 +2,7 @@
 
 #include "model/item.h"
 #include "recommend/answer.h"
+#include "recommend/cursor.h"
 #include "recommend/internal.h"
 
 /* Numbers of `count` names into c->asked_numbers; RECO_NO_ITEM for those features does not know. */
@@ -164,9 +165,14 @@ reco_status reco__given_narrow(reco_candidates *c, const reco_call *call, reco_e
 typedef struct looking {
     reco_candidates *c;
     bool fine;
+    reco__traits *traits; /* own; NULL: there are none */
+    bool unread;          /* the document cannot be read */
     reco_status status;
     reco_error *err;
 } looking;
+
+/* Whether the question asks for more than the id. */
+static bool describes(const reco_candidates *c) { return c->sieve.condition_count > 0 || c->sieve.cap_count > 0 || c->sieve.collapse; }
 
 static int look(void *context, uint64_t sequence, uint32_t kind, reco_str id, reco_str document) {
     looking *l = context;
@@ -175,49 +181,113 @@ static int look(void *context, uint64_t sequence, uint32_t kind, reco_str id, re
 
     (void)sequence, (void)kind;
     l->status = reco__item_read(&item, &arena, id, document, l->err);
-    l->fine = l->status != RECO_OK || reco__item_available(&item, l->c->moment);
+    l->unread = l->status != RECO_OK;
+    l->fine = l->unread || !l->c->settings->filter_availability || reco__item_available(&item, l->c->moment);
+    if (!l->unread && l->fine && describes(l->c)) {
+        l->status = reco__catalogue_describe(&l->traits, l->c->catalogue, &arena, &item, l->err);
+    }
     l->status = l->status == RECO_NO_MEMORY ? l->status : RECO_OK; /* one that cannot be read hides nothing, as in the catalogue */
     reco__arena_dispose(&arena);
     return 0;
 }
 
-/* *fine: it may be recommended, by its document. While records do not answer it may not. */
-static reco_status ask_records(bool *fine, reco_candidates *c, reco__records *records, reco_str name, const reco_call *call, reco_error *err) {
-    looking l = {.c = c, .fine = true, .err = err};
+/* l->fine: it may be recommended, by its document. While records do not answer it may not. */
+static reco_status ask_records(looking *l, reco__records *records, reco_str name, const reco_call *call) {
+    reco_candidates *c = l->c;
     int64_t began = reco__monotonic_ns();
     reco_error error = RECO_ERROR_INIT;
     reco_status status = RECO_UNAVAILABLE;
 
     if (reco__breaker_allows(c->records_breaker)) {
         reco_call own;
-        status = reco__records_find(records, RECO_RECORD_ITEM, name, look, &l, reco__call_part(&own, call, RECO__RECORDS_PERCENT), &error);
+        status = reco__records_find(records, RECO_RECORD_ITEM, name, look, l, reco__call_part(&own, call, RECO__RECORDS_PERCENT), &error);
         reco__breaker_note(c->records_breaker, status == RECO_NOT_FOUND ? RECO_OK : status, began);
     }
-    *fine = status == RECO_NOT_FOUND || (status == RECO_OK && l.fine);
+    l->fine = status == RECO_NOT_FOUND || (status == RECO_OK && l->fine);
     if (reco__store_trouble(status)) {
         c->degraded |= RECO_DEGRADED_RECORDS;
         return RECO_OK;
     }
-    return status == RECO_NOT_FOUND ? RECO_OK : status == RECO_OK ? l.status : reco__fail(err, status, error.field, "%s", error.text);
+    return status == RECO_NOT_FOUND ? RECO_OK : status == RECO_OK ? l->status : reco__fail(l->err, status, error.field, "%s", error.text);
+}
+
+/* What the question says of items, as of those that have numbers. */
+static reco_status sieve_rest(looking *l, reco_str name) {
+    reco__sieve *sieve = &l->c->sieve;
+    const reco__traits *traits = l->unread ? &reco__traits_unknown : l->traits;
+    uint64_t hash = reco__hash64(name.data, name.size, 0);
+    uint32_t kind = RECO__SIEVED_KINDS;
+    reco_status status = RECO_OK;
+
+    reco__sieve_renumber(sieve);
+    if (reco__sieve_excludes(sieve, hash)) {
+        kind = RECO__SIEVED_EXCLUDE;
+    } else if (!reco__sieve_holds(sieve, traits, hash)) {
+        kind = RECO__SIEVED_FILTERS;
+    } else if (reco__sieve_shown(sieve, traits, hash)) {
+        kind = RECO__SIEVED_CURSOR;
+    } else {
+        status = reco__sieve_take(&kind, sieve, traits, hash, l->err);
+        l->c->more = l->c->more || kind == RECO__SIEVED_CAPS;
+    }
+    l->fine = kind == RECO__SIEVED_KINDS;
+    if (status == RECO_OK && !l->fine) {
+        sieve->sieved[kind]++;
+    } else if (status == RECO_OK) {
+        status = reco__cursor_add(sieve, hash, traits && sieve->collapse ? traits->product : 0, l->err);
+    }
+    return status;
+}
+
+static reco_status admit_rest(bool *fine, reco_candidates *c, reco__records *records, reco_str name, const reco_call *call, reco_error *err) {
+    looking l = {.c = c, .fine = true, .err = err};
+    reco_status status = RECO_OK;
+
+    if (c->settings->filter_availability || describes(c)) {
+        status = ask_records(&l, records, name, call);
+    }
+    if (status == RECO_OK && l.fine) {
+        status = sieve_rest(&l, name);
+    }
+    reco__release(l.traits);
+    *fine = l.fine;
+    return status;
+}
+
+/* The items that were chosen keep their places. */
+static reco_status take_chosen(reco_candidates *c, reco_error *err) {
+    reco_status status = RECO_OK;
+
+    reco__sieve_begin(&c->sieve);
+    for (size_t i = 0; i < c->winner_count && status == RECO_OK; i++) {
+        uint32_t kind;
+        uint64_t hash = 0;
+        reco_str name;
+        reco__features_item_name(&name, &hash, c->features, c->winners[i].item);
+        status = reco__sieve_take(&kind, &c->sieve, reco__catalogue_traits(c->catalogue, c->winners[i].item), hash, err);
+    }
+    return status;
 }
 
 reco_status reco__given_rest(struct reco__answer *answer, reco_candidates *c, reco__records *records, const reco_call *call, reco_error *err) {
     size_t made = answer->shown.count;
     reco_answer_item *items = reco__arena_zalloc(&answer->arena, (made + c->asked_count) * sizeof(*items));
-    reco_status status = items ? RECO_OK : reco__no_memory(err);
+    reco_status status = items ? take_chosen(c, err) : reco__no_memory(err);
 
     if (status == RECO_OK && made > 0) {
         memcpy(items, answer->shown.items, made * sizeof(*items));
     }
-    for (size_t i = 0; i < c->asked_count && made < c->limit && status == RECO_OK; i++) {
+    for (size_t i = 0; i < c->asked_count && status == RECO_OK; i++) {
         bool fine = true;
         if (c->asked_numbers[i] != RECO_NO_ITEM) {
             continue;
         }
-        answer->shown.candidates++;
-        if (c->settings->filter_availability) {
-            status = ask_records(&fine, c, records, c->asked[i], call, err);
+        if (made == c->limit) {
+            c->more = true;
+            break;
         }
+        answer->shown.candidates++;
+        status = admit_rest(&fine, c, records, c->asked[i], call, err);
         if (status == RECO_OK && !fine) {
             answer->shown.filtered++;
         } else if (status == RECO_OK) {

@@ -10,7 +10,7 @@
 
 #define RECO__PARTITIONS_MOST 64u
 #define RECO__DEGRADED_KINDS 6u /* bits of RECO_DEGRADED_... */
-#define RECO__MOMENTS_MAX 4u /* popularity of other moments that is kept for the next question */
+#define RECO__MOMENTS_MAX 4u    /* popularity of other moments that is kept for the next question */
 
 /* Everything that goes by item numbers of one epoch of features. SHARED, counted. */
 typedef struct reco__state {
@@ -54,6 +54,7 @@ struct reco__recommend {
 
     atomic_uint_fast64_t answers, empty, fallbacks, degraded, failed, popular_answers, candidates;
     atomic_uint_fast64_t degraded_by[RECO__DEGRADED_KINDS];
+    atomic_uint_fast64_t sieved[RECO__SIEVED_KINDS];
 };
 
 /* The state to answer from, to be given back. Loads it when there is none, looks after its age; where a thread does that, it is only waited for, and
@@ -63,6 +64,11 @@ reco_status reco__state_hold(reco__state **out, uint32_t *degraded, reco__recomm
 /* The state whatever it is good for; NULL: none. To be given back. */
 reco__state *reco__state_peek(reco__recommend *recommend);
 bool reco__is_relearning(reco__recommend *recommend);
+/* ask_kept.c: fills an answer from what was kept, in the given order (NULL: as it lies). Scores are those of the items, or of the sums of a window.
+ */
+#define RECO__KEPT_SCORE UINT32_MAX
+reco_status reco__kept_fill(reco__answer *answer, reco_candidates *c, const reco__kept *kept, const reco__state *state,
+                            const reco__kept_item *const *order, size_t count, uint32_t window, reco_error *err);
 /* Whether something kept may be recommended at a moment: by the catalogue, as long as the numbers hold, else by what was known when it was kept. */
 bool reco__kept_available(const reco__kept *kept, const reco__kept_item *item, const reco__state *state, int64_t moment);
 /* What was kept for when features cannot be asked; NULL: nothing. To be released. *relearning: they have lost what they had. */
@@ -82,6 +88,10 @@ reco_status reco__not_answered(reco_status status, reco_error *error, reco_error
 const reco_call *reco__call_part(reco_call *own, const reco_call *call, uint32_t percent);
 #define RECO__STORES_PERCENT 90u  /* of a question's time: the rest is for what needs no store */
 #define RECO__RECORDS_PERCENT 25u /* for following records: the answer can do without */
+/* A sum of popularity as a score. */
+static inline int64_t reco__sum_score(int64_t sum) { return sum < INT64_MAX / RECO_SCORE_UNIT ? sum * RECO_SCORE_UNIT : INT64_MAX; }
+/* ask.c: counts what a question's selection has left out. */
+void reco__count_sieved(reco__recommend *recommend, const reco_candidates *c);
 /* ask.c: counts a degraded answer by its reasons. */
 void reco__count_degraded(reco__recommend *recommend, uint32_t degraded);
 

@@ -19,7 +19,7 @@
 
 #define SECOND_NS INT64_C(1000000000)
 #define FOLLOW_NS (2 * SECOND_NS) /* for following records, of one refresh: popularity does not wait for them */
-#define OLD_NS (10 * SECOND_NS) /* sums that were not refreshed for so long are called stale */
+#define OLD_NS (10 * SECOND_NS)   /* sums that were not refreshed for so long are called stale */
 
 /* --- states ------------------------------------------------------------------------------------------------------------------------------------- */
 
@@ -47,7 +47,7 @@ static reco_status refresh_popularity(reco__recommend *recommend, reco__populari
 
 static reco_status fill_state(reco__recommend *recommend, reco__state *state, reco__features *features, const reco_call *call, reco_error *err) {
     const reco__recommend_options *options = &recommend->options;
-    reco_status status = reco__catalogue_create(&state->catalogue, features, options->records, options->settings->max_items, err);
+    reco_status status = reco__catalogue_create(&state->catalogue, options->settings, features, options->records, err);
 
     if (status == RECO_OK) {
         status = reco__popularity_create(&state->popularity, options->settings, &options->rules->boards, features, err);
@@ -456,8 +456,7 @@ reco_status reco__recommend_follow(reco__recommend *recommend, const reco_call *
     if (!state) {
         return RECO_OK;
     }
-    const reco_call part = {
-        .struct_size = sizeof(part), .deadline_ns = reco__monotonic_ns() + FOLLOW_NS, .cancel = call ? call->cancel : NULL};
+    const reco_call part = {.struct_size = sizeof(part), .deadline_ns = reco__monotonic_ns() + FOLLOW_NS, .cancel = call ? call->cancel : NULL};
     reco_status status = reco__catalogue_follow(state->catalogue, &part, err);
     reco__state_release(state);
     return status == RECO_NOT_FOUND ? RECO_OK : status; /* the refresh loads anew */
@@ -674,6 +673,8 @@ reco_status reco__recommend_ready(reco__recommend *recommend, reco_error *err) {
 static uint64_t read_counter(const atomic_uint_fast64_t *counter) { return atomic_load_explicit(counter, memory_order_relaxed); }
 
 void reco__recommend_metrics(const reco__recommend *recommend, reco__metric_sink sink, void *context) {
+    static const char *const sieved[RECO__SIEVED_KINDS] = {"exclude", "filters", "caps", "variants", "cursor"};
+
     for (uint32_t i = 0; i < recommend->plan->count; i++) {
         const reco__stage *stage = &recommend->plan->stages[i];
         if (stage->kind == RECO_STAGE_SOURCE) {
@@ -683,6 +684,9 @@ void reco__recommend_metrics(const reco__recommend *recommend, reco__metric_sink
             sink(context, "reco_filtered_total", "reason", stage->name, read_counter(&stage->counted));
         }
         sink(context, "reco_stage_failures_total", "stage", stage->name, read_counter(&stage->failures));
+    }
+    for (uint32_t i = 0; i < RECO__SIEVED_KINDS; i++) {
+        sink(context, "reco_filtered_total", "reason", sieved[i], read_counter(&recommend->sieved[i]));
     }
     sink(context, "reco_recommendations_total", NULL, NULL, read_counter(&recommend->answers));
     sink(context, "reco_recommendations_failed_total", NULL, NULL, read_counter(&recommend->failed));
@@ -700,7 +704,8 @@ void reco__recommend_metrics(const reco__recommend *recommend, reco__metric_sink
 static uint64_t candidates_bytes(const reco_candidates *c) {
     return sizeof(*c) + c->mark_room * sizeof(*c->marks) + c->item_room * (sizeof(*c->items) + sizeof(*c->values)) +
            c->trace_room * 2 * sizeof(*c->trace_members) + c->heads.capacity + c->share_room * 2 * sizeof(*c->shares) +
-           c->winner_room * (2 * sizeof(*c->winners) + sizeof(*c->ranked)) + c->sum_room * sizeof(*c->sums);
+           c->winner_room * 2 * sizeof(*c->winners) + c->ranked_room * sizeof(*c->ranked) + c->sum_room * sizeof(*c->sums) +
+           reco__sieve_bytes(&c->sieve);
 }
 
 uint64_t reco__recommend_bytes(const reco__recommend *recommend) {

@@ -17,7 +17,7 @@ typedef struct reco__recommend_options {
     reco__features *features;
     reco__records *records;
     uint32_t partitions; /* of the stream */
-    bool records_far; /* the change log is on another machine: it is followed by refresh, not by each answer */
+    bool records_far;    /* the change log is on another machine: it is followed by refresh, not by each answer */
     /* What is popular by what was learned once and `now` (NULL: nobody knows) has yet to be learned again, in a store of its own that the caller
      * closes; NOT_FOUND: nothing. Asked for once, by who has nothing to answer from. NULL: there is never anything. */
     reco_status (*recall)(reco__features **out, reco_position *then, void *context, const reco_position *now, const reco_call *call, reco_error *err);

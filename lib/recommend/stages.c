@@ -21,7 +21,8 @@ static bool name_valid(const char *name) {
 }
 
 static reco_status check(const reco_stage_backend *backend, reco_error *err) {
-    static const char *const reserved[] = {"coview", "revisit", "popular", "seen", "hidden", "availability", "hybrid", "top", "other"};
+    static const char *const reserved[] = {"coview", "revisit", "popular", "seen",    "hidden", "availability", "hybrid",
+                                           "top",    "other",   "exclude", "filters", "caps",   "variants",     "cursor"};
 
     if (!backend || backend->struct_size < sizeof(*backend)) {
         return reco__fail(err, RECO_INVALID, "struct_size", "a table of at least %zu bytes is needed", sizeof(*backend));

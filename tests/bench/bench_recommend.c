@@ -252,6 +252,7 @@ static void make_state(bench *b, const char *folder) {
     options.features = b->features;
     options.records = b->records;
     must(reco__recommend_open(&b->recommend, &options, NULL, &err), "open recommend", &err);
+    reco__recommend_sign(b->recommend, 1, (const uint8_t *)"0123456789abcdef");
 }
 
 /* --- the floor ---------------------------------------------------------------------------------------------------------------------------------- */

@@ -101,8 +101,7 @@ TEST_UNUSED static void fixture_open(fixture *f, const char *preset) {
 
 /* Opens the room; again, when settings were changed. */
 TEST_UNUSED static void fixture_start(fixture *f) {
-    reco__recommend_options options = {
-        .settings = &f->settings, .rules = &f->rules, .features = f->features, .records = f->records, .partitions = 2};
+    reco__recommend_options options = {.settings = &f->settings, .rules = &f->rules, .features = f->features, .records = f->records, .partitions = 2};
     reco__recommend_close(f->recommend);
     f->recommend = NULL;
     test_ok(reco__recommend_open(&f->recommend, &options, NULL, &f->err), &f->err);
@@ -256,6 +255,21 @@ TEST_UNUSED static void put_item(fixture *f, uint32_t index, uint32_t flags, int
                       .category_count = category ? 1 : 0};
     reco__buf document = {0};
     uint64_t sequence;
+    reco__item_document(&document, &item);
+    reco_record_change change = {.kind = RECO_RECORD_ITEM, .id = item.item_id, .document = {document.data, document.size}};
+    test_ok(reco__records_change(&sequence, f->records, &change, 1, NULL, &f->err), &f->err);
+    reco__buf_dispose(&document);
+}
+
+/* An item's record with attributes, and a parent by index (-1: none). */
+TEST_UNUSED static void put_attributes(fixture *f, uint32_t index, const char *attributes, int parent) {
+    char room[16], above[16];
+    reco_item item = {.item_id = item_name(room, index), .attributes = reco__str_of(attributes)};
+    reco__buf document = {0};
+    uint64_t sequence;
+    if (parent >= 0) {
+        item.parent = item_name(above, (uint32_t)parent);
+    }
     reco__item_document(&document, &item);
     reco_record_change change = {.kind = RECO_RECORD_ITEM, .id = item.item_id, .document = {document.data, document.size}};
     test_ok(reco__records_change(&sequence, f->records, &change, 1, NULL, &f->err), &f->err);

@@ -474,13 +474,14 @@ START_TEST(json_is_as_promised)
     reco__buf scratch = {0};
     ck_assert(reco__recommendation_id_check(NULL, &scratch, f.answer->recommendation_id, 7, test_key));
     reco__buf_dispose(&scratch);
-    char expected[600];
+    char expected[700];
     snprintf(expected, sizeof(expected),
              "{\"recommendation_id\":\"%.*s\",\"scenario\":\"home\",\"model\":\"hybrid\",\"fallback\":false,\"behind\":false,\"degraded\":false,"
              "\"position\":\"p0.10\","
              "\"as_of\":\"1971-12-06T12:00:00.000Z\",\"items\":[{\"item_id\":\"item-2\",\"score\":1000000,\"rank\":1,"
-             "\"reasons\":[{\"type\":\"coview\",\"source\":\"coview\",\"because\":\"item-0\",\"score\":1000000}]}]}",
-             (int)f.answer->recommendation_id.size, f.answer->recommendation_id.data);
+             "\"reasons\":[{\"type\":\"coview\",\"source\":\"coview\",\"because\":\"item-0\",\"score\":1000000}]}],\"next\":\"%.*s\"}",
+             (int)f.answer->recommendation_id.size, f.answer->recommendation_id.data, (int)f.answer->next.size, f.answer->next.data);
+    ck_assert_uint_gt(f.answer->next.size, 0);
     ck_assert_str_eq(text, expected);
     fixture_close(&f);
 }

@@ -23,13 +23,46 @@ static void make_world(fixture *f, world *w) {
     }
 }
 
+/* A selection with all there is, twice: the second page. */
+static reco_status ask_selected(reco_answer **answer, reco__recommend *recommend, const fixture *f, reco_error *err) {
+    static char next[400];
+    const reco_value values[] = {{.type = RECO_VALUE_STRING, .text = reco__str_of("red")}, {.type = RECO_VALUE_NUMBER, .number = 3}};
+    const reco_filter filter = {.attribute = reco__str_of("color"), .op = RECO_FILTER_ANY_OF, .values = values, .value_count = 2};
+    const reco_cap cap = {.attribute = reco__str_of("size"), .most = 1};
+    const reco_str out = reco__str_of("item-12");
+    reco_selection selection = {.struct_size = sizeof(selection),
+                                .exclude = &out,
+                                .exclude_count = 1,
+                                .filters = &filter,
+                                .filter_count = 1,
+                                .filter_size = sizeof(filter),
+                                .caps = &cap,
+                                .cap_count = 1,
+                                .cap_size = sizeof(cap)};
+    reco_query query = {.struct_size = sizeof(query), .user_id = reco__str_of("user-0"), .limit = 2, .selection = &selection};
+    reco_popular_query popular = {.struct_size = sizeof(popular), .limit = 2, .selection = &selection};
+    reco_status status = reco__recommend_ask(answer, recommend, &query, f->now, 0, 0, NULL, err);
+    if (status == RECO_OK) {
+        ck_assert_uint_eq((*answer)->count, 2);
+        ck_assert_uint_gt((*answer)->next.size, 0);
+        memcpy(next, (*answer)->next.data, (*answer)->next.size);
+        selection.cursor = (reco_str){next, (*answer)->next.size};
+        status = reco__recommend_ask(answer, recommend, &query, f->now, 0, 0, NULL, err);
+    }
+    if (status == RECO_OK) {
+        ck_assert_uint_eq((*answer)->count, 2);
+        selection.cursor = (reco_str){NULL, 0};
+        status = reco__recommend_popular(answer, recommend, &popular, f->now, NULL, err);
+    }
+    return status;
+}
+
 /* Opens the room, asks both kinds of questions, closes it. What is loaded and pooled is made anew each time. */
 static reco_status whole_way(void *context, reco_error *err) {
     fixture *f = context;
     reco__recommend *recommend = NULL;
     reco_answer *answer = NULL;
-    reco__recommend_options options = {
-        .settings = &f->settings, .rules = &f->rules, .features = f->features, .records = f->records, .partitions = 2};
+    reco__recommend_options options = {.settings = &f->settings, .rules = &f->rules, .features = f->features, .records = f->records, .partitions = 2};
     reco_query query = {.struct_size = sizeof(query), .user_id = reco__str_of("user-0"), .limit = 15};
     reco_popular_query popular = {.struct_size = sizeof(popular), .window = 2 * TEST_HOUR, .category = reco__str_of("comedy")};
     const char *text;
@@ -54,6 +87,7 @@ static reco_status whole_way(void *context, reco_error *err) {
     }
     if (status == RECO_OK) {
         ck_assert_uint_eq(answer->count, 1);
+        status = ask_selected(&answer, recommend, f, err);
     }
     reco__answer_free(answer);
     reco__recommend_close(recommend);
@@ -69,6 +103,13 @@ START_TEST(every_allocation)
     make_world(&f, &w);
     put_item(&f, 3, 0, 0, f.now + 1, "comedy");
     put_item(&f, 4, RECO_ITEM_HIDDEN, 0, 0, "comedy");
+    for (uint32_t i = 10; i < 30; i++) {
+        put_attributes(&f, i,
+                       i % 3   ? "{\"color\":[\"red\",3],\"size\":\"L\"}"
+                       : i % 2 ? "{\"color\":[\"red\",3]}"
+                               : "{\"color\":3,\"size\":1}",
+                       i % 5 ? -1 : 11);
+    }
     world_load(&f, &w, NULL);
     uint64_t runs = test_every_allocation(whole_way, &f, false);
     ck_assert_uint_gt(runs, 50);

@@ -29,6 +29,31 @@ static bool reasons_add_up(const reco_answer *answer) {
     return fine;
 }
 
+/* Items 10 to 19 are green for ever, 20 to 29 are never, and the others change their color, their size and their parent all the time. */
+static bool selected_right(reco_answer **answer, uint32_t user) {
+    char room[16];
+    reco_error err = RECO_ERROR_INIT;
+    const reco_value green = {.type = RECO_VALUE_STRING, .text = reco__str_of("green")};
+    const reco_filter filter = {.attribute = reco__str_of("color"), .op = RECO_FILTER_ANY_OF, .values = &green, .value_count = 1};
+    const reco_cap cap = {.attribute = reco__str_of("shape"), .most = 3};
+    const reco_selection selection = {.struct_size = sizeof(selection),
+                                      .filters = &filter,
+                                      .filter_count = 1,
+                                      .filter_size = sizeof(filter),
+                                      .caps = &cap,
+                                      .cap_count = 1,
+                                      .cap_size = sizeof(cap)};
+    reco_query query = {.struct_size = sizeof(query), .user_id = user_name(room, user), .limit = 40, .selection = &selection};
+    bool fine = reco__recommend_ask(answer, shared.f.recommend, &query, shared.f.now, user_partition(user), 0, NULL, &err) == RECO_OK;
+    size_t kept = 0;
+    for (size_t i = 0; i < (*answer)->count && fine; i++) {
+        uint32_t index = index_of((*answer)->items[i].item_id);
+        fine = index >= 10 && !(index >= 20 && index < 30);
+        kept += index < 20;
+    }
+    return fine && kept == 3; /* they are all round */
+}
+
 static void *asker(void *context) {
     uint32_t user = (uint32_t)(uintptr_t)context;
     reco_answer *answer = NULL;
@@ -44,6 +69,7 @@ static void *asker(void *context) {
             note(index_of(answer->items[i].item_id) != 11); /* hidden from the first moment on */
         }
         note(reco__recommend_popular(&answer, shared.f.recommend, &popular, shared.f.now, NULL, &err) == RECO_OK);
+        note(selected_right(&answer, user));
         note(reco__recommend_bytes(shared.f.recommend) > 0);
         atomic_fetch_add(&shared.answers, 1);
     }
@@ -98,7 +124,9 @@ static void disturb(uint64_t epoch, int64_t *offset, int round) {
         test_ok(reco__features_apply(f->features, &batch, NULL, &f->err), &f->err);
         offset[p]++;
     }
-    put_item(f, 12 + (uint32_t)round % 5, round % 2 ? RECO_ITEM_HIDDEN : 0, 0, 0, round % 3 ? "comedy" : NULL);
+    put_attributes(f, 30 + (uint32_t)round % 10, round % 3 ? "{\"color\":[\"red\",\"green\"],\"size\":[1,2,3]}" : "{\"size\":\"L\"}",
+                   round % 7 ? -1 : 39);
+    put_item(f, 32 + (uint32_t)round % 5, round % 2 ? RECO_ITEM_HIDDEN : 0, 0, 0, round % 3 ? "comedy" : NULL);
 }
 
 START_TEST(everything_at_once)
@@ -108,6 +136,9 @@ START_TEST(everything_at_once)
     int64_t offsets[2] = {10, 20};
     fixture_open(&shared.f, "default");
     make_world();
+    for (uint32_t i = 10; i < 30; i++) {
+        put_attributes(&shared.f, i, i < 20 ? "{\"color\":\"green\",\"shape\":\"round\"}" : "{\"color\":\"blue\",\"shape\":\"round\"}", -1);
+    }
     put_item(&shared.f, 11, RECO_ITEM_HIDDEN, 0, 0, NULL);
     fixture_start(&shared.f);
     world_load(&shared.f, &shared.w, NULL);

@@ -14,43 +14,77 @@ static uint32_t least_mark(const reco_candidates *c, int64_t worst) {
     return needed < RECO__VALUE_MOST ? (uint32_t)needed << RECO__MARK_FLAGS : (uint32_t)RECO__VALUE_MOST << RECO__MARK_FLAGS;
 }
 
-static void offer_value(reco__top *top, const reco_candidates *c, size_t place) {
+/* Whether a candidate that could win may, and was on no page before. */
+static reco_status admits(bool *fine, reco_candidates *c, size_t place, const reco_call *call, reco_error *err) {
+    reco_status status = reco__candidate_fits(fine, c, place, call, err);
+
+    if (status == RECO_OK && *fine && reco__item_shown(c, c->items[place])) {
+        c->values[place] |= RECO__MARK_DROPPED;
+        *fine = false;
+    }
+    return status;
+}
+
+/* Takes part of a question's selection, while the best are looked for. */
+typedef struct selecting {
+    reco_candidates *c;
+    reco__top *top;
+    bool asks; /* what could win is asked about */
+    const reco_call *call;
+    reco_error *err;
+} selecting;
+
+static reco_status offer(const selecting *s, size_t place, int64_t score) {
+    reco_candidates *c = s->c;
+    bool fine = !reco__top_full(s->top) || score >= s->top->entries[0].score;
+    reco_status status = fine && s->asks ? admits(&fine, c, place, s->call, s->err) : RECO_OK;
+
+    if (status == RECO_OK && fine) {
+        reco__top_offer(s->top, score, c->items[place], (uint32_t)place);
+    }
+    return status;
+}
+
+static reco_status offer_value(const selecting *s, size_t place) {
     reco__winner parts;
 
-    if (c->values[place] & RECO__MARK_DROPPED) {
-        return;
+    if (s->c->values[place] & RECO__MARK_DROPPED) {
+        return RECO_OK;
     }
-    reco__hybrid_parts(&parts, c, c->items[place], c->values[place]);
-    int64_t score = parts.coview + parts.popular + parts.revisit;
-    if (!reco__top_full(top) || score >= top->entries[0].score) {
-        reco__top_offer(top, score, c->items[place], (uint32_t)place);
-    }
+    reco__hybrid_parts(&parts, s->c, s->c->items[place], s->c->values[place]);
+    return offer(s, place, parts.coview + parts.popular + parts.revisit);
 }
 
 /* What the session has can be among the best whatever its value; it is offered first. */
-static void select_by_value(reco__top *top, const reco_candidates *c) {
+static reco_status select_by_value(const selecting *s) {
+    reco_candidates *c = s->c;
+    reco_status status = RECO_OK;
     uint32_t least = 0;
 
-    for (size_t i = 0; i < c->count && c->revisited; i++) {
+    for (size_t i = 0; i < c->count && c->revisited && status == RECO_OK; i++) {
         if (c->values[i] & RECO__MARK_REVISIT) {
-            offer_value(top, c, i);
+            status = offer_value(s, i);
         }
     }
-    for (size_t i = reco__candidates_next(c->values, 0, c->count, least); i < c->count;
+    for (size_t i = reco__candidates_next(c->values, 0, c->count, least); i < c->count && status == RECO_OK;
          i = reco__candidates_next(c->values, i + 1, c->count, least)) {
         if (!(c->values[i] & RECO__MARK_REVISIT)) {
-            offer_value(top, c, i);
-            least = reco__top_full(top) ? least_mark(c, top->entries[0].score) : 0;
+            status = offer_value(s, i);
+            least = reco__top_full(s->top) ? least_mark(c, s->top->entries[0].score) : 0;
         }
     }
+    return status;
 }
 
-static void select_by_score(reco__top *top, const reco_candidates *c) {
-    for (size_t i = 0; i < c->count; i++) {
-        if (!(c->values[i] & RECO__MARK_DROPPED)) {
-            reco__top_offer(top, c->scores[i], c->items[i], (uint32_t)i);
+static reco_status select_by_score(const selecting *s) {
+    reco_status status = RECO_OK;
+
+    for (size_t i = 0; i < s->c->count && status == RECO_OK; i++) {
+        if (!(s->c->values[i] & RECO__MARK_DROPPED)) {
+            status = offer(s, i, s->c->scores[i]);
         }
     }
+    return status;
 }
 
 /* Popularity may have moved on since candidates were compared: the parts are taken once, here, and the score is their sum. */
@@ -135,27 +169,63 @@ static reco_status ask_about_new(bool *again, reco_candidates *c, const reco__to
     return status;
 }
 
-reco_status reco__arranger_top(reco_candidates *c, const reco_call *call, reco_error *err) {
-    size_t limit = c->limit, seen_by_own = (size_t)c->limit * RECO__ARRANGE_TIMES;
+/* What is popular goes on when what it has left could be among the best. */
+static reco_status extend(bool *again, reco_candidates *c, const reco__top *top, const reco_call *call, reco_error *err) {
+    int64_t bound = c->plan->own ? -1 : reco__popular_bound(c);
+    size_t added = 0;
+    reco_status status = RECO_OK;
+
+    if (bound >= 0 && (!reco__top_full(top) || top->entries[0].score < bound)) {
+        status = reco__popular_extend(&added, c, top->limit, call, err);
+    }
+    *again = added > 0;
+    return status;
+}
+
+/* The best `most`, sorted, into `ranked`; all of them may be in the answer. */
+static reco_status select_best(reco__top *top, reco_candidates *c, size_t most, const reco_call *call, reco_error *err) {
+    const selecting s = {.c = c, .top = top, .asks = c->sieve.asks || c->sieve.paged_count > 0, .call = call, .err = err};
     bool again = true;
+    reco_status status = RECO_OK;
+
+    while (status == RECO_OK && again) {
+        status = reco__candidates_reserve_ranked(c, most, err);
+        if (status != RECO_OK) {
+            break;
+        }
+        *top = (reco__top){.entries = c->ranked, .limit = most, .features = c->features};
+        status = c->plan->own ? select_by_score(&s) : select_by_value(&s);
+        if (status == RECO_OK) {
+            status = ask_about_new(&again, c, top, call, err);
+        }
+        if (status == RECO_OK && !again) {
+            status = extend(&again, c, top, call, err);
+        }
+    }
+    if (status == RECO_OK) {
+        reco__top_sort(top);
+    }
+    return status;
+}
+
+reco_status reco__arranger_top(reco_candidates *c, const reco_call *call, reco_error *err) {
+    size_t limit = c->limit, seen_by_own = (size_t)c->limit * RECO__ARRANGE_TIMES, chosen = 0;
+    reco__top top = {.limit = 0};
+    bool whole = false;
 
     if (c->plan->own) {
         limit = seen_by_own > RECO__ARRANGE_LEAST ? seen_by_own : RECO__ARRANGE_LEAST;
     }
     reco_status status = reco__candidates_reserve_winners(c, limit, err);
-    reco__top top = {.limit = limit, .features = c->features};
-    while (status == RECO_OK && again) {
-        top.entries = c->ranked;
-        top.count = 0;
-        if (c->plan->own) {
-            select_by_score(&top, c);
-        } else {
-            select_by_value(&top, c);
+    for (size_t most = limit + 1; status == RECO_OK && chosen < limit && !whole; most *= RECO__ARRANGE_TIMES) {
+        status = select_best(&top, c, most, call, err);
+        whole = top.count < most;
+        if (status == RECO_OK) {
+            status = reco__choose(&chosen, c, top.count, limit, whole, err);
         }
-        status = ask_about_new(&again, c, &top, call, err);
     }
     if (status == RECO_OK) {
-        reco__top_sort(&top);
+        top.count = chosen;
         take_winners(c, &top);
         reorder(c, &top);
     }

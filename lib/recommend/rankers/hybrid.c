@@ -43,30 +43,40 @@ static double damped(const reco_candidates *c, size_t place) {
     return (double)(c->values[place] >> RECO__MARK_FLAGS) * load(&weighing_of(c, c->items[place])->damp);
 }
 
-/* The largest value x damp. Values below its integer part cannot be better. */
-static double find_best(const reco_candidates *c) {
+/* The largest value x damp of those that may be in the answer. Values below its integer part cannot be better, and only what is better is asked
+ * about. */
+static reco_status find_best(reco_candidates *c, const reco_call *call, reco_error *err) {
     double best = 0;
     uint32_t least = 1u << RECO__MARK_FLAGS;
+    reco_status status = RECO_OK;
 
-    for (size_t i = reco__candidates_next(c->values, 0, c->count, least); i < c->count;
+    for (size_t i = reco__candidates_next(c->values, 0, c->count, least); i < c->count && status == RECO_OK;
          i = reco__candidates_next(c->values, i + 1, c->count, least)) {
         double value = c->values[i] & RECO__MARK_DROPPED ? 0 : damped(c, i);
-        if (value > best) {
+        bool fine = value > best;
+        if (fine && c->sieve.asks) {
+            status = reco__candidate_fits(&fine, c, i, call, err);
+        }
+        if (fine) {
             best = value;
             least = best >= 1 ? (uint32_t)best << RECO__MARK_FLAGS : least;
         }
     }
-    return best;
+    c->best_coview = best;
+    return status;
 }
 
 /* Whether something is left that the session has. */
-static bool revisits_left(const reco_candidates *c) {
-    for (size_t i = 0; i < c->count && c->revisited; i++) {
-        if ((c->values[i] & (RECO__MARK_REVISIT | RECO__MARK_DROPPED)) == RECO__MARK_REVISIT) {
-            return true;
+static reco_status revisits_left(bool *left, reco_candidates *c, const reco_call *call, reco_error *err) {
+    reco_status status = RECO_OK;
+
+    *left = false;
+    for (size_t i = 0; i < c->count && c->revisited && !*left && status == RECO_OK; i++) {
+        if (c->values[i] & RECO__MARK_REVISIT) {
+            status = reco__candidate_fits(left, c, i, call, err);
         }
     }
-    return false;
+    return status;
 }
 
 static void score_all(reco_candidates *c) {
@@ -91,10 +101,16 @@ static bool gifts_left(const reco_candidates *c) {
 }
 
 reco_status reco__ranker_hybrid(reco_candidates *c, const reco_call *call, reco_error *err) {
-    (void)call, (void)err;
-    c->best_coview = find_best(c);
-    bool similar = c->question == RECO__ASK_SIMILAR; /* popularity has no say in what is similar */
-    c->fallback = !similar && c->best_coview <= 0 && !revisits_left(c) && !gifts_left(c);
+    bool similar = c->question == RECO__ASK_SIMILAR, revisits = false; /* popularity has no say in what is similar */
+    reco_status status = find_best(c, call, err);
+
+    if (status == RECO_OK && c->best_coview <= 0) {
+        status = revisits_left(&revisits, c, call, err);
+    }
+    if (status != RECO_OK) {
+        return status;
+    }
+    c->fallback = !similar && c->best_coview <= 0 && !revisits && !gifts_left(c);
     c->coview_scale = c->best_coview > 0 ? c->settings->weight_coview * RECO_SCORE_UNIT / c->best_coview : 0;
     c->popular_scale = (c->fallback ? 1 : similar ? 0 : c->settings->weight_popular) * RECO_SCORE_UNIT;
     if (c->plan->own) {

@@ -1,0 +1,111 @@
+/* recommend/ask_kept.c - an answer from what was kept (kept.c), when features cannot be asked.
+ *
+ * What the question says of items holds here as well. The catalogue is in memory: as long as it is of the numbers that were kept, conditions are
+ * asked of it. Where it is not, nothing is known of an item but its id, and what is not known does not hold: the answer is short, or empty, but never
+ * has what was asked to be left out. */
+#include "recommend/cursor.h"
+#include "recommend/internal.h"
+
+typedef struct filling {
+    reco__answer *answer;
+    reco_candidates *c;
+    const reco__kept *kept;
+    const reco__state *state;
+    reco_answer_item *items;
+    reco_reason *reasons;
+    size_t made;
+    uint32_t window;
+} filling;
+
+static const reco__traits *traits_of(const filling *f, const reco__kept_item *item) {
+    bool known = f->state && f->state->epoch == f->kept->epoch && reco__catalogue_known(f->state->catalogue, item->number);
+    return known ? reco__catalogue_traits(f->state->catalogue, item->number) : &reco__traits_unknown;
+}
+
+/* Whether it may be in the answer, and has place beside what is. */
+static reco_status admits(bool *fine, filling *f, const reco__kept_item *item, const reco__traits *traits, uint64_t hash, reco_error *err) {
+    reco__sieve *sieve = &f->c->sieve;
+    uint32_t kind = RECO__SIEVED_KINDS;
+    reco_status status = RECO_OK;
+
+    *fine = !f->c->settings->filter_availability || reco__kept_available(f->kept, item, f->state, f->c->moment);
+    if (!*fine) {
+        f->answer->shown.filtered++;
+        return RECO_OK;
+    }
+    if (reco__sieve_excludes(sieve, hash)) {
+        kind = RECO__SIEVED_EXCLUDE;
+    } else if (!reco__sieve_holds(sieve, traits, hash)) {
+        kind = RECO__SIEVED_FILTERS;
+    } else if (reco__sieve_shown(sieve, traits, hash)) {
+        kind = RECO__SIEVED_CURSOR;
+    } else {
+        status = reco__sieve_take(&kind, sieve, traits, hash, err);
+        f->c->more = f->c->more || kind == RECO__SIEVED_CAPS;
+    }
+    *fine = kind == RECO__SIEVED_KINDS;
+    if (status == RECO_OK && !*fine) {
+        sieve->sieved[kind]++;
+        f->answer->shown.filtered++;
+    }
+    return status;
+}
+
+static reco_status put(filling *f, const reco__kept_item *item, reco_error *err) {
+    reco_answer_item *to = &f->items[f->made];
+    reco_reason *reason = &f->reasons[f->made];
+
+    if (!reco__answer_copy(&to->item_id, f->answer, item->name)) {
+        return reco__no_memory(err);
+    }
+    to->score = f->window == RECO__KEPT_SCORE ? item->score : reco__sum_score(item->sums[f->window]);
+    to->rank = (uint32_t)++f->made;
+    *reason = (reco_reason){.kind = RECO_REASON_POPULAR, .source = reco__str_of("popular"), .score = to->score};
+    to->reasons = reason;
+    to->reason_count = f->c->reasons;
+    return RECO_OK;
+}
+
+static reco_status offer(filling *f, const reco__kept_item *item, size_t most, reco_error *err) {
+    const reco__traits *traits = traits_of(f, item);
+    uint64_t hash = reco__hash64(item->name.data, item->name.size, 0);
+    bool fine;
+    reco_status status = admits(&fine, f, item, traits, hash, err);
+
+    if (status != RECO_OK || !fine) {
+        return status;
+    }
+    if (f->made == most) {
+        f->c->more = true;
+        return RECO_OK;
+    }
+    status = put(f, item, err);
+    return status == RECO_OK ? reco__cursor_add(&f->c->sieve, hash, traits && f->c->sieve.collapse ? traits->product : 0, err) : status;
+}
+
+reco_status reco__kept_fill(reco__answer *answer, reco_candidates *c, const reco__kept *kept, const reco__state *state,
+                            const reco__kept_item *const *order, size_t count, uint32_t window, reco_error *err) {
+    size_t most = kept->count < c->limit ? kept->count : c->limit;
+    filling f = {.answer = answer, .c = c, .kept = kept, .state = state, .window = window};
+    reco_status status = reco__sieve_open(&c->sieve, state ? state->catalogue : NULL, err);
+
+    f.items = reco__arena_zalloc(&answer->arena, most * sizeof(*f.items));
+    f.reasons = reco__arena_zalloc(&answer->arena, most * sizeof(*f.reasons));
+    if (status == RECO_OK && (!f.items || !f.reasons)) {
+        status = reco__no_memory(err);
+    }
+    c->more = false;
+    reco__sieve_begin(&c->sieve);
+    for (size_t i = 0; i < count && status == RECO_OK && !(c->more && f.made == most); i++) {
+        status = offer(&f, order ? order[i] : &kept->items[i], most, err);
+    }
+    answer->shown.items = f.items;
+    answer->shown.count = f.made;
+    answer->shown.candidates = (uint32_t)count;
+    if (status == RECO_OK) {
+        status = reco__make_next(answer, c, err);
+    }
+    c->more = false;
+    reco__sieve_close(&c->sieve);
+    return status;
+}
