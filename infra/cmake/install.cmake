@@ -3,6 +3,13 @@ install(TARGETS reco reco_static
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+# The prefix is told from where libreco.pc lies, so that it is right wherever `cmake --install --prefix` puts it.
+file(RELATIVE_PATH reco_pc_up /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+string(REGEX REPLACE "/$" "" reco_pc_up "${reco_pc_up}")
+set(reco_pc_prefix "\${pcfiledir}/${reco_pc_up}")
+if(IS_ABSOLUTE ${CMAKE_INSTALL_LIBDIR})
+    set(reco_pc_prefix ${CMAKE_INSTALL_PREFIX})
+endif()
 configure_file(${PROJECT_SOURCE_DIR}/pkgconfig/libreco.pc.in ${PROJECT_BINARY_DIR}/libreco.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/libreco.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

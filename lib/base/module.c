@@ -1,5 +1,5 @@
-/* base/module.c - modules are found beside the library they extend: the folder is asked of the loader, not of a setting or the environment, so that
- * nobody can slip in another file. */
+/* base/module.c - modules are found beside the library they extend: that folder is asked of the loader. Those that others have made may lie in
+ * folders of their own, which the settings name; what lies beside the library goes first, so that none of them can take its place. */
 #include "base/module.h"
 
 #include <dlfcn.h>
@@ -9,13 +9,16 @@
 
 #define MODULES_MAX 16u
 #define NAME_MAX_SIZE 32u
+#define FOLDERS_MAX 8u
+#define FOLDER_SIZE 1024u
 #define PATH_SIZE 4096u
 
 static struct {
     pthread_mutex_t mutex;
     const reco_module *list[MODULES_MAX];
     char names[MODULES_MAX][NAME_MAX_SIZE + 1];
-    uint32_t count;
+    uint32_t count, folder_count;
+    char folders[FOLDERS_MAX][FOLDER_SIZE]; /* not allocated: they outlive whatever allocator is installed */
 } loaded = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 /* --- the host ----------------------------------------------------------------------------------------------------------------------------- */
@@ -72,21 +75,50 @@ reco_status reco__module_bind(const reco_host *host, reco_error *err) {
 
 /* --- loading ------------------------------------------------------------------------------------------------------------------------------ */
 
-/* libreco-NAME.so in the folder of the object that holds this function. */
+static bool there_is(const char *path, int size) { return size > 0 && (size_t)size < PATH_SIZE && access(path, F_OK) == 0; }
+
+/* libreco-NAME.so in the folder of the object that holds this function, or in one of the further folders. */
 static bool module_path(char *path, const char *name) {
     Dl_info info;
     if (!dladdr((const void *)(uintptr_t)&reco__module_find, &info) || !info.dli_fname)
         return false;
     const char *slash = strrchr(info.dli_fname, '/');
     int folder = slash ? (int)(slash - info.dli_fname) : 1;
-    int size = snprintf(path, PATH_SIZE, "%.*s/libreco-%s.so", folder, slash ? info.dli_fname : ".", name);
-    return size > 0 && (size_t)size < PATH_SIZE;
+    if (there_is(path, snprintf(path, PATH_SIZE, "%.*s/libreco-%s.so", folder, slash ? info.dli_fname : ".", name)))
+        return true;
+    for (uint32_t i = 0; i < loaded.folder_count; i++)
+        if (there_is(path, snprintf(path, PATH_SIZE, "%s/libreco-%s.so", loaded.folders[i], name)))
+            return true;
+    return false;
+}
+
+static reco_status folder_add(const char *path, reco_error *err) {
+    for (uint32_t i = 0; i < loaded.folder_count; i++)
+        if (strcmp(loaded.folders[i], path) == 0)
+            return RECO_OK;
+    if (loaded.folder_count == FOLDERS_MAX)
+        return reco__fail(err, RECO_FULL, "modules", "%u folders of modules are known to this process, there is no room for more", FOLDERS_MAX);
+    if (strlen(path) >= FOLDER_SIZE)
+        return reco__fail(err, RECO_TOO_LARGE, "modules", "the path is longer than %u bytes", FOLDER_SIZE - 1);
+    strcpy(loaded.folders[loaded.folder_count++], path);
+    return RECO_OK;
+}
+
+reco_status reco__module_folder(const char *path, reco_error *err) {
+    if (!path[0])
+        return RECO_OK;
+    if (path[0] != '/')
+        return reco__fail(err, RECO_INVALID, "modules", "must be an absolute path, not \"%.100s\"", path);
+    pthread_mutex_lock(&loaded.mutex);
+    reco_status status = folder_add(path, err);
+    pthread_mutex_unlock(&loaded.mutex);
+    return status;
 }
 
 static reco_status load(const reco_module **out, const char *name, reco_error *err) {
     char path[PATH_SIZE];
-    if (!module_path(path, name) || access(path, F_OK) != 0)
-        return reco__fail(err, RECO_NOT_FOUND, "url", "there is no module libreco-%s.so beside libreco", name);
+    if (!module_path(path, name))
+        return reco__fail(err, RECO_NOT_FOUND, "url", "there is no module libreco-%s.so beside libreco or where modules says", name);
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!handle) {
         const char *why = dlerror();

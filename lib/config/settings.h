@@ -14,6 +14,7 @@ typedef struct reco__settings {
     /* stores */
     char stream[1024], features[1024], records[1024]; /* URLs; empty: lmdb: of `data` (or memory: when data is "memory:") */
     char archive[1024];                               /* URL of the archive; empty: none */
+    char modules[1024];                               /* folder of further modules; empty: none */
     char data[1024];                                  /* the directory, or "memory:"; "reco-data" */
     char space[65];                                   /* namespace; "default" */
     uint32_t partitions;                              /* 4 */

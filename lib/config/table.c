@@ -39,6 +39,7 @@ const setting reco__config_table[] = {
     TEXT("features", features, "", "address of the features; empty: in the data directory"),
     TEXT("records", records, "", "address of the records; empty: in the data directory"),
     TEXT("archive", archive, "", "address of the archive of raw records (postgresql:); empty: none"),
+    TEXT("modules", modules, "", "folder where modules of others (libreco-NAME.so) are looked for, an absolute path; empty: beside libreco only"),
     SWITCH("background", background, "no", "start threads: committer, processor, refresher"),
     COUNT(0, "partitions", partitions, 1, 64, "4", "partitions of a new stream, fixed for its life; also how many processors can share the work"),
     DURATION(LEARNS, "lateness", lateness, 0, 14 * DAY, "1h", "how old an event may be when it arrives"),

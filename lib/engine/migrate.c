@@ -1,4 +1,5 @@
 /* engine/migrate.c - the schemas behind the addresses of the settings. */
+#include "base/module.h"
 #include "engine/engine.h"
 
 typedef struct telling {
@@ -33,7 +34,9 @@ reco_status reco_migrate(uint32_t *missing, const reco_settings *settings, uint3
     const reco__settings *values = &settings->values;
     uint32_t how = check ? RECO_SCHEMA_CHECK : dry ? RECO_SCHEMA_DRY_RUN : 0;
     bool same = strcmp(values->records, values->archive) == 0;
-    reco_status status = migrate_one(&to, values->records, values->space, how, call, err);
+    reco_status status = reco__module_folder(values->modules, err);
+    if (status == RECO_OK)
+        status = migrate_one(&to, values->records, values->space, how, call, err);
     to.setting = "archive";
     if (status == RECO_OK && !same)
         status = migrate_one(&to, values->archive, values->space, how, call, err);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/later.h"
+#include "base/module.h"
 #include "config/settings.h"
 #include "engine/retention.h"
 #include "engine/snapshots.h"
@@ -71,6 +72,8 @@ static reco_status settings_collect(reco_engine *engine, const reco_open_options
         settings->background = 1;
     if (status == RECO_OK)
         status = reco__settings_check(settings, err);
+    if (status == RECO_OK)
+        status = reco__module_folder(settings->modules, err);
     if (status == RECO_OK && !settings->data[0] && !(settings->stream[0] && settings->features[0] && settings->records[0]))
         status = reco__fail(err, RECO_INVALID, "data", "a directory (or \"memory:\") is needed");
     if (status == RECO_OK)

@@ -17,7 +17,7 @@ struct reco__features {
     _Atomic(reco_features_store *) store; /* NULL: to be opened later */
     reco_board_rules rules;
     uint32_t partitions;
-    _Atomic bool spreads; /* its parts may stand apart, as far as is known */
+    _Atomic bool spreads;          /* its parts may stand apart, as far as is known */
     reco_features_options options; /* for opening later */
     reco__later later;
 };
@@ -93,7 +93,8 @@ static reco_status open_features(reco__features **out, const reco_features_optio
         backend = reco__features_registered(own.url, scheme); /* CONFLICT: another thread was faster */
     }
     if (!backend) {
-        return reco__fail(err, RECO_UNSUPPORTED, "features", "there is no features backend '%.*s', and no module with one beside libreco",
+        return reco__fail(err, RECO_UNSUPPORTED, "features",
+                          "there is no features backend '%.*s', and no module with one beside libreco or where modules says",
                           (int)(scheme < 32 ? scheme : 32), own.url);
     }
     reco__features *features = reco__zalloc(sizeof *features);

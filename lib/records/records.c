@@ -143,7 +143,8 @@ static reco_status backend_of(const reco_records_backend **out, const char *url,
         *out = known(url, scheme); /* CONFLICT: another thread was faster */
     }
     if (!*out)
-        return reco__fail(err, RECO_UNSUPPORTED, "records", "there is no records backend '%.*s', and no module with one beside libreco",
+        return reco__fail(err, RECO_UNSUPPORTED, "records",
+                          "there is no records backend '%.*s', and no module with one beside libreco or where modules says",
                           (int)(scheme < 40 ? scheme : 40), url);
     return RECO_OK;
 }

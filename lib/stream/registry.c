@@ -117,7 +117,8 @@ reco_status reco__stream_find_backend(const reco_stream_backend **out, const cha
         }
         *out = status == RECO_OK || status == RECO_CONFLICT ? known(url, (size_t)(colon - url)) : NULL; /* CONFLICT: another thread was faster */
         if (!*out && (status == RECO_OK || status == RECO_NOT_FOUND)) {
-            return reco__fail(err, RECO_NOT_FOUND, "url", "there is no stream backend '%.*s', and no module with one beside libreco",
+            return reco__fail(err, RECO_NOT_FOUND, "url",
+                              "there is no stream backend '%.*s', and no module with one beside libreco or where modules says",
                               (int)(colon - url > 40 ? 40 : colon - url), url);
         }
         return *out ? RECO_OK : status;

@@ -11,8 +11,8 @@ cmake --install "$build" --prefix "$prefix" >"$prefix/log" 2>&1 || {
 }
 pc=$(find "$prefix" -name libreco.pc)
 export PKG_CONFIG_PATH=${pc%/*}
-about() { pkg-config --define-variable=prefix="$prefix" "$@" libreco; }
-libdir=$(about --variable=libdir)
+about() { pkg-config "$@" libreco; }
+libdir=$(realpath "$(about --variable=libdir)")
 version=$(about --modversion)
 
 # shellcheck disable=SC2046 # the flags are words

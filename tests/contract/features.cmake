@@ -1,8 +1,8 @@
 # The features suite on the built-in backends, and on mutants of them that it must kill.
 add_library(reco_features_suite OBJECT features_model.c features_suite.c features_suite_random.c features_suite_rules.c)
-target_include_directories(reco_features_suite PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/lib ${PROJECT_SOURCE_DIR}/tests)
+target_include_directories(reco_features_suite PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/tests) # not lib: it is installed as well
 target_compile_definitions(reco_features_suite PRIVATE _GNU_SOURCE)
-target_link_libraries(reco_features_suite PRIVATE reco_test_support)
+target_link_libraries(reco_features_suite PRIVATE PkgConfig::CHECK PkgConfig::XXHASH)
 reco_warnings(reco_features_suite)
 foreach(backend lmdb memory)
     reco_test(test_features_${backend} SOURCES test_features_${backend}.c $<TARGET_OBJECTS:reco_features_suite> LABELS contract TIMEOUT 600)

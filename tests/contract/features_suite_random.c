@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/base.h"
+#include "contract/chance.h"
 #include "contract/features_suite.h"
 #include "support/support.h"
 
@@ -15,18 +15,18 @@ enum { WORLDS = 10, OPERATIONS = 50000 };
 
 typedef struct world {
     fixture f;
-    reco__rand chance;
+    chance chance;
     uint64_t seed;
     uint32_t items, most_adds;
     int64_t steps; /* clocks move by less than this */
 } world;
 
-static uint64_t below(world *w, uint64_t bound) { return reco__rand_below(&w->chance, bound); }
+static uint64_t below(world *w, uint64_t bound) { return chance_below(&w->chance, bound); }
 
 static void world_begin(world *w, uint64_t seed) {
     memset(w, 0, sizeof *w);
     w->seed = seed;
-    reco__rand_seed(&w->chance, seed);
+    chance_seed(&w->chance, seed);
     w->items = 6 + (uint32_t)below(w, 14);
     w->most_adds = 1 + (uint32_t)below(w, 40);
     w->steps = 1 + (int64_t)below(w, 12);

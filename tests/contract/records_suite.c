@@ -1,5 +1,5 @@
 /* records_suite.c - the checks. */
-#include "records_suite.h"
+#include "contract/records_suite.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/base.h"
+#include "contract/chance.h"
 #include "support/support.h"
 
 enum { STORES_MAX = 2, TEXT_MAX = 4096, TOLD_MAX = 4096 };
+
+static reco_str str_of(const char *text) { return (reco_str){text, strlen(text)}; }
 
 /* One check under way. */
 typedef struct bench {
@@ -87,10 +89,10 @@ static int take(void *context, uint64_t sequence, uint32_t kind, reco_str id, re
 }
 
 static reco_record_change put_of(uint32_t kind, const char *id, const char *document) {
-    return (reco_record_change){.kind = kind, .id = reco__str_of(id), .document = reco__str_of(document)};
+    return (reco_record_change){.kind = kind, .id = str_of(id), .document = str_of(document)};
 }
 
-static reco_record_change delete_of(uint32_t kind, const char *id) { return (reco_record_change){.kind = kind, .id = reco__str_of(id)}; }
+static reco_record_change delete_of(uint32_t kind, const char *id) { return (reco_record_change){.kind = kind, .id = str_of(id)}; }
 
 static reco_record_change if_at(reco_record_change change, uint64_t sequence) {
     change.flags = RECO_RECORD_IF_SEQUENCE;
@@ -114,7 +116,7 @@ static const char *put(bench *b, uint32_t kind, const char *id, const char *docu
 static const char *expect(bench *b, int which, uint32_t kind, const char *id, const char *document) {
     static told got;
     got.count = got.stop_after = 0;
-    reco_status status = b->backend->find(b->stores[which], kind, reco__str_of(id), take, &got, NULL, &b->err);
+    reco_status status = b->backend->find(b->stores[which], kind, str_of(id), take, &got, NULL, &b->err);
     if (!document) {
         NEED(status == RECO_NOT_FOUND && got.count == 0, "record %u %s is there, it should not be", kind, id);
         return NULL;
@@ -177,7 +179,7 @@ static const char *check_if_absent(bench *b) {
     one.flags = RECO_RECORD_IF_ABSENT;
     PASS(change(b, &first, &one, 1));
     PASS(expect(b, 0, RECO_RECORD_USER, "u", "{\"n\":1}"));
-    one.document = reco__str_of("{\"n\":2}");
+    one.document = str_of("{\"n\":2}");
     PASS(change(b, &last, &one, 1));
     PASS(expect(b, 0, RECO_RECORD_USER, "u", "{\"n\":1}"));
     NEED(first == 1 && last == 1, "leaving a record alone took a sequence number (%llu, %llu)", (unsigned long long)first, (unsigned long long)last);
@@ -256,7 +258,7 @@ static const char *check_all_or_none(bench *b) {
     document[0] = document[SIZE - 1] = '"';
     for (int i = 0; i < COUNT; i++) {
         snprintf(ids[i], sizeof ids[i], "i%02d", i);
-        batch[i] = (reco_record_change){.kind = RECO_RECORD_ITEM, .id = reco__str_of(ids[i]), .document = {document, i == 0 ? 3 : SIZE}};
+        batch[i] = (reco_record_change){.kind = RECO_RECORD_ITEM, .id = str_of(ids[i]), .document = {document, i == 0 ? 3 : SIZE}};
     }
     document[2] = '"';
     close_store(b, 0);
@@ -284,7 +286,7 @@ static const char *check_scan(bench *b) {
     static told got;
     for (int from = -1; from < 7; from++)
         for (uint32_t limit = 0; limit < 9; limit++) {
-            reco_str after = from < 0 ? (reco_str){NULL, 0} : reco__str_of(ids[from]);
+            reco_str after = from < 0 ? (reco_str){NULL, 0} : str_of(ids[from]);
             size_t expected = (size_t)(6 - from) < limit ? (size_t)(6 - from) : limit;
             got.count = got.stop_after = 0;
             reco_status status = b->backend->scan(b->stores[0], RECO_RECORD_ITEM, after, limit, take, &got, NULL, &b->err);
@@ -293,7 +295,7 @@ static const char *check_scan(bench *b) {
                 NEED(strcmp(got.at[i].id, ids[from + 1 + (int)i]) == 0, "scan after %d told %s in place %zu", from, got.at[i].id, i);
         }
     got.count = 0;
-    b->backend->scan(b->stores[0], RECO_RECORD_ITEM, reco__str_of("a!"), 1, take, &got, NULL, &b->err);
+    b->backend->scan(b->stores[0], RECO_RECORD_ITEM, str_of("a!"), 1, take, &got, NULL, &b->err);
     NEED(got.count == 1 && strcmp(got.at[0].id, "aa") == 0, "a scan after an id that is not there began elsewhere");
     got.count = 0, got.stop_after = 3;
     b->backend->scan(b->stores[0], RECO_RECORD_ITEM, (reco_str){NULL, 0}, 100, take, &got, NULL, &b->err);
@@ -405,7 +407,7 @@ static const char *check_sizes(bench *b) {
     static told got;
     for (size_t size = 1; size < sizeof document; size = size * 3 + 1) {
         memset(document, 'x', size);
-        reco_record_change one = {.kind = RECO_RECORD_ITEM, .id = reco__str_of("doc"), .document = {document, size}};
+        reco_record_change one = {.kind = RECO_RECORD_ITEM, .id = str_of("doc"), .document = {document, size}};
         uint64_t last = 0;
         PASS(change(b, &last, &one, 1));
         got.count = 0;
@@ -506,7 +508,7 @@ static void *count_up(void *context) {
     for (int i = 0; i < COUNTS_EACH && w->status == RECO_OK;) {
         uint64_t seen[2] = {0, 0}, last;
         char document[32];
-        w->status = backend->find(w->bench->stores[0], RECO_RECORD_USER, reco__str_of("n"), read_number, seen, NULL, NULL);
+        w->status = backend->find(w->bench->stores[0], RECO_RECORD_USER, str_of("n"), read_number, seen, NULL, NULL);
         if (w->status != RECO_OK && w->status != RECO_NOT_FOUND)
             break;
         snprintf(document, sizeof document, "%llu ", (unsigned long long)seen[1] + 1);
@@ -562,23 +564,23 @@ static void name_of(char out[8], int id) {
 
 static int id_of(const char *name) { return (name[1] - 'a') * 3 + name[0] - 'a'; }
 
-static const char *random_change(bench *b, model *m, reco__rand *rand) {
+static const char *random_change(bench *b, model *m, chance *rand) {
     reco_record_change batch[6];
     char names[6][8], documents[6][40];
-    size_t count = (size_t)reco__rand_below(rand, 6) + 1;
+    size_t count = (size_t)chance_below(rand, 6) + 1;
     static model before;
     int conflict = 0;
     before = *m;
     for (size_t i = 0; i < count; i++) {
-        uint32_t kind = (uint32_t)reco__rand_below(rand, RECO_RECORD_KEY) + 1;
-        int id = (int)reco__rand_below(rand, MODEL_IDS), removes = reco__rand_below(rand, 3) == 0,
-            absent = reco__rand_below(rand, 3) == 0 && !removes;
+        uint32_t kind = (uint32_t)chance_below(rand, RECO_RECORD_KEY) + 1;
+        int id = (int)chance_below(rand, MODEL_IDS), removes = chance_below(rand, 3) == 0,
+            absent = chance_below(rand, 3) == 0 && !removes;
         name_of(names[i], id);
-        snprintf(documents[i], sizeof documents[i], "{\"v\":%llu}", (unsigned long long)reco__rand_below(rand, 1u << 30));
+        snprintf(documents[i], sizeof documents[i], "{\"v\":%llu}", (unsigned long long)chance_below(rand, 1u << 30));
         batch[i] = removes ? delete_of(kind, names[i]) : put_of(kind, names[i], documents[i]);
         batch[i].flags = absent ? RECO_RECORD_IF_ABSENT : 0;
-        if (!absent && reco__rand_below(rand, 4) == 0) {
-            uint64_t is = before.at[kind][id].there ? before.at[kind][id].sequence : 0, said = is + (reco__rand_below(rand, 4) == 0);
+        if (!absent && chance_below(rand, 4) == 0) {
+            uint64_t is = before.at[kind][id].there ? before.at[kind][id].sequence : 0, said = is + (chance_below(rand, 4) == 0);
             batch[i] = if_at(batch[i], said);
             conflict |= said != is;
         }
@@ -594,22 +596,22 @@ static const char *random_change(bench *b, model *m, reco__rand *rand) {
     return NULL;
 }
 
-static const char *random_find(bench *b, const model *m, reco__rand *rand) {
-    uint32_t kind = (uint32_t)reco__rand_below(rand, RECO_RECORD_KEY) + 1;
-    int id = (int)reco__rand_below(rand, MODEL_IDS);
+static const char *random_find(bench *b, const model *m, chance *rand) {
+    uint32_t kind = (uint32_t)chance_below(rand, RECO_RECORD_KEY) + 1;
+    int id = (int)chance_below(rand, MODEL_IDS);
     char name[8];
     name_of(name, id);
     return expect(b, 0, kind, name, m->at[kind][id].there ? m->at[kind][id].document : NULL);
 }
 
-static const char *random_scan(bench *b, const model *m, reco__rand *rand) {
+static const char *random_scan(bench *b, const model *m, chance *rand) {
     static told got;
-    uint32_t kind = (uint32_t)reco__rand_below(rand, RECO_RECORD_KEY) + 1, limit = (uint32_t)reco__rand_below(rand, MODEL_IDS + 2);
+    uint32_t kind = (uint32_t)chance_below(rand, RECO_RECORD_KEY) + 1, limit = (uint32_t)chance_below(rand, MODEL_IDS + 2);
     char after[8] = "", expected[8] = "";
-    if (reco__rand_below(rand, 2))
-        name_of(after, (int)reco__rand_below(rand, MODEL_IDS));
+    if (chance_below(rand, 2))
+        name_of(after, (int)chance_below(rand, MODEL_IDS));
     got.count = got.stop_after = 0;
-    reco_status status = b->backend->scan(b->stores[0], kind, reco__str_of(after), limit, take, &got, NULL, &b->err);
+    reco_status status = b->backend->scan(b->stores[0], kind, str_of(after), limit, take, &got, NULL, &b->err);
     NEED(status == RECO_OK, "scan: %s", b->err.text);
     memcpy(expected, after, sizeof expected);
     for (size_t i = 0; i <= got.count; i++) { /* the next of the model, by search */
@@ -632,10 +634,10 @@ static const char *random_scan(bench *b, const model *m, reco__rand *rand) {
     return NULL;
 }
 
-static const char *random_changes(bench *b, const model *m, reco__rand *rand) {
+static const char *random_changes(bench *b, const model *m, chance *rand) {
     static told got;
-    uint64_t since = m->newest - reco__rand_below(rand, m->newest < 40 ? m->newest + 1 : 40), newest = 0;
-    uint32_t limit = (uint32_t)reco__rand_below(rand, 50);
+    uint64_t since = m->newest - chance_below(rand, m->newest < 40 ? m->newest + 1 : 40), newest = 0;
+    uint32_t limit = (uint32_t)chance_below(rand, 50);
     got.count = got.stop_after = 0;
     reco_status status = b->backend->changes(&newest, b->stores[0], since, limit, take, &got, NULL, &b->err);
     NEED(status == RECO_OK && newest == m->newest, "changes: %s, newest %llu", reco_status_name(status), (unsigned long long)newest);
@@ -658,12 +660,12 @@ static const char *random_changes(bench *b, const model *m, reco__rand *rand) {
 
 static const char *check_random(bench *b) {
     static model m;
-    reco__rand rand;
+    chance rand;
     memset(&m, 0, sizeof m);
-    reco__rand_seed(&rand, 20260131);
+    chance_seed(&rand, 20260131);
     for (int i = 0; i < 3000; i++) {
-        uint64_t what = reco__rand_below(&rand, 10);
-        if (what == 9 && b->subject->keeps && reco__rand_below(&rand, 20) == 0) {
+        uint64_t what = chance_below(&rand, 10);
+        if (what == 9 && b->subject->keeps && chance_below(&rand, 20) == 0) {
             close_store(b, 0);
             PASS(open_store(b, 0, "test", 0));
         }

@@ -5,20 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-void model_init(stream_model *model, uint32_t partitions, int64_t tick_ms) {
+void stream_model_init(stream_model *model, uint32_t partitions, int64_t tick_ms) {
     memset(model, 0, sizeof *model);
     model->partitions = partitions;
     model->tick_ms = tick_ms;
 }
 
-void model_dispose(stream_model *model) {
+void stream_model_dispose(stream_model *model) {
     for (uint32_t p = 0; p < RECO_PARTITIONS_MAX; p++) {
         free(model->parts[p].records);
     }
     memset(model, 0, sizeof *model);
 }
 
-void model_add(stream_model *model, uint32_t partition, model_record record) {
+void stream_model_add(stream_model *model, uint32_t partition, model_record record) {
     model_part *part = &model->parts[partition];
     if ((size_t)part->end == part->capacity) {
         part->capacity = part->capacity ? part->capacity * 2 : 64;
@@ -34,15 +34,15 @@ void model_add(stream_model *model, uint32_t partition, model_record record) {
     part->max = record.received_at > part->max ? record.received_at : part->max;
 }
 
-void model_ticks(stream_model *model, int64_t newest) {
+void stream_model_ticks(stream_model *model, int64_t newest) {
     for (uint32_t p = 0; p < model->partitions; p++) {
         if (newest - model->parts[p].last > model->tick_ms) {
-            model_add(model, p, (model_record){0, newest, 0});
+            stream_model_add(model, p, (model_record){0, newest, 0});
         }
     }
 }
 
-int64_t model_newest(const stream_model *model) {
+int64_t stream_model_newest(const stream_model *model) {
     int64_t newest = 0;
     for (uint32_t p = 0; p < model->partitions; p++) {
         newest = model->parts[p].max > newest ? model->parts[p].max : newest;
@@ -50,7 +50,7 @@ int64_t model_newest(const stream_model *model) {
     return newest;
 }
 
-void model_trim(stream_model *model, uint32_t partition, int64_t before) {
+void stream_model_trim(stream_model *model, uint32_t partition, int64_t before) {
     model_part *part = &model->parts[partition];
     before = before > part->end ? part->end : before;
     part->begin = before > part->begin ? before : part->begin;

@@ -23,13 +23,13 @@ typedef struct stream_model {
     model_part parts[RECO_PARTITIONS_MAX];
 } stream_model;
 
-void model_init(stream_model *model, uint32_t partitions, int64_t tick_ms);
-void model_dispose(stream_model *model);
-void model_add(stream_model *model, uint32_t partition, model_record record); /* ends the process when memory is out */
+void stream_model_init(stream_model *model, uint32_t partitions, int64_t tick_ms);
+void stream_model_dispose(stream_model *model);
+void stream_model_add(stream_model *model, uint32_t partition, model_record record); /* ends the process when memory is out */
 /* The ticks of a commit whose newest record is of that time. */
-void model_ticks(stream_model *model, int64_t newest);
-int64_t model_newest(const stream_model *model);
-void model_trim(stream_model *model, uint32_t partition, int64_t before);
+void stream_model_ticks(stream_model *model, int64_t newest);
+int64_t stream_model_newest(const stream_model *model);
+void stream_model_trim(stream_model *model, uint32_t partition, int64_t before);
 
 /* The bytes of a record: 8 of serial, then a pattern. size >= 8. */
 void record_fill(void *out, uint64_t serial, uint32_t size);

@@ -61,7 +61,7 @@ void suite_close(suite *s, reco_stream_store *store) {
 
 bool suite_begin(reco_stream_store **out, suite *s, uint32_t partitions) {
     NEED_OK(s, suite_open(out, s, s->space, partitions));
-    model_init(&s->model, partitions, TICK_MS);
+    stream_model_init(&s->model, partitions, TICK_MS);
     return true;
 }
 
@@ -96,7 +96,7 @@ static void suite_end(suite *s) {
             s->b->close(s->stores[i]);
         }
     }
-    model_dispose(&s->model);
+    stream_model_dispose(&s->model);
 }
 
 void suite_make(suite *s, reco_stream_record *records, uint64_t *serials, char bytes[][WANT_SIZE], const want *wants, size_t count) {
@@ -130,11 +130,11 @@ bool suite_append(suite *s, reco_stream_store *store, const want *wants, size_t 
             return suite_fail(s, __LINE__, "record %zu: offset %lld, not %lld", i, (long long)offsets[i],
                               (long long)s->model.parts[wants[i].partition].end);
         }
-        model_add(&s->model, wants[i].partition, (model_record){serials[i], wants[i].received_at, records[i].size});
+        stream_model_add(&s->model, wants[i].partition, (model_record){serials[i], wants[i].received_at, records[i].size});
         newest = wants[i].received_at > newest ? wants[i].received_at : newest;
     }
     if (status == RECO_OK && !(flags & RECO_APPEND_NO_TICKS)) {
-        model_ticks(&s->model, newest);
+        stream_model_ticks(&s->model, newest);
     }
     return true;
 }
@@ -354,7 +354,7 @@ static bool check_trimming(suite *s) {
     static const int64_t befores[] = {0, 5, 3, 6};
     for (size_t i = 0; i < sizeof befores / sizeof befores[0]; i++) {
         NEED_OK(s, s->b->trim(store, 0, befores[i], NULL, &s->err));
-        model_trim(&s->model, 0, befores[i]);
+        stream_model_trim(&s->model, 0, befores[i]);
         TRY(suite_compare(s, store));
         TRY(suite_compare_part(s, store, 0, 0, 10, 1000)); /* what is gone is NOT_FOUND */
         TRY(suite_compare_part(s, store, 0, s->model.parts[0].begin, 1, 1000));
@@ -369,7 +369,7 @@ static bool check_offsets(suite *s) {
         TRY(suite_append(s, store, (want[]){{0, 5000, 0}, {1, 5000, 0}, {0, 5000, 0}}, 3, 0, NULL, NULL, RECO_OK));
         for (uint32_t p = 0; p < 2; p++) {
             NEED_OK(s, s->b->trim(store, p, 1000, NULL, &s->err)); /* past the end: all */
-            model_trim(&s->model, p, 1000);
+            stream_model_trim(&s->model, p, 1000);
         }
         if (s->subject->keeps && round == 1) {
             suite_close(s, store);
@@ -443,7 +443,7 @@ static bool check_forward(suite *s) {
     TRY(suite_append(s, store, (want[]){{0, 40000, 0}}, 1, RECO_APPEND_FORWARD, "n", "no", RECO_CONFLICT));
     NEED(s, s->b->note_get(store, "n", ignore, NULL, NULL, &s->err) == RECO_NOT_FOUND);
     NEED_OK(s, s->b->trim(store, 1, 100, NULL, &s->err)); /* what was appended counts, though it is gone */
-    model_trim(&s->model, 1, 100);
+    stream_model_trim(&s->model, 1, 100);
     TRY(suite_append(s, store, (want[]){{0, 50000, 0}}, 1, RECO_APPEND_FORWARD, NULL, NULL, RECO_CONFLICT));
     return suite_compare(s, store);
 }
@@ -522,7 +522,7 @@ static bool grow_at_once(suite *s, reco_stream_store *store) {
         pthread_join(threads[i], NULL);
         refused += growers[i].status == RECO_CONFLICT;
         if (growers[i].status == RECO_OK && done++ == 0) {
-            model_add(&s->model, 0, (model_record){growers[i].serial, 50000, 20});
+            stream_model_add(&s->model, 0, (model_record){growers[i].serial, 50000, 20});
         }
     }
     NEED(s, started == GROWERS && done == 1 && refused == GROWERS - 1);

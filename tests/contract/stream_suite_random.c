@@ -69,7 +69,7 @@ static int take_in(void *context, int64_t offset, const void *data, size_t size)
         memcpy(&record.serial, data, 8);
         record.size = (uint32_t)size;
     }
-    model_add(&in->s->model, in->partition, record);
+    stream_model_add(&in->s->model, in->partition, record);
     return 0;
 }
 
@@ -199,7 +199,7 @@ static bool op_append(state *st) {
         wants[i] = (want){(uint32_t)draw(st, s->model.partitions), st->now - back, 8 + (uint32_t)draw(st, draw(st, 8) ? 100 : WANT_SIZE - 8)};
     }
     uint32_t flags = (draw(st, 4) ? 0 : RECO_APPEND_NO_TICKS) | (draw(st, 4) ? 0 : RECO_APPEND_FORWARD);
-    bool conflict = (flags & RECO_APPEND_FORWARD) && wants[0].received_at < model_newest(&s->model);
+    bool conflict = (flags & RECO_APPEND_FORWARD) && wants[0].received_at < stream_model_newest(&s->model);
     if (draw(st, 8)) {
         return suite_append(s, st->store, wants, count, flags, NULL, NULL, conflict ? RECO_CONFLICT : RECO_OK);
     }
@@ -228,7 +228,7 @@ static bool op_trim(state *st) {
     int64_t before =
         draw(st, 20) ? part->begin + (int64_t)draw(st, (uint64_t)(part->end - part->begin) / 2 + 1) : (int64_t)draw(st, (uint64_t)part->end + 3);
     NEED_OK(s, s->b->trim(st->store, p, before, NULL, &s->err));
-    model_trim(&s->model, p, before);
+    stream_model_trim(&s->model, p, before);
     return suite_compare_spans(s, st->store);
 }
 

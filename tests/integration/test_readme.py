@@ -28,7 +28,7 @@ def read(path):
 
 
 def documents():
-    patterns = ["*.md", "lib/*.md", "docs/**/*.md", "examples/*.md", "services/**/*.md", "tests/**/*.md", "infra/**/*.md"]
+    patterns = ["*.md", "lib/*.md", "docs/**/*.md", "examples/**/*.md", "services/**/*.md", "tests/**/*.md", "infra/**/*.md"]
     found = {path for pattern in patterns for path in glob.glob(os.path.join(ROOT, pattern), recursive=True)}
     return sorted(os.path.relpath(path, ROOT) for path in found)
 
@@ -182,10 +182,10 @@ class Named(unittest.TestCase):
                     self.assertTrue(name in self.words, "no source has it")
 
     def test_make_targets(self):
-        targets = set(re.findall(r"^([\w-]+(?: [\w-]+)*):", read("Makefile"), re.M))
-        targets = {name for group in targets for name in group.split()}
         for document in documents():
-            text = read(document)
+            text, beside = read(document), os.path.join(os.path.dirname(document), "Makefile")
+            groups = re.findall(r"^([\w-]+(?: [\w-]+)*):", read(beside if os.path.exists(os.path.join(ROOT, beside)) else "Makefile"), re.M)
+            targets = {name for group in groups for name in group.split()}
             for name in re.findall(r"^make ([a-z-]+)", "\n".join(fences(text, "sh")), re.M) + [m for s in code_spans(text) for m in re.findall(r"^make ([a-z-]+)", s)]:
                 with self.subTest(document=document, target=name):
                     self.assertIn(name, targets)

@@ -1,8 +1,9 @@
 /* reco/plugin/module.h - modules: backends in shared objects of their own, loaded when a URL asks for them.
  *
- * A module is a file libreco-NAME.so in the folder of libreco itself. It exports one symbol, reco_module_v1, of the type below. It is loaded once,
- * when the first store is opened whose URL has the scheme NAME and no backend of that scheme is registered, and never unloaded. Programs that link
- * everything statically call reco_module_start instead. */
+ * A module is a file libreco-NAME.so in the folder of libreco itself, or in the one that the setting `modules` names. It exports one symbol,
+ * reco_module_v1, of the type below. It is loaded once, when the first store is opened whose URL has the scheme NAME and no backend of that scheme is
+ * registered, and never unloaded. NAME is up to 32 of the characters a-z 0-9, the first one a letter. Programs that link everything statically call
+ * reco_module_start instead. Whether a backend keeps its contract the program reco-conformance shows, which is installed with libreco. */
 #ifndef RECO_PLUGIN_MODULE_H
 #define RECO_PLUGIN_MODULE_H
 
