@@ -10,6 +10,13 @@ extern "C" {
 
 #define RECO_EVENT_HAS_VALUE 1u    /* `value` is given */
 #define RECO_EVENT_HAS_POSITION 2u /* `position` is given */
+/* Takes back the event that was sent with the same event_id: send the same event again with this flag. It is a record like others, with a position,
+ * and counts once. The item leaves what is known of the user (recent items, session, hidden items), unless it was touched again since; its popularity
+ * is taken back, and the pairs it took part in as far as the user's recent items still show them. When the event is not there, or not any more among
+ * the ids that are remembered (see event_id), nothing is taken back; but should it come later, it does not count. A timestamp is the event's own, or
+ * absent. */
+#define RECO_EVENT_UNDO 4u
+#define RECO_EVENT_FLAGS (RECO_EVENT_HAS_VALUE | RECO_EVENT_HAS_POSITION | RECO_EVENT_UNDO)
 
 /* One event. All strings are borrowed for the call. Zero is the default of every field. Handed over as an array with the size of an element, so
  * that the struct can grow: an unknown non-zero tail is refused. */

@@ -313,9 +313,15 @@ CREATE TABLE reco.archive_positions (
     PRIMARY KEY (stream, partition)
 ) WITH (fillfactor = 50);
 
--- Events with the name of their stream, without ticks: what most reports want.
+-- Records that take an event back; bit 2 of the flags at byte 2 of a record says so.
+CREATE INDEX events_undo ON reco.events (stream, user_id, event_id) WHERE record_type = 'event' AND get_byte(raw, 2) & 4 <> 0;
+
+-- Events with the name of their stream, without ticks and without what was taken back: what most reports want.
 CREATE VIEW reco.history AS
-    SELECT s.space, s.stream_id, e.* FROM reco.events e JOIN reco.streams s USING (stream) WHERE e.record_type = 'event';
+    SELECT s.space, s.stream_id, e.* FROM reco.events e JOIN reco.streams s USING (stream)
+    WHERE e.record_type = 'event' AND get_byte(e.raw, 2) & 4 = 0
+        AND NOT EXISTS (SELECT FROM reco.events u WHERE u.stream = e.stream AND u.user_id = e.user_id AND u.event_id = e.event_id
+            AND u.record_type = 'event' AND get_byte(u.raw, 2) & 4 <> 0);
 
 -- Makes the partitions of the months (UTC) from `first` to `last` that are missing; answers how many it made. Rows of such a month that the net has
 -- caught move to it. Waits at most two seconds for locks of others: call it again when it fails. With its owner's rights, for those who archive need
@@ -390,3 +396,4 @@ END $$;
 
 INSERT INTO reco.migrations (version, name) VALUES (2, 'archive');
 INSERT INTO reco.migrations (version, name) VALUES (3, 'variants');
+INSERT INTO reco.migrations (version, name) VALUES (4, 'undo');

@@ -196,7 +196,7 @@ static reco_status ingest_take(ingest_call *in, const reco_event *given, int32_t
     if (status != RECO_OK)
         return status;
     reco_event event = *given;
-    if (event.timestamp == 0)
+    if (event.timestamp == 0 && !(event.flags & RECO_EVENT_UNDO)) /* an undo without one takes that of its event */
         event.timestamp = in->received_at;
     if (event.recommendation_id.size) {
         bool genuine =

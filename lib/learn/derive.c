@@ -11,6 +11,10 @@
  *      is "seen only", an impression is nothing. Types that hide put the item on the hidden list.
  *   7. last = r. Every event counted does this, those that weigh nothing too.
  *
+ * A record that takes an event back (RECO_EVENT_UNDO) goes by 1; it is a duplicate when the same was taken back before; that is noted beside the id
+ * of the event, which is noted too when it was not seen, so that the event no longer counts when it comes late; the session goes on as it was; when
+ * the id was seen, undo.c takes back what steps 5 and 6 did; 7.
+ *
  * The generation of an add comes from the timestamp and r, never from a clock; everything else of time compares with r. Time begins at 1: an earlier
  * r counts as 1, because 0 marks the empty cell. r never falls within a cell's life; the caller sees to it (the partition clock). */
 #include "learn/steps.h"
@@ -39,13 +43,33 @@ static void look_up_type(reco__step *step, const reco_event *event) {
         apply_type(step, type, event);
 }
 
+#define UNDONE 1 /* seed of the hash of an id whose event was taken back */
+
+static uint64_t id_hash(reco_str id, uint64_t seed) { return reco__hash64(id.data, id.size, seed); }
+
+/* Steps 1 to 3 of an undo. False when it is a duplicate; *seen: there is something to take back. */
+static bool admit_undo(reco_status *status, bool *seen, reco__cell *cell, const reco__learn_rules *rules, const reco_event *event, int64_t r,
+                       reco_error *err) {
+    uint64_t hash = id_hash(event->event_id, 0), undone = id_hash(event->event_id, UNDONE);
+    if (cell->last != 0 && r - cell->last > rules->lifetime)
+        reco__cell_clear(cell);
+    if (reco__ids_find(cell, rules, undone, r))
+        return false;
+    *seen = reco__ids_find(cell, rules, hash, r);
+    reco__ids_expire(cell, rules, r);
+    *status = *seen ? RECO_OK : reco__ids_add(cell, rules, hash, r, err);
+    if (*status == RECO_OK)
+        *status = reco__ids_add(cell, rules, undone, r, err);
+    return true;
+}
+
 /* Steps 1 to 3. False when the event is a duplicate. */
 static bool admit(reco_status *status, reco__cell *cell, const reco__learn_rules *rules, const reco_event *event, int64_t r, reco_error *err) {
     uint64_t hash = 0;
     if (cell->last != 0 && r - cell->last > rules->lifetime)
         reco__cell_clear(cell);
     if (event->event_id.size > 0) {
-        hash = reco__hash64(event->event_id.data, event->event_id.size, 0);
+        hash = id_hash(event->event_id, 0);
         if (reco__ids_find(cell, rules, hash, r))
             return false;
     }
@@ -56,11 +80,28 @@ static bool admit(reco_status *status, reco__cell *cell, const reco__learn_rules
     return true;
 }
 
+static reco_status derive_undo(int *outcome, reco__cell *cell, reco__adds *adds, const reco_event *event, reco__step *step, reco_error *err) {
+    reco_status status = RECO_OK;
+    bool seen = false;
+    if (!admit_undo(&status, &seen, cell, step->rules, event, step->r, err)) {
+        *outcome = RECO__DERIVED_DUPLICATE;
+        return RECO_OK;
+    }
+    look_up_type(step, event);
+    if (status == RECO_OK && seen)
+        status = reco__undo_step(cell, adds, step, event->timestamp != 0, err);
+    cell->last = step->r;
+    *outcome = RECO__DERIVED_COUNTED | (step->clamped ? RECO__DERIVED_CLAMPED : 0);
+    return status;
+}
+
 reco_status reco__learn_derive(int *outcome, reco__cell *cell, reco__adds *adds, const reco__learn_rules *rules, const reco__record *record,
                                uint32_t item, int64_t r, reco_error *err) {
     const reco_event *event = &record->event;
     reco__step step = {.rules = rules, .item = item, .t = event->timestamp != 0 ? event->timestamp : record->received_at, .r = r > 0 ? r : 1};
     reco_status status = RECO_OK;
+    if (event->flags & RECO_EVENT_UNDO)
+        return derive_undo(outcome, cell, adds, event, &step, err);
     if (!admit(&status, cell, rules, event, step.r, err)) {
         *outcome = RECO__DERIVED_DUPLICATE;
         return RECO_OK;

@@ -27,6 +27,11 @@ void reco__sessions_step(reco__cell *cell, const reco__learn_rules *rules, reco_
 /* popularity.c, coview.c: the adds. coview looks at the recency list before this event is in it. */
 reco_status reco__popularity_step(reco__adds *adds, reco__step *step, reco_error *err);
 reco_status reco__coview_step(reco__adds *adds, const reco__cell *cell, reco__step *step, reco_error *err);
+/* One pair, both directions, by the weight of an event of the step's time at that distance. */
+reco_status reco__coview_put(reco__adds *adds, reco__step *step, uint32_t a, uint32_t b, int64_t weight, uint32_t distance, reco_error *err);
+
+/* undo.c: takes back an event; its id and the session are left to derive.c. */
+reco_status reco__undo_step(reco__cell *cell, reco__adds *adds, reco__step *step, bool dated, reco_error *err);
 
 /* recents.c: the recency list and the hidden list. */
 reco_status reco__recents_touch(reco__cell *cell, const reco__step *step, reco_error *err);

@@ -5,7 +5,7 @@
  *
  *   header   u8  version      1
  *            u8  type         1 event, 2 tick, 3 erase
- *            u16 flags        event: bit 0 value present, bit 1 position present; otherwise 0
+ *            u16 flags        event: bit 0 value present, bit 1 position present, bit 2 takes an event back; otherwise 0
  *            u32 key_id       0: the body is plain; other numbers are kept for bodies encrypted with a key of the user's own
  *            i64 received_at  milliseconds since 1970 UTC, stamped by ingest
  *   body     event: i64 timestamp (0: the moment of receipt), [f64 value], [varint position],
@@ -78,7 +78,7 @@ static void finish(reco__buf *out, const uint8_t *start, uint8_t *at) {
 void reco__envelope_event(reco__buf *out, const reco_event *event, reco_str segments, int64_t received_at) {
     const reco_str strings[EVENT_STRINGS] = {event->user_id,  event->item_id,           event->event_type, event->session_id,
                                              event->event_id, event->recommendation_id, segments,          event->properties};
-    uint16_t flags = (uint16_t)(event->flags & (RECO_EVENT_HAS_VALUE | RECO_EVENT_HAS_POSITION));
+    uint16_t flags = (uint16_t)(event->flags & RECO_EVENT_FLAGS);
     size_t size = HEADER_SIZE + sizeof(int64_t) + sizeof(double) + varint_size((uint32_t)event->position);
     for (int i = 0; i < EVENT_STRINGS; i++)
         size += varint_size(strings[i].size) + strings[i].size;
@@ -191,7 +191,7 @@ reco_status reco__envelope_decode(reco__record *out, const void *data, size_t si
     memcpy(&flags, bytes + 2, sizeof flags);
     memcpy(&out->key_id, bytes + 4, sizeof out->key_id);
     memcpy(&out->received_at, bytes + 8, sizeof out->received_at);
-    uint16_t known = out->type == RECO__RECORD_EVENT ? RECO_EVENT_HAS_VALUE | RECO_EVENT_HAS_POSITION : 0;
+    uint16_t known = out->type == RECO__RECORD_EVENT ? RECO_EVENT_FLAGS : 0;
     if (out->type < RECO__RECORD_EVENT || out->type > RECO__RECORD_ERASE || (flags & ~known) != 0)
         return reco__fail(err, RECO_NEWER, NULL, "stream record of type %u with flags %u was written by a later release", out->type, flags);
     if (out->key_id != 0)

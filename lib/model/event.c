@@ -49,13 +49,15 @@ static reco_status check_type(reco_str type, int32_t index, const reco__event_ty
 }
 
 static reco_status check_numbers(const reco_event *event, int32_t index, reco_error *err) {
-    if (event->flags & ~(RECO_EVENT_HAS_VALUE | RECO_EVENT_HAS_POSITION))
+    if (event->flags & ~RECO_EVENT_FLAGS)
         return reco__fail_at(err, RECO_INVALID, index, "flags", "unknown flags 0x%x", event->flags);
     if (event->timestamp < 0 || event->timestamp > RECO__TIME_MAX)
         return reco__fail_at(err, RECO_INVALID, index, "timestamp", "milliseconds must be within 0 and %lld (years 1970 to 9999)",
                              (long long)RECO__TIME_MAX);
     if ((event->flags & RECO_EVENT_HAS_VALUE) && !isfinite(event->value))
         return reco__fail_at(err, RECO_INVALID, index, "value", "must be a finite number");
+    if ((event->flags & RECO_EVENT_UNDO) && event->event_id.size == 0)
+        return reco__fail_at(err, RECO_INVALID, index, "event_id", "an undo needs the id of the event that it takes back");
     if ((event->flags & RECO_EVENT_HAS_POSITION) && (event->position < 1 || event->position > RECO__POSITION_MAX))
         return reco__fail_at(err, RECO_INVALID, index, "position", "must be an integer within 1 and %d", RECO__POSITION_MAX);
     return RECO_OK;
@@ -100,7 +102,7 @@ reco_status reco__event_check(const reco_event *event, int32_t index, const reco
 /* --- JSON -------------------------------------------------------------------------------------------------------------------------------- */
 
 static const char *const FIELDS[] = {"user_id",  "item_id",           "event_type", "timestamp",  "value", "session_id",
-                                     "event_id", "recommendation_id", "position",   "properties", NULL};
+                                     "event_id", "recommendation_id", "position",   "properties", "undo",  NULL};
 
 typedef struct parsing {
     reco__accepted accepted;
@@ -139,6 +141,13 @@ static reco_status set_position(reco_event *event, const json_t *value, int32_t 
     return RECO_OK;
 }
 
+static reco_status set_undo(reco_event *event, const json_t *value, int32_t index, reco_error *err) {
+    if (!json_is_boolean(value))
+        return reco__fail_at(err, RECO_INVALID, index, "undo", "must be true or false");
+    event->flags |= json_is_true(value) ? RECO_EVENT_UNDO : 0;
+    return RECO_OK;
+}
+
 /* One member; null is the same as absent. */
 static reco_status set_field(reco_event *event, json_t **properties, reco__arena *arena, const char *name, json_t *value, int32_t index,
                              reco_error *err) {
@@ -153,6 +162,8 @@ static reco_status set_field(reco_event *event, json_t **properties, reco__arena
         return set_value(event, value, index, err);
     if (strcmp(name, "position") == 0)
         return set_position(event, value, index, err);
+    if (strcmp(name, "undo") == 0)
+        return set_undo(event, value, index, err);
     if (strcmp(name, "properties") != 0)
         return RECO_OK;
     if (!json_is_object(value))

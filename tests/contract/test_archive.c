@@ -151,6 +151,13 @@ START_TEST(columns_say_what_the_record_says)
     test_engine_tell(NULL, engine, &event);
     event = test_event("u", "plain", "view");
     test_engine_tell(NULL, engine, &event);
+    event.event_id = reco__str_of("back"); /* an event that is taken back, and the record that says so */
+    event.item_id = reco__str_of("undone");
+    test_engine_tell(NULL, engine, &event);
+    event.flags = RECO_EVENT_UNDO;
+    test_engine_tell(NULL, engine, &event);
+    event.flags = 0;
+    event.event_id = reco__str_of("");
     event.item_id = reco__str_of("odd");
     event.properties = reco__str_of("{\"t\":\"\\u0000\"}"); /* nothing for jsonb */
     test_engine_tell(NULL, engine, &event);
@@ -168,6 +175,8 @@ START_TEST(columns_say_what_the_record_says)
         "SELECT happened_at = received_at AND num_nulls(value, shown_at, session_id, event_id, properties, segments) = 6 FROM reco.history"
         " WHERE item_id = 'plain'",
         "t");
+    postgres_expect(link, "SELECT count(*) FROM reco.history WHERE item_id = 'undone'", "0");
+    postgres_expect(link, "SELECT count(*) FROM reco.events WHERE item_id = 'undone'", "2");
     postgres_expect(link, "SELECT properties IS NULL AND position(convert_to('\\u0000', 'UTF8') IN raw) > 0 FROM reco.history WHERE item_id = 'odd'",
                     "t");
     postgres_expect(link, "SELECT count(*) = count(DISTINCT tableoid) FROM (SELECT tableoid FROM reco.events GROUP BY 1) t", "t");

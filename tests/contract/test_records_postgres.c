@@ -529,7 +529,7 @@ START_TEST(versions_are_checked)
     snprintf(command, sizeof command, "PATH='%s':\"$PATH\" '%s/infra/scripts/migrate-postgres.sh' '%s' >/dev/null", server.programs,
              source ? source : ".", url);
     ck_assert_int_eq(system(command), 0);
-    postgres_expect(link, "SELECT max(version) FROM reco.migrations", "3");
+    postgres_expect(link, "SELECT max(version) FROM reco.migrations", "4");
     ck_assert_int_eq(system(command), 0); /* again: nothing to do */
     reco__records_close(open_door(url));
     postgres_run(link, "INSERT INTO reco.migrations VALUES (99, 'future')");
@@ -589,9 +589,9 @@ START_TEST(migrating_looks_tries_and_does)
     reco__records *records = NULL;
     PGconn *link = postgres_link(url);
     test_ok(migrate(&to, &missing, url, RECO_MIGRATE_CHECK), &err);
-    ck_assert(missing == 3 && to.missing == 3 && to.done == 0);
+    ck_assert(missing == 4 && to.missing == 4 && to.done == 0);
     test_ok(migrate(&to, &missing, url, RECO_MIGRATE_DRY_RUN), &err);
-    ck_assert(missing == 3 && to.missing == 0 && to.done == 3);
+    ck_assert(missing == 4 && to.missing == 0 && to.done == 4);
     postgres_expect(link, "SELECT to_regclass('reco.migrations') IS NULL", "t"); /* nothing stayed */
     run_file("migrations/0001_records.sql", url, "/dev/null");
     postgres_run(link, "SELECT reco.put('test', 1::smallint, 'kept', '{\"title\":\"Kept\"}')");
@@ -680,7 +680,7 @@ START_TEST(migrations_at_the_same_time_are_done_once)
         test_status(RECO_OK, writers[i].status);
     }
     PGconn *link = postgres_link(url);
-    postgres_expect(link, "SELECT count(*) || ' ' || max(version) FROM reco.migrations", "3 3");
+    postgres_expect(link, "SELECT count(*) || ' ' || max(version) FROM reco.migrations", "4 4");
     PQfinish(link);
 }
 END_TEST

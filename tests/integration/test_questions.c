@@ -187,6 +187,38 @@ START_TEST(many_at_once)
 }
 END_TEST
 
+START_TEST(an_event_is_taken_back)
+{
+    reco_event view = test_event("ann", "b", "view"), hide = test_event("ann", "c", "hide");
+    reco_query query = {.struct_size = sizeof query, .user_id = str("ann")};
+    view.event_id = str("e1");
+    hide.event_id = str("e2");
+    test_engine_tell(NULL, engine, &view);
+    test_engine_tell(NULL, engine, &hide);
+    test_ok(reco_process(NULL, engine, NULL, &err), &err);
+    test_ok(reco_recommend(&answer, engine, &query, NULL, &err), &err);
+    answered("p");
+    char position[RECO_POSITION_MAX];
+    view.flags = hide.flags = RECO_EVENT_UNDO;
+    test_engine_tell(NULL, engine, &view);
+    test_engine_tell(NULL, engine, &view);
+    test_engine_tell(position, engine, &hide);
+    test_ok(reco_process(NULL, engine, NULL, &err), &err);
+    query.min_position = str(position);
+    test_ok(reco_recommend(&answer, engine, &query, NULL, &err), &err);
+    answered("b c p");
+    ck_assert_uint_eq(answer->flags & RECO_ANSWER_BEHIND, 0);
+    reco_popular_query popular = {.struct_size = sizeof popular, .window = 7200000};
+    test_ok(reco_popular(&answer, engine, &popular, NULL, &err), &err);
+    for (size_t i = 0; i < answer->count; i++)
+        if (answer->items[i].item_id.data[0] == 'b')
+            ck_assert_int_eq(answer->items[i].score, 6 * RECO_SCORE_UNIT);
+    test_engine_verify(engine, NULL);
+    view.event_id = str("");
+    refused(RECO_INVALID, "event_id", reco_ingest(NULL, engine, &view, 1, sizeof view, NULL, NULL, &err));
+}
+END_TEST
+
 /* --- as JSON ------------------------------------------------------------------------------------------------------------------------------- */
 
 static json_t *reply_to(int *status, reco_ask_input input) {
@@ -351,6 +383,7 @@ int main(void) {
     tcase_add_test(tests, something_similar);
     tcase_add_test(tests, many_at_once);
     tcase_add_test(tests, bodies_say_what_query_strings_say);
+    tcase_add_test(tests, an_event_is_taken_back);
     tcase_add_loop_test(tests, bad_bodies, 0, (int)(sizeof refusals / sizeof *refusals));
     tcase_add_test(tests, bodies_that_are_too_much);
     tcase_add_test(tests, batches);

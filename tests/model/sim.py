@@ -103,10 +103,63 @@ def decide_session(rules, cell, event, r):
         cell.session, cell.in_session = event["session"], []
 
 
+def take_back(rules, cell, event, r, post):
+    """What an undo does about an event whose id was seen."""
+    weight, listed, hides = weigh(event)
+    item, t = event["item"], event["t"] or event["received"]
+    place = next((k for k, x in enumerate(cell.touches) if listed and x[0] == item), None)
+    if place is not None and cell.touches[place][2]:
+        if not event["t"]:
+            t = cell.touches[place][2]
+        elif cell.touches[place][2] != t:
+            place = None
+
+    def generation(board, at):
+        return max(at // rules["length"][board], oldest_open(rules, board, r))
+
+    def pair(other, d, weight, at):
+        delta = -weight * (2520 // d if rules["pair_inverse"] else 2520)
+        post(COVIEW, generation(COVIEW, at), item, other, delta)
+        post(COVIEW, generation(COVIEW, at), other, item, delta)
+
+    if weight:
+        post(HOURS, generation(HOURS, t), None, item, -weight)
+        post(DAYS, generation(DAYS, t), None, item, -weight)
+    if place is not None and weight > 0 and cell.touches[place][1] > 0:
+        usable = [k for k, x in enumerate(cell.touches) if x[1] > 0 and (not rules["pair_in_session"] or x[0] in cell.in_session)]
+        if place in usable:
+            at = usable.index(place)
+            for d, k in enumerate(usable[at + 1:][:rules["pair_window"]], 1):
+                pair(cell.touches[k][0], d, weight, t)
+            for d, k in enumerate(usable[:at][::-1][:rules["pair_window"]], 1):
+                pair(cell.touches[k][0], d, cell.touches[k][1], cell.touches[k][2] or t)
+    if place is not None:
+        cell.touches.pop(place)
+        cell.in_session = [x for x in cell.in_session if x != item]
+    if hides:
+        cell.hidden = [x for x in cell.hidden if x != item]
+
+
+def undo(rules, cell, event, r, post):
+    ids = [(i, at) for i, at in cell.ids if at >= r - rules["ids_window"]]
+    if any(i == "~" + event["id"] for i, _ in ids):
+        return cell
+    seen = any(i == event["id"] for i, _ in ids)
+    cell.ids = ids
+    for name in ([] if seen else [event["id"]]) + ["~" + event["id"]]:
+        cell.ids = (cell.ids + [(name, r)])[-rules["ids_seen"]:] if rules["ids_seen"] else []
+    if seen:
+        take_back(rules, cell, event, r, post)
+    cell.last = r
+    return cell
+
+
 def derive(rules, cell, event, r, post):
     """One event; answers the cell after it. post(board, generation, row, member, delta)."""
     if cell is None or cell.last + rules["lifetime"] < r:
         cell = Cell()
+    if event["undo"]:
+        return undo(rules, cell, event, r, post)
     ids = [(i, at) for i, at in cell.ids if at >= r - rules["ids_window"]]
     if event["id"] and any(i == event["id"] for i, _ in ids):
         return cell
@@ -199,7 +252,7 @@ def canonical(cell):
     for item, weight, t in cell.touches:
         out += string(item) + zigzag(weight) + zigzag(t)
     out += varint(len(cell.hidden)) + b"".join(string(x) for x in cell.hidden)
-    out += varint(len(cell.ids)) + b"".join(struct.pack("<Q", xxh64(i.encode())) + zigzag(at) for i, at in cell.ids)
+    out += varint(len(cell.ids)) + b"".join(struct.pack("<Q", xxh64(i.lstrip("~").encode(), int(i[0] == "~"))) + zigzag(at) for i, at in cell.ids)
     return out.hex()
 
 
@@ -209,11 +262,15 @@ def canonical(cell):
 def random_event(rng, now, sent):
     if sent and rng.random() < 0.12:
         return dict(rng.choice(sent[-8:]), received=now)
+    if sent and rng.random() < 0.12:
+        back = dict(rng.choice(sent[-8:]), received=now, undo=True)
+        if back["id"]:
+            return back if rng.random() < 0.5 else dict(back, t=0)
     t = now if rng.random() < 0.6 else max(1, now + rng.randint(-60, 12))
     kind = rng.choice(["view"] * 6 + list(TYPES))
     event = {"kind": "event", "received": now, "t": t, "user": "u%d" % rng.randrange(4), "item": "item-%d" % int(rng.random() ** 2 * 9), "type": kind,
              "value": rng.choice([None, 1.0, 3.5, 4.0, 5.0]) if kind == "rating" else None, "session": rng.choice(["", "", "", "s1", "s2"]),
-             "id": "e%d" % len(sent) if rng.random() < 0.8 else ""}
+             "id": "e%d" % len(sent) if rng.random() < 0.8 else "", "undo": False}
     sent.append(event)
     return event
 
@@ -246,7 +303,8 @@ def print_case(number):
         for x in stream:
             rest = []
             if x["kind"] == "event":
-                rest = [x["t"], x["user"], x["item"], x["type"], "-" if x["value"] is None else x["value"], x["session"] or "-", x["id"] or "-"]
+                rest = [x["t"], x["user"], x["item"], x["type"], "-" if x["value"] is None else x["value"], x["session"] or "-", x["id"] or "-",
+                        "undo" if x["undo"] else "-"]
             print("record", p, x["kind"], x["received"], *rest)
     clocks, sums, cells = learn(rules, partitions, streams)
     for p, clock in enumerate(clocks):

@@ -127,9 +127,10 @@ static void append_record(trial *t, char **words, int count) {
         reco_event event = {.timestamp = atoll(words[4]), .user_id = word_str(words[5]), .item_id = word_str(words[6])};
         event.event_type = word_str(words[7]);
         event.flags = strcmp(words[8], "-") == 0 ? 0 : RECO_EVENT_HAS_VALUE;
-        event.value = event.flags ? atof(words[8]) : 0;
+        event.value = event.flags & RECO_EVENT_HAS_VALUE ? atof(words[8]) : 0;
         event.session_id = word_str(words[9]);
         event.event_id = word_str(words[10]);
+        event.flags |= strcmp(words[11], "undo") == 0 ? RECO_EVENT_UNDO : 0;
         ck_assert_uint_eq(reco__stream_partition(t->stream, event.user_id.data, event.user_id.size), record.partition);
         reco__envelope_event(&buf, &event, (reco_str){NULL, 0}, record.received_at);
     } else {

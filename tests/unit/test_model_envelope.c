@@ -129,7 +129,7 @@ START_TEST(sealed_nonsense_is_refused)
                  {0, 0, RECO_CORRUPT, "version 0"},
                  {1, 4, RECO_NEWER, "unknown type"},
                  {1, 0, RECO_NEWER, "type 0"},
-                 {2, 7, RECO_NEWER, "unknown flag"},
+                 {2, 11, RECO_NEWER, "unknown flag"},
                  {4, 1, RECO_NEWER, "encrypted"},
                  {31, 0x7f, RECO_OK, "huge value"},
                  {34, 200, RECO_CORRUPT, "user longer than the record"},

@@ -107,6 +107,8 @@ START_TEST(bad_elements_name_their_field)
         {"{" REQUIRED ",\"position\":1000001}", "position", "1 and 1000000"},
         {"{" REQUIRED ",\"position\":1.0}", "position", "integer"},
         {"{" REQUIRED ",\"properties\":[]}", "properties", "object"},
+        {"{" REQUIRED ",\"event_id\":\"e\",\"undo\":1}", "undo", "true or false"},
+        {"{" REQUIRED ",\"undo\":true}", "event_id", "takes back"},
         {"{" REQUIRED ",\"color\":1,\"properties\":{\"color\":2}}", "color", "beside and inside"},
         {"{" REQUIRED ",\"user_id\":\"v\"}", "", "duplicate"},
         {"{" REQUIRED ",\"x\":{\"a\":1,\"a\":2}}", "", "duplicate"},
@@ -307,7 +309,7 @@ START_TEST(structs_are_checked_like_json)
     } bad[6];
     for (size_t i = 0; i < 6; i++)
         bad[i].event = good;
-    bad[0].event.flags = 4, bad[0].field = "flags";
+    bad[0].event.flags = 8, bad[0].field = "flags";
     bad[1].event.flags = RECO_EVENT_HAS_VALUE, bad[1].event.value = NAN, bad[1].field = "value";
     bad[2].event.flags = RECO_EVENT_HAS_POSITION, bad[2].field = "position";
     bad[3].event.timestamp = -1, bad[3].field = "timestamp";
