@@ -3,31 +3,53 @@
 
 #include <stdio.h>
 
-static reco_status answer_locate(reco_engine *engine, reco_answer *answer, reco_error *err) {
-    uint32_t partition;
-    reco_position position;
-    if (!reco__answer_where(&partition, &position, answer))
-        return RECO_OK;
+/* Tells how far the answer reflects the partitions of the user, and of the user's aliases; `wanted`: how far it should. */
+static reco_status answer_locate(reco_engine *engine, reco_answer *answer, const int64_t *wanted, reco_error *err) {
+    const reco__place *places;
+    size_t count = reco__answer_where(&places, answer);
     int64_t next[RECO_PARTITIONS_MAX];
     char token[RECO_POSITION_MAX];
+    if (count == 0)
+        return RECO_OK;
     for (uint32_t p = 0; p < engine->partitions; p++)
         next[p] = -1;
-    next[partition] = position.offset;
+    for (size_t i = 0; i < count; i++) {
+        next[places[i].partition] = places[i].position.offset;
+        if (wanted[places[i].partition] > places[i].position.offset)
+            answer->flags |= RECO_ANSWER_BEHIND; /* an alias that came while it was waited for the others */
+    }
     reco__position_encode(token, engine, next);
     return reco__answer_set_position(answer, reco__str_of(token), err);
 }
 
 #define LOOK_MS 50 /* for a look at the positions, when no time is given to wait */
 
-/* Waits for min_position in the user's own partition; *behind when it was not reached in time, or nobody could say. */
-static reco_status query_wait(int *behind, reco_engine *engine, const reco_query *query, uint32_t partition, const reco_call *call, reco_error *err) {
-    int64_t next[RECO_PARTITIONS_MAX];
+/* Leaves of the positions those of the partitions that have what the question is about. */
+static reco_status query_partitions(int64_t *next, reco_engine *engine, const reco_query *query, uint32_t partition, const reco_call *call,
+                                    reco_error *err) {
+    uint64_t partitions;
+    reco_status status = reco__recommend_partitions(&partitions, engine->recommend, query->user_id, partition, call, err);
+    for (uint32_t p = 0; p < engine->partitions && status == RECO_OK; p++)
+        next[p] = partitions >> p & 1 ? next[p] : -1;
+    return status;
+}
+
+/* Waits for min_position in the partitions of the user and of the user's aliases; *behind when it was not reached in time, or nobody could say.
+ * *next: the positions. */
+static reco_status query_wait(int *behind, int64_t *next, reco_engine *engine, const reco_query *query, uint32_t partition, const reco_call *call,
+                              reco_error *err) {
     *behind = 0;
+    for (uint32_t p = 0; p < engine->partitions; p++)
+        next[p] = -1;
     if (query->wait_ms > engine->settings.wait_max)
         return reco__fail(err, RECO_INVALID, "wait_ms", "0 to %lld milliseconds", (long long)engine->settings.wait_max);
     if (query->min_position.size == 0)
         return RECO_OK;
+    int64_t needed[RECO_PARTITIONS_MAX];
     reco_status status = reco__position_decode(next, engine, query->min_position, "min_position", err);
+    memcpy(needed, next, sizeof needed);
+    if (status == RECO_OK)
+        status = query_partitions(needed, engine, query, partition, call, err);
     if (status != RECO_OK)
         return status;
     reco_error waiting = RECO_ERROR_INIT;
@@ -37,7 +59,7 @@ static reco_status query_wait(int *behind, reco_engine *engine, const reco_query
         own.traceparent = call->traceparent;
         own.deadline_ns = call->deadline_ns && call->deadline_ns < own.deadline_ns ? call->deadline_ns : own.deadline_ns;
     }
-    status = reco__position_wait(engine, next, partition, query->wait_ms, &own, &waiting);
+    status = reco__position_wait(engine, needed, UINT32_MAX, query->wait_ms, &own, &waiting);
     if (status == RECO_CANCELLED || status == RECO_NO_MEMORY || status == RECO_CORRUPT) {
         if (err)
             *err = waiting;
@@ -115,19 +137,20 @@ static reco_status ask(reco_answer **answer, reco_engine *engine, const reco_que
                        reco_error *err) {
     reco_query given;
     reco_event *own;
+    int64_t next[RECO_PARTITIONS_MAX];
     int behind = 0;
     uint32_t partition = 0;
     reco_status status = take_query(&given, &own, query, err);
     if (status == RECO_OK && given.user_id.size > 0)
         partition = reco__stream_partition(engine->stream, given.user_id.data, given.user_id.size);
     if (status == RECO_OK)
-        status = query_wait(&behind, engine, &given, partition, call, err);
+        status = query_wait(&behind, next, engine, &given, partition, call, err);
     if (status == RECO_OK && items)
         status = reco__recommend_rank(answer, engine->recommend, &given, items, count, reco__now_ms(), partition, behind, call, err);
     else if (status == RECO_OK)
         status = reco__recommend_ask(answer, engine->recommend, &given, reco__now_ms(), partition, behind, call, err);
     reco__release(own);
-    return status == RECO_OK ? answer_locate(engine, *answer, err) : status;
+    return status == RECO_OK ? answer_locate(engine, *answer, next, err) : status;
 }
 
 static reco_status enter(reco_answer **answer, const reco_engine *engine, const reco_call *call, reco_error *err) {

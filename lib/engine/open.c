@@ -295,6 +295,8 @@ static reco_status refused_advice(reco_status status, reco_error *err) {
     return status;
 }
 
+static uint32_t partition_of(const void *context, reco_str user) { return reco__stream_partition(context, user.data, user.size); }
+
 static reco_status doors_open(reco_engine *engine, const reco_call *call, reco_error *err) {
     reco_status status = refused_advice(stream_open(engine, call, err), err);
     if (status != RECO_OK)
@@ -316,6 +318,8 @@ static reco_status doors_open(reco_engine *engine, const reco_call *call, reco_e
         .records = engine->records,
         .partitions = engine->partitions,
         .records_far = strncmp(engine->records_url, "lmdb:", 5) != 0 && strncmp(engine->records_url, "memory:", 7) != 0,
+        .partition_of = partition_of,
+        .partition_context = engine->stream,
         .recall = reco__snapshots_wanted(engine) ? reco__snapshots_recall : NULL,
         .recall_context = engine,
     };

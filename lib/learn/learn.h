@@ -60,6 +60,11 @@ reco_status reco__cell_renumber(reco_features_sink sink, void *context, const vo
 /* When the cell goes: last + lifetime; it is absent once the clock is greater. */
 int64_t reco__cell_expires(const reco__cell *cell, const reco__learn_rules *rules);
 
+/* Several cells of one person, the one of the id asked for first, as one, for answers at a moment (`as_of`: not now): see merge.c. Empty cells are
+ * allowed; ids seen are left out. `out` is none of them; `scratch` is reset and used. NO_MEMORY leaves it empty. */
+reco_status reco__cell_merge(reco__cell *out, reco__buf *scratch, const reco__cell *const *cells, size_t count, const reco__learn_rules *rules,
+                             int64_t moment, bool as_of, reco_error *err);
+
 /* The canonical form v1 (with names), for hash and snapshot; the same cell gives the same bytes on every backend. */
 typedef reco_status (*reco__cell_name)(void *context, uint32_t number, reco_str *name);
 typedef reco_status (*reco__cell_number)(void *context, reco_str name, uint32_t *number);

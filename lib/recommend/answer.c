@@ -11,7 +11,8 @@ reco__answer *reco__answer_begin(reco_answer *shown, bool *made) {
         reco__buf_reset(&answer->id);
         reco__buf_reset(&answer->next);
         answer->shown = (reco_answer){.struct_size = sizeof(answer->shown)};
-        answer->bare = answer->dated = answer->located = false;
+        answer->bare = answer->dated = false;
+        answer->place_count = 0;
     }
     return answer;
 }
@@ -55,15 +56,11 @@ bool reco__answer_copy(reco_str *out, reco__answer *answer, reco_str text) {
     return copy != NULL;
 }
 
-bool reco__answer_where(uint32_t *partition, reco_position *position, const reco_answer *shown) {
+size_t reco__answer_where(const reco__place **places, const reco_answer *shown) {
     const reco__answer *answer = (const reco__answer *)(const void *)shown;
 
-    if (!answer->located) {
-        return false;
-    }
-    *partition = answer->partition;
-    *position = answer->position;
-    return true;
+    *places = answer->places;
+    return answer->place_count;
 }
 
 reco_status reco__answer_set_position(reco_answer *shown, reco_str token, reco_error *err) {

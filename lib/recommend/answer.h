@@ -3,19 +3,18 @@
 #define RECO__ANSWER_H
 
 #include "base/base.h"
+#include "recommend/person.h"
 #include <reco/answer.h>
-#include <reco/plugin/features.h>
 
 /* CONFINED. Everything the public part points to lies in the arena, or is static. */
 typedef struct reco__answer {
     reco_answer shown; /* first: a reco_answer is one of these */
     reco__arena arena;
     reco__buf json, id, next;
-    bool bare;    /* the same for everybody: nothing of a user, no id */
-    bool dated;   /* the moment is told */
-    bool located; /* partition and position are what it reflects */
-    uint32_t partition;
-    reco_position position;
+    bool bare;                          /* the same for everybody: nothing of a user, no id */
+    bool dated;                         /* the moment is told */
+    reco__place places[RECO__IDS_MOST]; /* what it reflects */
+    size_t place_count;
 } reco__answer;
 
 /* The object behind *answer, emptied; made when *answer is NULL (then *made). NULL: out of memory. */

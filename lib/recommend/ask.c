@@ -10,27 +10,6 @@
 
 /* --- the user ----------------------------------------------------------------------------------------------------------------------------------- */
 
-static void take_cell(void *context, size_t index, const void *data, size_t size) {
-    reco_candidates *c = context;
-
-    (void)index;
-    c->cell_status = reco__cell_decode(&c->cell, data, size, c->cell_err);
-}
-
-static reco_status load_user(reco_candidates *c, const reco_call *call, reco_error *err) {
-    c->cell_status = RECO_OK;
-    c->cell_err = err;
-    reco_status status = reco__features_load(&c->position, &c->epoch, c->features, c->partition, &c->user, c->user.size > 0, take_cell, c, call, err);
-
-    if (status == RECO_OK) {
-        status = c->cell_status;
-    }
-    if (status == RECO_OK && c->cell.last != 0 && reco__cell_expires(&c->cell, c->rules) < c->position.clock) {
-        reco__cell_clear(&c->cell); /* still stored, but gone */
-    }
-    return status;
-}
-
 /* A session runs on for the gap after its last event; asked about another moment, after the newest touch before it. */
 static bool session_runs(const reco_candidates *c, const reco__touch *newest) {
     int64_t last = c->as_of ? newest->t : c->cell.last;
@@ -281,9 +260,8 @@ static reco_status fill_answer(reco__answer *answer, reco__recommend *recommend,
     answer->shown.candidates = (uint32_t)c->count;
     answer->shown.filtered = c->filtered;
     answer->dated = c->as_of;
-    answer->partition = c->partition;
-    answer->position = c->position;
-    answer->located = c->user.size > 0;
+    answer->place_count = c->user.size > 0 ? c->person.place_count : 0;
+    memcpy(answer->places, c->person.places, answer->place_count * sizeof(*answer->places));
     if (!reco__answer_copy(&answer->shown.scenario, answer, c->scenario)) {
         return reco__no_memory(err);
     }
@@ -427,13 +405,13 @@ static reco_status choose_popularity(bool *own, reco_candidates *c, reco__recomm
     return status;
 }
 
-/* The user's cell, unless features are left alone for making questions wait. */
+/* What was learned of the user, unless features are left alone for making questions wait. */
 static reco_status ask_user(reco_candidates *c, reco__recommend *recommend, const reco_call *call, reco_error *err) {
     if (!reco__breaker_allows(&recommend->features_breaker)) {
         return reco__fail(err, RECO_UNAVAILABLE, "features", "features did not answer in time a moment ago");
     }
     int64_t began = reco__monotonic_ns();
-    reco_status status = load_user(c, call, err);
+    reco_status status = reco__person_load(c, call, err);
     reco__breaker_note(&recommend->features_breaker, status, began);
     return status;
 }
@@ -442,8 +420,11 @@ static reco_status ask_user(reco_candidates *c, reco__recommend *recommend, cons
 static reco_status answer_from(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, reco__state *state, int behind,
                                const reco_call *call, reco_error *err) {
     bool own = false;
-    reco_status status = ask_user(c, recommend, call, err);
+    reco_status status = reco__person_find(&c->person, &c->degraded, recommend, state->catalogue->aliases, c->user, c->partition, call, err);
 
+    if (status == RECO_OK) {
+        status = ask_user(c, recommend, call, err);
+    }
     if (status == RECO_OK && c->epoch != state->epoch) {
         status = reco__fail(err, RECO_STALE, NULL, "what was learned was replaced meanwhile");
     }
@@ -664,4 +645,33 @@ reco_status reco__recommend_similar(reco_answer **answer, reco__recommend *recom
         .struct_size = sizeof(plain), .flags = query->flags, .limit = query->limit, .as_of = query->as_of, .selection = query->selection};
     const question asked = {.kind = RECO__ASK_SIMILAR, .query = &plain, .items = query->items, .item_count = query->item_count};
     return answer_question(answer, recommend, &asked, now_ms, 0, 0, call, err);
+}
+
+reco_status reco__recommend_partitions(uint64_t *out, reco__recommend *recommend, reco_str user, uint32_t partition, const reco_call *call,
+                                       reco_error *err) {
+    reco__person person = {.count = 0};
+    reco__state *state;
+    uint32_t degraded = 0;
+    reco_error error = RECO_ERROR_INIT;
+
+    *out = UINT64_C(1) << partition;
+    if (!recommend->options.partition_of) {
+        return RECO_OK;
+    }
+    reco_status status = reco__state_hold(&state, &degraded, recommend, call, &error);
+    if (status == RECO_OK) {
+        status = reco__state_follow(&degraded, recommend, state, call, &error);
+        if (status == RECO_OK) {
+            status = reco__person_find(&person, &degraded, recommend, state->catalogue->aliases, user, partition, call, &error);
+        }
+        reco__state_release(state);
+    }
+    for (size_t i = 0; i < person.count && status == RECO_OK; i++) {
+        *out |= UINT64_C(1) << person.partitions[i];
+    }
+    reco__person_dispose(&person);
+    if (ends_question(status)) {
+        return end_question(err, status, &error);
+    }
+    return RECO_OK; /* the answer itself will tell what is the matter */
 }

@@ -25,6 +25,7 @@ void reco__candidates_dispose(reco_candidates *c) {
     }
     reco__sieve_dispose(&c->sieve);
     reco__cell_dispose(&c->cell);
+    reco__person_dispose(&c->person);
     reco__buf_dispose(&c->heads);
     reco__buf_dispose(&c->scratch);
 }

@@ -12,6 +12,7 @@
 #include "learn/learn.h"
 #include "recommend/breaker.h"
 #include "recommend/catalogue.h"
+#include "recommend/person.h"
 #include "recommend/plan.h"
 #include "recommend/popularity.h"
 #include "recommend/sieve.h"
@@ -111,11 +112,9 @@ struct reco_candidates {
 
     /* the user */
     uint32_t partition;
-    reco_position position;
+    reco__person person;
     uint64_t epoch;
-    reco__cell cell; /* empty when there is none, or it has expired */
-    reco_status cell_status;
-    reco_error *cell_err;
+    reco__cell cell; /* of all ids; empty when there is none, or it has expired */
     reco__recent *recents;
     uint32_t recent_count, recent_room;
     bool session_runs;

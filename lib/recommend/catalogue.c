@@ -72,6 +72,9 @@ reco_status reco__catalogue_create(reco__catalogue **out, const reco__settings *
     catalogue->chunks = reco__zalloc(catalogue->chunk_count * sizeof(*catalogue->chunks));
     atomic_store(&catalogue->bytes, catalogue->chunk_count * sizeof(*catalogue->chunks));
     reco_status status = reco__random_bytes(&catalogue->seed, sizeof(catalogue->seed), err);
+    if (status == RECO_OK) {
+        status = reco__aliases_create(&catalogue->aliases, records, err);
+    }
     if (status == RECO_OK && (!catalogue->chunks || !name_built_in(catalogue))) {
         status = reco__no_memory(err);
     }
@@ -126,6 +129,7 @@ void reco__catalogue_free(reco__catalogue *catalogue) {
     }
     reco__release(catalogue->categories);
     reco__map_dispose(&catalogue->category_names);
+    reco__aliases_free(catalogue->aliases);
     reco__release(catalogue->chunks);
     pthread_mutex_destroy(&catalogue->lock);
     reco__release(catalogue);
@@ -491,6 +495,9 @@ static int take_record(void *context, uint64_t sequence, uint32_t kind, reco_str
 
     p->last = sequence;
     if (kind != RECO_RECORD_ITEM) {
+        if (kind == RECO_RECORD_USER) {
+            reco__aliases_forget(p->catalogue->aliases, id);
+        }
         return 0;
     }
     if (!name) {
@@ -592,6 +599,9 @@ reco_status reco__catalogue_load(reco__catalogue *catalogue, const reco_call *ca
 
     if (status == RECO_OK) {
         status = newest_change(&newest, catalogue, call, err);
+    }
+    if (status == RECO_OK) {
+        status = reco__aliases_load(catalogue->aliases, call, err);
     }
     if (status == RECO_OK) {
         status = scan_pages(catalogue, &p, call, err);

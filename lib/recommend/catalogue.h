@@ -8,6 +8,7 @@
 
 #include "config/settings.h"
 #include "features/features.h"
+#include "recommend/aliases.h"
 #include "recommend/traits.h"
 #include "records/records.h"
 
@@ -46,6 +47,7 @@ typedef struct reco__category {
 typedef struct reco__catalogue {
     reco__features *features;
     reco__records *records;
+    reco__aliases *aliases; /* of users, which follow the same change log */
     uint32_t chunk_count;
     _Atomic(reco__catalogue_chunk *) *chunks;
     atomic_uint_fast32_t restricted;  /* how many items are hidden or windowed */

@@ -19,8 +19,13 @@ static reco_status number(reco_candidates *c, const reco_str *names, size_t coun
 
 reco_status reco__given_session(reco_candidates *c, const reco_call *call, reco_error *err) {
     reco_str names[RECO_SESSION_MAX];
+    reco__learn_rules rules = *c->rules;
     reco_status status;
 
+    if (c->person.count > 1) { /* lists that were merged may be longer than those of one id, and are not to be cut to that */
+        uint32_t most = (c->cell.touch_count > c->cell.hidden_count ? c->cell.touch_count : c->cell.hidden_count) + (uint32_t)c->session_count;
+        rules.history = rules.history > most ? rules.history : most;
+    }
     for (size_t i = 0; i < c->session_count; i++) {
         names[i] = c->session[i].item_id;
     }
@@ -28,7 +33,7 @@ reco_status reco__given_session(reco_candidates *c, const reco_call *call, reco_
     for (size_t i = 0; i < c->session_count && status == RECO_OK; i++) {
         if (c->asked_numbers[i] != RECO_NO_ITEM) {
             int64_t r = c->moment > c->cell.last ? c->moment : c->cell.last;
-            status = reco__learn_glance(&c->cell, c->rules, &c->session[i], c->asked_numbers[i], r, err);
+            status = reco__learn_glance(&c->cell, &rules, &c->session[i], c->asked_numbers[i], r, err);
         }
     }
     return status;

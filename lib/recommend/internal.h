@@ -95,6 +95,10 @@ void reco__count_sieved(reco__recommend *recommend, const reco_candidates *c);
 /* ask.c: counts a degraded answer by its reasons. */
 void reco__count_degraded(reco__recommend *recommend, uint32_t degraded);
 
+/* person.c: the user's ids into `person`; what records do not say now counts as no alias, and *degraded says so. */
+reco_status reco__person_find(reco__person *person, uint32_t *degraded, reco__recommend *recommend, reco__aliases *aliases, reco_str user,
+                              uint32_t partition, const reco_call *call, reco_error *err);
+
 /* Columns for one question, from the pool. */
 reco_status reco__pool_take(reco_candidates **out, reco__recommend *recommend, reco_error *err);
 void reco__pool_give(reco__recommend *recommend, reco_candidates *c);

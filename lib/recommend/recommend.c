@@ -705,7 +705,7 @@ static uint64_t candidates_bytes(const reco_candidates *c) {
     return sizeof(*c) + c->mark_room * sizeof(*c->marks) + c->item_room * (sizeof(*c->items) + sizeof(*c->values)) +
            c->trace_room * 2 * sizeof(*c->trace_members) + c->heads.capacity + c->share_room * 2 * sizeof(*c->shares) +
            c->winner_room * 2 * sizeof(*c->winners) + c->ranked_room * sizeof(*c->ranked) + c->sum_room * sizeof(*c->sums) +
-           reco__sieve_bytes(&c->sieve);
+           reco__sieve_bytes(&c->sieve) + reco__person_bytes(&c->person);
 }
 
 uint64_t reco__recommend_bytes(const reco__recommend *recommend) {
@@ -716,7 +716,7 @@ uint64_t reco__recommend_bytes(const reco__recommend *recommend) {
     reco__state *state = hold_current(shared, &relearning, &age);
 
     if (state) {
-        bytes += atomic_load(&state->catalogue->bytes) + reco__popularity_bytes(state->popularity);
+        bytes += atomic_load(&state->catalogue->bytes) + reco__aliases_bytes(state->catalogue->aliases) + reco__popularity_bytes(state->popularity);
         reco__state_release(state);
     }
     reco__kept *kept = reco__kept_hold(&relearning, shared);

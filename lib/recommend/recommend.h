@@ -6,6 +6,7 @@
 #include "config/settings.h"
 #include "features/features.h"
 #include "learn/learn.h"
+#include "recommend/person.h"
 #include "records/records.h"
 #include <reco/answer.h>
 
@@ -16,8 +17,10 @@ typedef struct reco__recommend_options {
     const reco__learn_rules *rules;
     reco__features *features;
     reco__records *records;
-    uint32_t partitions; /* of the stream */
-    bool records_far;    /* the change log is on another machine: it is followed by refresh, not by each answer */
+    uint32_t partitions;                                          /* of the stream */
+    uint32_t (*partition_of)(const void *context, reco_str user); /* of the stream; NULL: nobody's aliases are looked for */
+    const void *partition_context;
+    bool records_far; /* the change log is on another machine: it is followed by refresh, not by each answer */
     /* What is popular by what was learned once and `now` (NULL: nobody knows) has yet to be learned again, in a store of its own that the caller
      * closes; NOT_FOUND: nothing. Asked for once, by who has nothing to answer from. NULL: there is never anything. */
     reco_status (*recall)(reco__features **out, reco_position *then, void *context, const reco_position *now, const reco_call *call, reco_error *err);
@@ -46,6 +49,9 @@ reco_status reco__recommend_ask(reco_answer **answer, reco__recommend *recommend
 /* The same of given items only; `items` are different ids. */
 reco_status reco__recommend_rank(reco_answer **answer, reco__recommend *recommend, const reco_query *query, const reco_str *items, size_t item_count,
                                  int64_t now_ms, uint32_t partition, int behind, const reco_call *call, reco_error *err);
+/* The partitions of a user and of the user's aliases, as bits, for who waits for them. What records do not say now counts as no alias. */
+reco_status reco__recommend_partitions(uint64_t *out, reco__recommend *recommend, reco_str user, uint32_t partition, const reco_call *call,
+                                       reco_error *err);
 reco_status reco__recommend_similar(reco_answer **answer, reco__recommend *recommend, const reco_similar_query *query, int64_t now_ms,
                                     const reco_call *call, reco_error *err);
 reco_status reco__recommend_popular(reco_answer **answer, reco__recommend *recommend, const reco_popular_query *query, int64_t now_ms,
@@ -66,8 +72,8 @@ uint64_t reco__recommend_bytes(const reco__recommend *recommend);
 /* --- answers ------------------------------------------------------------------------------------------------------------------------------------ */
 
 void reco__answer_free(reco_answer *answer);
-/* The partition and position the answer reflects, for the engine, which makes the token of it; false for popular. */
-bool reco__answer_where(uint32_t *partition, reco_position *position, const reco_answer *answer);
+/* The partitions the answer reflects, and how far, for the engine, which makes the token of it; answers how many: none for popular. */
+size_t reco__answer_where(const reco__place **places, const reco_answer *answer);
 /* Copies the token into the answer. */
 reco_status reco__answer_set_position(reco_answer *answer, reco_str token, reco_error *err);
 /* The word for one bit of RECO_DEGRADED_..., as answers and metrics say it. Static. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "model/item.h"
+#include "model/user.h"
 #include "recommend/recommend.h"
 #include "support/support.h"
 
@@ -99,9 +100,20 @@ TEST_UNUSED static void fixture_open(fixture *f, const char *preset) {
     test_ok(reco__records_open(&f->records, &known, NULL, &f->err), &f->err);
 }
 
+static uint32_t user_partition(uint32_t user) { return user % 2; }
+static uint32_t fixture_partition_of(const void *context, reco_str user) {
+    (void)context;
+    return user_partition((uint32_t)(user.data[user.size - 1] - '0'));
+}
+
 /* Opens the room; again, when settings were changed. */
 TEST_UNUSED static void fixture_start(fixture *f) {
-    reco__recommend_options options = {.settings = &f->settings, .rules = &f->rules, .features = f->features, .records = f->records, .partitions = 2};
+    reco__recommend_options options = {.settings = &f->settings,
+                                       .rules = &f->rules,
+                                       .features = f->features,
+                                       .records = f->records,
+                                       .partitions = 2,
+                                       .partition_of = fixture_partition_of};
     reco__recommend_close(f->recommend);
     f->recommend = NULL;
     test_ok(reco__recommend_open(&f->recommend, &options, NULL, &f->err), &f->err);
@@ -170,8 +182,6 @@ TEST_UNUSED static void world_groups(fixture *f, world *w) {
     }
     free(adds);
 }
-
-static uint32_t user_partition(uint32_t user) { return user % 2; }
 
 TEST_UNUSED static void world_cells(fixture *f, const world *w) {
     reco_cell_put puts[TEST_USERS];
@@ -273,6 +283,21 @@ TEST_UNUSED static void put_attributes(fixture *f, uint32_t index, const char *a
     reco__item_document(&document, &item);
     reco_record_change change = {.kind = RECO_RECORD_ITEM, .id = item.item_id, .document = {document.data, document.size}};
     test_ok(reco__records_change(&sequence, f->records, &change, 1, NULL, &f->err), &f->err);
+    reco__buf_dispose(&document);
+}
+
+/* Makes a user's record with these users as aliases. */
+TEST_UNUSED static void put_user(fixture *f, uint32_t user, const uint32_t *aliases, size_t count) {
+    char name[16], rooms[TEST_USERS][16];
+    reco_str names[TEST_USERS];
+    for (size_t i = 0; i < count; i++) {
+        names[i] = user_name(rooms[i], aliases[i]);
+    }
+    reco_user known = {.user_id = user_name(name, user), .aliases = names, .alias_count = count};
+    reco__buf document = {0};
+    reco__user_document(&document, &known);
+    reco_record_change change = {.kind = RECO_RECORD_USER, .id = known.user_id, .document = {document.data, document.size}};
+    test_ok(reco__records_change(NULL, f->records, &change, 1, NULL, &f->err), &f->err);
     reco__buf_dispose(&document);
 }
 

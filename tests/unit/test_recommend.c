@@ -165,11 +165,10 @@ START_TEST(new_numbers_are_looked_up)
     const reco_answer *answer = ask(&f, 0, (reco_query){.limit = 1});
     ck_assert_uint_eq(answer->count, 1);
     ck_assert_uint_eq(index_of(answer->items[0].item_id), 10);
-    uint32_t partition;
-    reco_position position;
-    ck_assert(reco__answer_where(&partition, &position, answer));
-    ck_assert_int_eq(position.offset, 11);
-    ck_assert_uint_eq(partition, 0);
+    const reco__place *places;
+    ck_assert_uint_eq(reco__answer_where(&places, answer), 1);
+    ck_assert_int_eq(places[0].position.offset, 11);
+    ck_assert_uint_eq(places[0].partition, 0);
     fixture_close(&f);
 }
 END_TEST
