@@ -32,7 +32,7 @@ typedef struct reco_generator_options {
 
 RECO_API reco_status reco_generator_create(reco_generator **out, const reco_generator_options *options, reco_error *err);
 RECO_API void reco_generator_free(reco_generator *generator);
-/* The next event and the moment it is received (ms). Strings valid until the next call. NOT_FOUND after the last. */
+/* The next event and the moment it is received (ms). Strings valid until the next call. NOT_FOUND after the last; INVALID when something is NULL. */
 RECO_API reco_status reco_generator_next(reco_event *event, int64_t *received_at, reco_generator *generator);
 
 #ifdef __cplusplus

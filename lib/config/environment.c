@@ -1,5 +1,7 @@
 /* config/environment.c - settings from variables. RECO_COVIEW_LENGTH is coview.length; a type's name is taken in lower case:
  * RECO_EVENT_TYPES_VIEW_WEIGHT is event_types.view.weight. */
+#include <stdio.h>
+
 #include "config/table.h"
 
 #define PREFIX "RECO_"
@@ -57,6 +59,12 @@ static bool is_for_others(const char *variable, size_t size) {
     return false;
 }
 
+static reco_status fail_unknown(const char *variable, size_t size, reco_error *err) {
+    char field[64];
+    snprintf(field, sizeof field, "%.*s", (int)(size > 60 ? 60 : size), variable);
+    return reco__fail(err, RECO_INVALID, field, "the environment variable %.*s names no setting", (int)(size > 105 ? 105 : size), variable);
+}
+
 static reco_status take(reco__settings *settings, const char *variable, bool presets, reco_error *err) {
     char room[NAME_MAX_SIZE];
     const char *equals = strchr(variable, '=');
@@ -68,7 +76,7 @@ static reco_status take(reco__settings *settings, const char *variable, bool pre
     if (!name && is_for_others(rest, size))
         return RECO_OK;
     if (!name)
-        return reco__fail(err, RECO_INVALID, NULL, "the environment variable %.*s names no setting", (int)(size > 100 ? 100 : size) + 5, variable);
+        return fail_unknown(variable, size + 5, err);
     if ((strcmp(name, "preset") == 0) != presets)
         return RECO_OK;
     return reco__settings_set(settings, name, equals + 1, err);

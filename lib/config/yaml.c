@@ -215,7 +215,7 @@ static reco_status read_file(reco__buf *out, FILE *file, const char *path, reco_
 reco_status reco__settings_file(reco__settings *settings, const char *path, reco_error *err) {
     FILE *file = fopen(path, "re");
     if (!file && errno == ENOENT)
-        return reco__fail(err, RECO_NOT_FOUND, NULL, "there is no file %.200s", path);
+        return reco__fail(err, RECO_NOT_FOUND, "config", "there is no file %.200s", path);
     if (!file)
         return reco__fail_errno(err, errno, path);
     reco__buf buf = {0};

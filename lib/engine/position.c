@@ -209,6 +209,8 @@ reco_status reco_wait(reco_engine *engine, reco_str position, int64_t wait_ms, c
     if (status == RECO_OK && (wait_ms < 0 || wait_ms > INT64_C(86400000)))
         status = reco__fail(err, RECO_INVALID, "wait_ms", "0 to 86400000 milliseconds");
     if (status == RECO_OK)
+        status = reco__engine_text(position, RECO_POSITION_MAX, "position", err);
+    if (status == RECO_OK)
         status = reco__position_decode(next, engine, position, "position", err);
     return status == RECO_OK ? reco__position_wait(engine, next, UINT32_MAX, wait_ms, call, err) : status;
 }

@@ -176,6 +176,8 @@ static void set_up(reco_generator *g) {
 
 reco_status reco_generator_create(reco_generator **out, const reco_generator_options *options, reco_error *err) {
     reco_generator_options given;
+    if (!out)
+        return reco__fail(err, RECO_INVALID, "out", "it is needed");
     *out = NULL;
     reco_status status = reco__struct_copy(&given, sizeof given, options, options ? options->struct_size : 0, "options", err);
     if (status != RECO_OK)
@@ -340,6 +342,8 @@ static void write_out(reco_event *out, reco_generator *g, const sent *event) {
 
 reco_status reco_generator_next(reco_event *event, int64_t *received_at, reco_generator *generator) {
     reco_generator *g = generator;
+    if (!event || !received_at || !g)
+        return RECO_INVALID;
     if (g->produced == g->options.events)
         return RECO_NOT_FOUND;
     int64_t at = draw_receipt(g);
