@@ -299,18 +299,20 @@ class Http(unittest.TestCase):
 
     def test_readme_lines(self):
         lines = next(block for block in fences(read("README.md"), "sh") if "/events" in block).splitlines()
-        self.assertEqual(len(lines), 6)
+        self.assertEqual(len(lines), 8)
         receipt = json.loads(self.curl(lines[0]))
         self.assertEqual((receipt["accepted"], receipt["rejected"]), (1, []))
         answer = json.loads(self.curl(lines[1].replace("POSITION", receipt["position"])))
         self.assertFalse(answer["behind"])
-        self.assertEqual(json.loads(self.curl(lines[3])), {"item_id": "i7", "title": "Tea", "categories": ["drinks"]})
-        self.assertEqual(json.loads(self.curl(lines[4]))["status"], "ready")
+        self.assertEqual(json.loads(self.curl(lines[7])), {"item_id": "i7", "title": "Tea", "categories": ["drinks"]})
+        self.assertEqual(json.loads(self.curl(lines[6]))["status"], "ready")
         self.assertIn("reco_", self.curl(lines[5]))
         until, items = time.monotonic() + 30, []
         while not items and time.monotonic() < until:
             items = json.loads(self.curl(lines[2]))["items"]
         self.assertEqual([item["item_id"] for item in items], ["i7"])
+        self.assertEqual(json.loads(self.curl(lines[3]))["items"], [])
+        self.assertNotIn("i7", [item["item_id"] for item in json.loads(self.curl(lines[4]))["items"]])
 
     def test_api_lines(self):
         """All of docs/API.md, in order; what stands below a line as JSON has the members of its answer."""
