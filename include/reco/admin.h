@@ -59,8 +59,8 @@ RECO_API reco_status reco_user_alias_json(reco_reply *reply, reco_engine *engine
 typedef struct reco_import_options {
     uint32_t struct_size;
     uint32_t flags;           /* RECO_IMPORT_SHIFT_TIME: move the newest event to now */
-    const char *format;       /* "csv", "ndjson" or "movielens" */
-    const char *const *paths; /* files; for movielens the folder of ml-100k */
+    const char *format;       /* "csv", "ndjson", "movielens" or "reco" (what reco_export wrote) */
+    const char *const *paths; /* files; for movielens the folder of ml-100k; for reco one file, which may be a pipe */
     size_t path_count;
     void (*progress)(void *context, uint64_t done, uint64_t total); /* NULL: none */
     void *context;
@@ -72,10 +72,35 @@ typedef struct reco_import_result {
     uint64_t events, rejected, items;
     int64_t first, last; /* timestamps, ms */
     char warning[240];
+    uint64_t users, others; /* reco: what is known of users; models and experiments */
 } reco_import_result;
 /* Imports history: sorted by time, received_at = timestamp; returns when all is learned. Repeating or resuming adds nothing twice. CONFLICT behind
  * the largest received_at appended. A line that cannot be read fails the import naming file and line before anything is added. SHARED. */
 RECO_API reco_status reco_import(reco_import_result *out, reco_engine *engine, const reco_import_options *options, const reco_call *call,
+                                 reco_error *err);
+
+/* --- export ---------------------------------------------------------------------------------------------------------------------------------
+ *
+ * A namespace as lines of JSON, each an object with a `type`: first what this export is (format, version, namespace, partitions), then events, ticks
+ * and erasures of the stream in the order of time, each with its received_at, then items, users, models and experiments, last how many of each there
+ * were. Secret keys are not in it. Imported with format "reco" into an empty directory (or empty stores of any other kind) of the same namespace and
+ * number of partitions, it teaches what had been learned here: with the same settings the state hashes are equal.
+ *
+ * That import appends events in batches with a note how far it is, and keeps the last of them back until the rest of the file is in. One that was
+ * killed goes on when it is repeated; one that was complete adds nothing. CONFLICT when anything else is in the stores, or when another export was
+ * begun in them; REFUSED, naming namespace or partitions; NEWER; INVALID, naming the line, when a line cannot be read, or the last is missing or does
+ * not agree with what was read: the file was cut off or altered. Its warning names the first setting that was another where it was learned. */
+typedef struct reco_export_result {
+    uint32_t struct_size;
+    uint32_t partitions;
+    uint64_t events, ticks, erasures, items, users, models, experiments;
+    uint64_t missing;    /* records that the stream had dropped already: what was learned from them is in a backup only */
+    uint64_t unreadable; /* records of others, which learning passed over too */
+} reco_export_result;
+/* Takes some lines, whole ones; non-zero stops, which answers CANCELLED. No lock is held, and no transaction open. */
+typedef int (*reco_export_sink)(void *context, const char *text, size_t size);
+/* What was acknowledged before is in it; what is known is told as it is when its turn comes. `out` may be NULL. SHARED. */
+RECO_API reco_status reco_export(reco_export_result *out, reco_engine *engine, reco_export_sink sink, void *context, const reco_call *call,
                                  reco_error *err);
 
 /* --- the archive ---------------------------------------------------------------------------------------------------------------------------

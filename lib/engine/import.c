@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "engine/export.h"
 #include "engine/import_read.h"
 #include "model/item.h"
 
@@ -311,16 +312,16 @@ static reco_status films_import(importer *in, const char *folder, reco_error *er
 /* --- the whole ---------------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status options_check(importer *in, const reco_import_options *options, reco_error *err) {
-    static const char *const formats[] = {"csv", "ndjson", "movielens"};
+    static const char *const formats[] = {"csv", "ndjson", "movielens", "reco"};
     reco_status status = reco__struct_copy(&in->options, sizeof in->options, options, options ? options->struct_size : 0, "options", err);
     if (status != RECO_OK)
         return status;
     in->format = -1;
-    for (int i = 0; in->options.format && i < 3; i++)
+    for (int i = 0; in->options.format && i < 4; i++)
         if (strcmp(in->options.format, formats[i]) == 0)
             in->format = i;
     if (in->format < 0)
-        return reco__fail(err, RECO_INVALID, "format", "csv, ndjson or movielens is expected");
+        return reco__fail(err, RECO_INVALID, "format", "csv, ndjson, movielens or reco is expected");
     if (in->options.flags & ~RECO_IMPORT_SHIFT_TIME)
         return reco__fail(err, RECO_INVALID, "flags", "unknown flags 0x%x", in->options.flags);
     if (in->options.path_count == 0 || !in->options.paths || in->options.path_count > 10000)
@@ -386,7 +387,9 @@ reco_status reco_import(reco_import_result *out, reco_engine *engine, const reco
     in->engine = engine;
     in->call = call;
     status = options_check(in, options, err);
-    if (status == RECO_OK)
+    if (status == RECO_OK && in->format == RECO__IMPORT_EXPORT)
+        status = reco__export_import(&in->result, engine, &in->options, call, err);
+    else if (status == RECO_OK)
         status = import_run(in, err);
     if (status == RECO_OK && out) {
         in->result.struct_size = out->struct_size;

@@ -5,7 +5,7 @@
 #include "base/base.h"
 #include "model/event.h"
 
-enum { RECO__IMPORT_CSV, RECO__IMPORT_NDJSON, RECO__IMPORT_MOVIELENS };
+enum { RECO__IMPORT_CSV, RECO__IMPORT_NDJSON, RECO__IMPORT_MOVIELENS, RECO__IMPORT_EXPORT };
 enum {
     RECO__COLUMN_USER,
     RECO__COLUMN_ITEM,

@@ -437,14 +437,18 @@ reco_status reco__accepted_put(reco__accepted *to, const void *item, int32_t ind
 }
 
 reco_status reco__json_object(json_t **out, reco_str text, size_t most, int32_t index, const char *field, reco_error *err) {
+    return reco__json_nested(out, text, most, RECO__NESTING_MAX, index, field, err);
+}
+
+reco_status reco__json_nested(json_t **out, reco_str text, size_t most, size_t nesting, int32_t index, const char *field, reco_error *err) {
     *out = NULL;
     if (text.size > most)
         return reco__fail_at(err, RECO_TOO_LARGE, index, field, "%zu bytes, at most %zu are allowed", text.size, most);
     json_error_t error;
     size_t depth = 0;
     skip_value(skip_blanks(text.data, text.data + text.size), text.data + text.size, &depth);
-    if (depth > RECO__NESTING_MAX) /* before parsing: see parse */
-        return reco__fail_at(err, RECO_INVALID, index, field, "nested deeper than %u", RECO__NESTING_MAX);
+    if (depth > nesting) /* before parsing: see parse */
+        return reco__fail_at(err, RECO_INVALID, index, field, "nested deeper than %zu", nesting);
     json_t *value = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
     if (!value && json_error_code(&error) == json_error_out_of_memory)
         return reco__no_memory(err);

@@ -60,6 +60,8 @@ reco_status reco__accepted_put(reco__accepted *to, const void *item, int32_t ind
 
 /* The tree of `text`, one JSON object nested at most RECO__NESTING_MAX deep, to be given back. A number beyond every range names its member. */
 reco_status reco__json_object(json_t **out, reco_str text, size_t most, int32_t index, const char *field, reco_error *err);
+/* The same of text that may be nested otherwise deep. */
+reco_status reco__json_nested(json_t **out, reco_str text, size_t most, size_t nesting, int32_t index, const char *field, reco_error *err);
 /* Checks only. */
 reco_status reco__json_check_object(reco_str text, size_t most, int32_t index, const char *field, reco_error *err);
 

@@ -37,6 +37,7 @@ extern const cli_command cli_archive, cli_migrate;             /* archive.c */
 extern const cli_command cli_trim;                             /* trim.c */
 extern const cli_command cli_doctor;                           /* doctor.c */
 extern const cli_command cli_backup, cli_restore;              /* backup.c */
+extern const cli_command cli_export;                           /* export.c */
 
 #define CLI_OPTIONS(table) table, sizeof table / sizeof *table
 

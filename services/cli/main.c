@@ -9,7 +9,7 @@ static const cli_command *const commands[] = {
     &cli_recommend, &cli_session_items, &cli_rank,     &cli_similar, &cli_batch,   &cli_popular,               /* answers out */
     &cli_items,     &cli_item,          &cli_users,    &cli_user,                                              /* what is known */
     &cli_verify,    &cli_stats,         &cli_snapshot, &cli_backup,  &cli_restore, &cli_archive, &cli_migrate, /* looking after it */
-    &cli_doctor,    &cli_trim,          &cli_generate,
+    &cli_doctor,    &cli_trim,          &cli_export,   &cli_generate,
 };
 static const size_t command_count = sizeof commands / sizeof *commands;
 

@@ -178,6 +178,13 @@ static reco_status import(reco_engine *engine, reco_error *err) {
     return reco_import(NULL, engine, &options, NULL, err);
 }
 
+static int ignore_lines(void *context, const char *text, size_t size) {
+    (void)context, (void)text, (void)size;
+    return 0;
+}
+
+static reco_status export(reco_engine *engine, reco_error *err) { return reco_export(NULL, engine, ignore_lines, NULL, NULL, err); }
+
 static const char *const settings[] = {"coview.kept", "2", NULL};
 
 /* Everything has to be opened, and what the first question needs to be read. */
@@ -216,6 +223,7 @@ static const struct {
                   {"snapshot", snapshot_and_verify},
                   {"verify", verify},
                   {"import", import},
+                  {"export", export},
                   {"wait", wait_for_more},
                   {"open", open_and_ask}};
 enum { OPERATIONS = sizeof operations / sizeof *operations };

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "engine/engine.h"
 #include "support/engine.h"
 
 static char dir[256], data_path[300];
@@ -204,6 +205,34 @@ static reco_status import(reco_engine *engine, reco_error *err) {
     return reco_import(NULL, engine, &options, NULL, err);
 }
 
+static int ignore_lines(void *context, const char *text, size_t size) {
+    (void)context, (void)text, (void)size;
+    return 0;
+}
+
+static reco_status export(reco_engine *engine, reco_error *err) { return reco_export(NULL, engine, ignore_lines, NULL, NULL, err); }
+
+/* An export of one record of each kind. */
+static reco_status import_export(reco_engine *engine, reco_error *err) {
+    char path[320];
+    const char *paths[] = {path};
+    reco_import_options options = {.struct_size = sizeof options, .format = "reco", .paths = paths, .path_count = 1};
+    snprintf(path, sizeof path, "%s/export.ndjson", dir);
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fprintf(file,
+            "{\"type\":\"export\",\"format\":\"reco\",\"version\":1,\"namespace\":\"default\",\"partitions\":%u,\"records\":2}\n"
+            "{\"type\":\"event\",\"partition\":%u,\"received_at\":1700000000000,\"user_id\":\"u1\",\"item_id\":\"i1\",\"event_type\":\"view\","
+            "\"properties\":{\"a\":1}}\n"
+            "{\"type\":\"tick\",\"partition\":0,\"received_at\":1700000000000}\n"
+            "{\"type\":\"item\",\"id\":\"i1\",\"document\":{\"title\":\"One\"}}\n"
+            "{\"type\":\"user\",\"id\":\"u1\",\"document\":\"no object\"}\n"
+            "{\"type\":\"end\",\"events\":1,\"ticks\":1,\"erasures\":0,\"items\":1,\"users\":1,\"models\":0,\"experiments\":0}\n",
+            engine->partitions, reco__stream_partition(engine->stream, "u1", 2));
+    fclose(file);
+    return reco_import(NULL, engine, &options, NULL, err);
+}
+
 /* --- one operation at a time ----------------------------------------------------------------------------------------------------------------------
  */
 
@@ -230,6 +259,8 @@ static const scene scenes[] = {
     {"verify from a snapshot", {ingest, process, keep_snapshot}, verify_from_snapshot, "memory:"},
     {"stats", {ingest, process}, stats, "memory:"},
     {"import", {NULL}, import, "memory:"},
+    {"export", {ingest, process, items, users}, export, "memory:"},
+    {"import of an export", {NULL}, import_export, "memory:"},
 };
 
 static void check_whole(reco_engine *engine, const char *name) {

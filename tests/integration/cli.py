@@ -5,10 +5,11 @@ import re
 import subprocess
 import unittest
 
-from http_support import BIN, WithData, environment, run
+from http_support import BIN, WithData, environment, run, wait_for
+from servers import die_with_the_test
 
 COMMANDS = ("serve", "import", "ingest", "session", "rank", "similar", "batch", "items", "users", "user", "recommend", "popular",
-            "item", "verify", "stats", "snapshot", "generate", "backup", "restore", "doctor", "trim")
+            "item", "verify", "stats", "snapshot", "generate", "backup", "restore", "doctor", "trim", "export")
 
 
 def one_line(text):
@@ -236,6 +237,59 @@ class Work(WithData):
         held = self.json("trim", "--set", folder, "--keep-for", "1ms", "--dry-run")
         self.assertEqual((held["records"], held["held_by"]), (0, "no verified snapshot"))
         self.assertIn("held back by", self.reco("trim", "--set", folder, "--keep-bytes", "1KiB").stdout)
+
+    def test_export_and_import(self):
+        self.reco("import", "--format", "csv", "--shift-time", self.import_small())
+        self.reco("items", "-", stdin='[{"item_id":"own1","title":"Grüner Tee"}]')
+        path, other = os.path.join(self.folder, "export.ndjson"), os.path.join(self.folder, "other.reco")
+        made = self.json("export", path)
+        self.assertEqual((made["items"], made["missing"]), (1, 0))
+        self.assertIn("exists", self.reco("export", path, check=1).stderr)
+        self.assertEqual([name for name in os.listdir(self.folder) if "partial" in name], [])
+        lines = self.reco("export").stdout
+        with open(path) as file:
+            self.assertEqual(file.read().splitlines()[1:], lines.splitlines()[1:])
+        into = lambda *arguments, **options: run("reco", "--data", other, "import", "--format", "reco", *arguments, **options)
+        self.assertIn("cut off", into("-", stdin=lines[:-20], check=2).stderr)
+        result = json.loads(into("--json", "-", stdin=lines, check=0).stdout)
+        self.assertEqual((result["events"], result["items"], result["already"]), (0, 1, False))  # the events were in, but for a tick
+        self.assertIn("nothing was added", into("-", stdin=lines, check=0).stdout)
+        self.assertIn("empty directory", into(path, check=1).stderr)
+        self.assertIn("no such file", into(path + ".none", check=1).stderr)
+        self.assertEqual(json.loads(run("reco", "--data", other, "verify", "--json", check=0).stdout)["hash"], self.json("verify")["hash"])
+        self.assertIn("Grüner Tee", run("reco", "--data", other, "item", "own1", check=0).stdout)
+
+    def test_import_that_is_killed(self):
+        events = "".join(json.dumps({"user_id": f"u{i % 40}", "item_id": f"i{i % 97}", "event_type": "view", "timestamp": 1767225600000 + i * 60000}) + "\n"
+                         for i in range(3500))
+        path = os.path.join(self.folder, "events.ndjson")
+        with open(path, "w") as file:
+            file.write(events)
+        self.reco("import", "--format", "ndjson", "--shift-time", path)
+        self.reco("items", "-", stdin="".join(json.dumps({"item_id": f"i{i}", "title": str(i)}) + "\n" for i in range(1300)))
+        lines = self.reco("export").stdout.splitlines(keepends=True)
+        other = os.path.join(self.folder, "other.reco")
+        into = ["--data", other, "import", "--format", "reco", "-"]
+        stream = sum(line.startswith(('{"type":"event"', '{"type":"tick"')) for line in lines)
+
+        def records():
+            done = run("reco", "--data", other, "stats", "--json")
+            return sum(one["end"] for one in json.loads(done.stdout)["partitions"]) if done.returncode == 0 else 0
+
+        for fed, there in ((2200, lambda: records() >= 2000), (len(lines) - 1, lambda: run("reco", "--data", other, "item", "i0").returncode == 0)):
+            child = subprocess.Popen([os.path.join(BIN, "reco"), *into], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment(),
+                                     preexec_fn=die_with_the_test)
+            child.stdin.write("".join(lines[:fed]))
+            child.stdin.flush()
+            wait_for(there, "a part of the import")
+            child.kill()
+            child.wait()
+            child.stdin.close()
+        self.assertLess(records(), stream)
+        self.assertIn("imported and learned", run("reco", *into, stdin="".join(lines), check=0).stdout)
+        self.assertEqual(json.loads(run("reco", "--data", other, "verify", "--json", check=0).stdout)["hash"], self.json("verify")["hash"])
+        again = run("reco", "--data", other, "export", check=0).stdout.splitlines(keepends=True)
+        self.assertEqual(again[1:], lines[1:])
 
     def test_migrate_without_a_database(self):
         self.assertIn("neither records nor archive", self.reco("migrate").stdout)
