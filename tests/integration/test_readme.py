@@ -304,9 +304,9 @@ class Http(unittest.TestCase):
         self.assertEqual((receipt["accepted"], receipt["rejected"]), (1, []))
         answer = json.loads(self.curl(lines[1].replace("POSITION", receipt["position"])))
         self.assertFalse(answer["behind"])
-        self.assertEqual(json.loads(self.curl(lines[7])), {"item_id": "i7", "title": "Tea", "categories": ["drinks"]})
+        self.assertEqual(json.loads(self.curl(lines[5])), {"item_id": "i7", "title": "Tea", "categories": ["drinks"]})
         self.assertEqual(json.loads(self.curl(lines[6]))["status"], "ready")
-        self.assertIn("reco_", self.curl(lines[5]))
+        self.assertIn("reco_", self.curl(lines[7]))
         until, items = time.monotonic() + 30, []
         while not items and time.monotonic() < until:
             items = json.loads(self.curl(lines[2]))["items"]
