@@ -10,7 +10,8 @@ extern "C" {
 
 /* Questions as HTTP clients put them, answers as replies. The parameters of each kind are those of its struct in reco.h by the same names: in a query
  * string (percent-encoded, without '?', lists by repeating the name), or as the members of one JSON object. Unknown parameters, doubled ones and bad
- * values are 400 naming the parameter. */
+ * values are 400 naming the parameter. Every kind also has the selection (reco/filter.h): exclude, variants, cursor, and as JSON objects
+ * filter {"brand":["a","b"],"price":{"gte":1,"lt":5},"size":{"not":"XL","missing":true}} and caps {"brand":2}. */
 #define RECO_ASK_RECOMMEND 1u /* user_id (or, in a body, session alone), session, limit, scenario, min_position, wait_ms, as_of, seed, reasons */
 #define RECO_ASK_POPULAR 2u   /* limit, as_of, reasons, window, category */
 #define RECO_ASK_SIMILAR 3u   /* limit, as_of, reasons; items, unless item_id is given */

@@ -4,6 +4,7 @@
 #include "engine/reply.h"
 #include "model/elements.h"
 #include "model/event.h"
+#include "model/filter.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
@@ -46,6 +47,51 @@ static reco_status read_reasons(uint32_t *flags, const reco__param *from, const 
     bool reasons = true;
     reco_status status = reco__param_flag(&reasons, from, sent, err);
     *flags |= reasons ? 0 : RECO_QUERY_NO_REASONS;
+    return status;
+}
+
+/* --- which items may be in the answer ------------------------------------------------------------------------------------------------------ */
+
+enum { F_EXCLUDE, F_FILTER, F_CAPS, F_VARIANTS, F_CURSOR, F_COUNT };
+#define SELECTION_PARAMS                                                                                                                             \
+    {.name = "exclude", .list = true}, {.name = "filter"}, {.name = "caps"}, {.name = "variants"}, { .name = "cursor" }
+
+static reco_status read_filter(reco_selection *out, const reco__param *from, const reco__sent *sent, reco_error *err) {
+    out->filter_size = sizeof *out->filters;
+    if (!from->given)
+        return RECO_OK;
+    return from->json ? reco__filters_of(&out->filters, &out->filter_count, sent->arena, from->json, from->name, sent->index, err)
+                      : reco__filters_parse(&out->filters, &out->filter_count, sent->arena, from->texts[0], from->name, err);
+}
+
+static reco_status read_caps(reco_selection *out, const reco__param *from, const reco__sent *sent, reco_error *err) {
+    out->cap_size = sizeof *out->caps;
+    if (!from->given)
+        return RECO_OK;
+    return from->json ? reco__caps_of(&out->caps, &out->cap_count, sent->arena, from->json, from->name, sent->index, err)
+                      : reco__caps_parse(&out->caps, &out->cap_count, sent->arena, from->texts[0], from->name, err);
+}
+
+/* `given`: the five parameters of a selection. *used: `out`, or NULL when none of them is there. */
+static reco_status read_selection(const reco_selection **used, reco_selection *out, const reco__param *given, const reco__sent *sent,
+                                  reco_error *err) {
+    bool any = false, variants = false;
+    *out = (reco_selection){.struct_size = sizeof *out};
+    for (int i = 0; i < F_COUNT; i++)
+        any = any || given[i].given;
+    reco_status status = reco__param_list(&out->exclude, &out->exclude_count, &given[F_EXCLUDE], RECO_EXCLUDE_MAX, sent, err);
+    if (status == RECO_OK)
+        status = read_filter(out, &given[F_FILTER], sent, err);
+    if (status == RECO_OK)
+        status = read_caps(out, &given[F_CAPS], sent, err);
+    if (status == RECO_OK)
+        status = reco__param_flag(&variants, &given[F_VARIANTS], sent, err);
+    if (status == RECO_OK)
+        status = reco__param_text(&out->cursor, &given[F_CURSOR], sent, err);
+    if (status == RECO_OK && given[F_CURSOR].given && out->cursor.size == 0)
+        status = reco__fail_at(err, RECO_INVALID, sent->index, "cursor", "it is empty");
+    out->flags = variants ? RECO_SELECTION_VARIANTS : 0;
+    *used = any ? out : NULL;
     return status;
 }
 
@@ -103,13 +149,32 @@ static reco_status read_session(reco_query *query, const reco__param *from, cons
 
 /* --- for a user ---------------------------------------------------------------------------------------------------------------------------- */
 
-enum { P_USER, P_SESSION, P_LIMIT, P_SCENARIO, P_POSITION, P_WAIT, P_AS_OF, P_SEED, P_REASONS, P_ITEMS, P_COUNT };
+enum {
+    P_USER,
+    P_SESSION,
+    P_LIMIT,
+    P_SCENARIO,
+    P_POSITION,
+    P_WAIT,
+    P_AS_OF,
+    P_SEED,
+    P_REASONS,
+    P_SELECTION,
+    P_ITEMS = P_SELECTION + F_COUNT,
+    P_COUNT
+};
 
-static const reco__param user_params[P_COUNT] = {{.name = "user_id"},      {.name = "session", .list = true},
-                                                 {.name = "limit"},        {.name = "scenario"},
-                                                 {.name = "min_position"}, {.name = "wait_ms"},
-                                                 {.name = "as_of"},        {.name = "seed"},
-                                                 {.name = "reasons"},      {.name = "items", .list = true}};
+static const reco__param user_params[P_COUNT] = {{.name = "user_id"},
+                                                 {.name = "session", .list = true},
+                                                 {.name = "limit"},
+                                                 {.name = "scenario"},
+                                                 {.name = "min_position"},
+                                                 {.name = "wait_ms"},
+                                                 {.name = "as_of"},
+                                                 {.name = "seed"},
+                                                 {.name = "reasons"},
+                                                 SELECTION_PARAMS,
+                                                 {.name = "items", .list = true}};
 
 static reco_status read_times(reco_query *query, const asking *a, const reco__param *given, const reco__sent *sent, reco_error *err) {
     uint64_t wait_ms = 0;
@@ -120,7 +185,8 @@ static reco_status read_times(reco_query *query, const asking *a, const reco__pa
     return status;
 }
 
-static reco_status read_query(reco_query *query, const asking *a, const reco__param *given, const reco__sent *sent, reco_error *err) {
+static reco_status read_query(reco_query *query, reco_selection *selection, const asking *a, const reco__param *given, const reco__sent *sent,
+                              reco_error *err) {
     query->struct_size = sizeof *query;
     reco_status status = reco__param_text(&query->user_id, &given[P_USER], sent, err);
     if (status == RECO_OK)
@@ -138,6 +204,8 @@ static reco_status read_query(reco_query *query, const asking *a, const reco__pa
     if (status == RECO_OK)
         status = read_reasons(&query->flags, &given[P_REASONS], sent, err);
     if (status == RECO_OK)
+        status = read_selection(&query->selection, selection, given + P_SELECTION, sent, err);
+    if (status == RECO_OK)
         status = reco__param_text(&query->scenario, &given[P_SCENARIO], sent, err);
     return status == RECO_OK ? reco__param_text(&query->min_position, &given[P_POSITION], sent, err) : status;
 }
@@ -145,24 +213,26 @@ static reco_status read_query(reco_query *query, const asking *a, const reco__pa
 static reco_status ask_recommend(asking *a, const reco__sent *sent, reco_error *err) {
     reco__param given[P_COUNT];
     reco_query query = {0};
+    reco_selection selection;
     reco_call own;
     memcpy(given, user_params, sizeof given);
     reco_status status = reco__params_read(given, P_ITEMS, sent, err);
     if (status == RECO_OK)
-        status = read_query(&query, a, given, sent, err);
+        status = read_query(&query, &selection, a, given, sent, err);
     return status == RECO_OK ? reco_recommend(&a->answer, a->engine, &query, within_deadline(&own, a, query.wait_ms), err) : status;
 }
 
 static reco_status ask_rank(asking *a, const reco__sent *sent, reco_error *err) {
     reco__param given[P_COUNT];
     reco_query query = {0};
+    reco_selection selection;
     reco_call own;
     const reco_str *items = NULL;
     size_t count = 0;
     memcpy(given, user_params, sizeof given);
     reco_status status = reco__params_read(given, P_COUNT, sent, err);
     if (status == RECO_OK)
-        status = read_query(&query, a, given, sent, err);
+        status = read_query(&query, &selection, a, given, sent, err);
     if (status == RECO_OK && !given[P_ITEMS].given)
         status = reco__fail_at(err, RECO_INVALID, sent->index, "items", "it is required");
     if (status == RECO_OK)
@@ -172,11 +242,13 @@ static reco_status ask_rank(asking *a, const reco__sent *sent, reco_error *err) 
 
 /* --- for nobody in particular -------------------------------------------------------------------------------------------------------------- */
 
-enum { Q_LIMIT, Q_AS_OF, Q_REASONS, Q_WINDOW, Q_CATEGORY, Q_POPULAR, Q_ITEMS = Q_WINDOW, Q_SIMILAR };
+enum { Q_LIMIT, Q_AS_OF, Q_REASONS, Q_SELECTION, Q_WINDOW = Q_SELECTION + F_COUNT, Q_CATEGORY, Q_POPULAR, Q_ITEMS = Q_WINDOW, Q_SIMILAR };
 
 static reco_status ask_popular(asking *a, const reco__sent *sent, reco_error *err) {
-    reco__param given[Q_POPULAR] = {{.name = "limit"}, {.name = "as_of"}, {.name = "reasons"}, {.name = "window"}, {.name = "category"}};
+    reco__param given[Q_POPULAR] = {{.name = "limit"}, {.name = "as_of"},  {.name = "reasons"},
+                                    SELECTION_PARAMS,  {.name = "window"}, {.name = "category"}};
     reco_popular_query query = {.struct_size = sizeof query};
+    reco_selection selection;
     reco_call own;
     reco_status status = reco__params_read(given, Q_POPULAR, sent, err);
     if (status == RECO_OK)
@@ -188,6 +260,8 @@ static reco_status ask_popular(asking *a, const reco__sent *sent, reco_error *er
     if (status == RECO_OK)
         status = read_reasons(&query.flags, &given[Q_REASONS], sent, err);
     if (status == RECO_OK)
+        status = read_selection(&query.selection, &selection, given + Q_SELECTION, sent, err);
+    if (status == RECO_OK)
         status = reco__param_text(&query.category, &given[Q_CATEGORY], sent, err);
     if (status == RECO_OK && given[Q_CATEGORY].given && query.category.size == 0)
         status = reco__fail_at(err, RECO_INVALID, sent->index, "category", "it is empty");
@@ -195,9 +269,10 @@ static reco_status ask_popular(asking *a, const reco__sent *sent, reco_error *er
 }
 
 static reco_status ask_similar(asking *a, const reco__sent *sent, reco_error *err) {
-    reco__param given[Q_SIMILAR] = {{.name = "limit"}, {.name = "as_of"}, {.name = "reasons"}, {.name = "items", .list = true}};
+    reco__param given[Q_SIMILAR] = {{.name = "limit"}, {.name = "as_of"}, {.name = "reasons"}, SELECTION_PARAMS, {.name = "items", .list = true}};
     const reco_str *one = &a->input->item_id;
     reco_similar_query query = {.struct_size = sizeof query};
+    reco_selection selection;
     reco_call own;
     reco_status status = reco__params_read(given, one->size > 0 ? Q_ITEMS : Q_SIMILAR, sent, err);
     if (status == RECO_OK)
@@ -206,6 +281,8 @@ static reco_status ask_similar(asking *a, const reco__sent *sent, reco_error *er
         status = reco__param_moment(&query.as_of, &given[Q_AS_OF], sent, err);
     if (status == RECO_OK)
         status = read_reasons(&query.flags, &given[Q_REASONS], sent, err);
+    if (status == RECO_OK)
+        status = read_selection(&query.selection, &selection, given + Q_SELECTION, sent, err);
     if (status == RECO_OK && one->size == 0 && !given[Q_ITEMS].given)
         status = reco__fail_at(err, RECO_INVALID, sent->index, "items", "it is required");
     if (status == RECO_OK && one->size == 0)

@@ -100,6 +100,8 @@ static reco_status questions(reco_engine *engine, reco_error *err) {
         uint32_t kind;
         const char *body;
     } asked[] = {{RECO_ASK_RECOMMEND, "{\"user_id\":\"u1\",\"session\":[\"i2\",{\"item_id\":\"i3\",\"event_type\":\"cart\"}]}"},
+                 {RECO_ASK_RECOMMEND, "{\"user_id\":\"u1\",\"exclude\":[\"i2\"],\"caps\":{\"size\":2},\"limit\":1,"
+                                      "\"filter\":{\"a\":{\"lt\":2,\"not\":[\"x\",true],\"missing\":true}}}"},
                  {RECO_ASK_RANK, "{\"user_id\":\"u1\",\"items\":[\"i1\",\"nobody knows\",\"i2\"]}"},
                  {RECO_ASK_SIMILAR, "{\"items\":[\"i1\",\"i2\"]}"},
                  {RECO_ASK_BATCH, "[{\"user_id\":\"u1\"},{\"user_id\":7},{\"session\":[\"i1\"]}]"}};

@@ -314,6 +314,47 @@ class Answers(WithData):
             self.assertEqual(get(self.api, one).json(), changed)
             self.assertEqual(self.patch(one, {field: None, "attributes": None}, "application/json; charset=utf-8").json(), {name: "a/b"})
 
+    def test_selections(self):
+        """Exclude lists, filters, caps, variants and pages, as parameters and in bodies; the same question gives the same answer."""
+        for i in range(12):
+            post(self.ingest, "/events", [event(f"v{k}", f"s{i}") for k in range(13 - i)])
+            more = {"parent": "s1"} if i == 2 else {}
+            self.put(f"/items/s{i}", {"brand": "acme" if i % 2 else "zeta", "price": i, "tags": ["new", f"t{i}"], "categories": ["books"], **more})
+        wait_for(lambda: len(get(self.api, "/popular?limit=50&category=books").json()["items"]) == 11, "items are learned; s2 is a variant of s1")
+
+        def asked(path, kind, **parameters):
+            text = {name: json.dumps(value) if isinstance(value, (dict, bool)) else value for name, value in parameters.items()}
+            answer = get(self.api, path + "?" + urllib.parse.urlencode({**kind, **text}, doseq=True))
+            self.assertEqual(answer.status, 200, answer.body)
+            body = post(self.api, path, {**kind, **parameters})
+            self.assertEqual((body.status, body.json()["items"], body.json()["next"]), (200, answer.json()["items"], answer.json()["next"]))
+            return [item["item_id"] for item in answer.json()["items"]], answer.json()["next"]
+
+        for path, kind in (("/popular", {}), ("/recommendations", {"user_id": "nobody"})):
+            of_books = {"categories": "books"}
+            self.assertEqual(asked(path, kind, filter={"price": {"gte": 3, "lt": 6}, **of_books})[0], ["s3", "s4", "s5"])
+            self.assertEqual(asked(path, kind, filter={"brand": "acme", "tags": {"not": ["t3", "t5"]}}, exclude=["s1", "s9"])[0], ["s7", "s11"])
+            self.assertEqual(asked(path, kind, filter={"price": {"in": [0, 1, 2]}}, variants=True)[0], ["s0", "s1", "s2"])
+            self.assertEqual(asked(path, kind, filter={"price": {"in": [0, 1, 2]}})[0], ["s0", "s1"])
+            self.assertEqual(asked(path, kind, filter=of_books, caps={"brand": 2})[0], ["s0", "s1", "s3", "s4"])
+            self.assertEqual(asked(path, kind, filter={"brand": 7})[0], [])
+            shown, more = asked(path, kind, filter=of_books, limit=5)
+            while more:
+                page, more = asked(path, kind, filter=of_books, limit=4, cursor=more)
+                shown += page
+            self.assertEqual(shown, [f"s{i}" for i in range(12) if i != 2])
+            more = asked(path, kind, filter=of_books, limit=5)[1]
+            for wrong in ({"filter": {"brand": []}}, {"filter": {"a": {"near": 1}}}, {"caps": {"brand": 0}}, {"cursor": more}, {"cursor": "x"}):
+                field = next(iter(wrong))
+                text = {name: value if isinstance(value, str) else json.dumps(value) for name, value in wrong.items()}
+                for answer in (get(self.api, path + "?" + urllib.parse.urlencode({**kind, **text})), post(self.api, path, {**kind, **wrong})):
+                    self.assertEqual(answer.status, 400)
+                    self.assertEqual(answer.json()["errors"][0]["field"].split(".")[0], field)
+        answer = post(self.api, "/rank", {"user_id": "nobody", "items": ["s4", "s3", "s2"], "filter": {"brand": "zeta"}})
+        self.assertEqual([item["item_id"] for item in answer.json()["items"]], ["s2", "s4"])
+        answer = get(self.api, "/items/s1/similar?exclude=s0&exclude=s3&filter=" + urllib.parse.quote('{"price":{"lte":5}}'))
+        self.assertEqual({item["item_id"] for item in answer.json()["items"]} - {"s4", "s5"}, set())
+
     def test_users(self):
         answer = self.put("/users/a%2Fb", {"segment": "new", "attributes": {"age": 30}, "city": "Graz"})
         self.assertEqual((answer.status, answer.json()), (200, {"user_id": "a/b", "segment": "new", "attributes": {"age": 30, "city": "Graz"}}))
