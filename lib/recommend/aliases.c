@@ -165,21 +165,22 @@ static void hand_out(size_t *count, uint16_t *sizes, reco__buf *names, const ent
     }
 }
 
-/* What is kept of the user. *changes: of the place, for when there is nothing. */
-static bool find_kept(size_t *count, uint16_t *sizes, reco__buf *names, uint32_t *changes, reco__aliases *aliases, uint64_t hash, reco_str user) {
-    bool found = false;
-
+/* What is kept of the user, if anything. *changes: of the place, for when there is nothing. */
+static reco_status find_kept(bool *found, size_t *count, uint16_t *sizes, reco__buf *names, uint32_t *changes, reco__aliases *aliases, uint64_t hash,
+                             reco_str user, reco_error *err) {
+    *found = false;
     pthread_mutex_lock(&aliases->lock);
     if (!aliases->sets) {
-        aliases->sets = reco__zalloc(SETS * sizeof(*aliases->sets)); /* without it nothing is kept */
+        aliases->sets = reco__zalloc(SETS * sizeof(*aliases->sets));
         aliases->bytes += aliases->sets ? SETS * sizeof(*aliases->sets) : 0;
     }
-    if (aliases->sets) {
+    bool made = aliases->sets != NULL;
+    if (made) {
         set *in = set_of(aliases, hash);
         uint32_t way = find_way(in, hash, user);
-        found = way < WAYS;
+        *found = way < WAYS;
         *changes = in->changes;
-        if (found) {
+        if (*found) {
             entry *first = in->ways[way];
             memmove(&in->ways[1], &in->ways[0], way * sizeof(*in->ways));
             in->ways[0] = first;
@@ -187,13 +188,13 @@ static bool find_kept(size_t *count, uint16_t *sizes, reco__buf *names, uint32_t
         }
     }
     pthread_mutex_unlock(&aliases->lock);
-    return found;
+    return made ? RECO_OK : reco__no_memory(err);
 }
 
 static void keep_found(reco__aliases *aliases, entry *made, uint32_t changes, reco_str user) {
     pthread_mutex_lock(&aliases->lock);
-    set *in = aliases->sets ? set_of(aliases, made->hash) : NULL;
-    if (in && in->changes == changes && find_way(in, made->hash, user) == WAYS) {
+    set *in = set_of(aliases, made->hash);
+    if (in->changes == changes && find_way(in, made->hash, user) == WAYS) {
         keep(aliases, in, made);
         made = NULL;
     }
@@ -281,12 +282,16 @@ reco_status reco__aliases_find(size_t *count, uint16_t *sizes, reco__buf *names,
         return RECO_OK;
     }
     looking l = {.hash = hash_of(aliases, user), .err = err};
-    if (!find_kept(count, sizes, names, &changes, aliases, l.hash, user)) {
-        reco_status status = ask_records(&l, aliases, user, breaker, call, err);
-        if (status != RECO_OK) {
-            reco__release(l.made);
-            return status;
-        }
+    bool kept;
+    reco_status status = find_kept(&kept, count, sizes, names, &changes, aliases, l.hash, user, err);
+    if (status == RECO_OK && !kept) {
+        status = ask_records(&l, aliases, user, breaker, call, err);
+    }
+    if (status != RECO_OK) {
+        reco__release(l.made);
+        return status;
+    }
+    if (!kept) {
         hand_out(count, sizes, names, l.made);
         keep_found(aliases, l.made, changes, user);
     }

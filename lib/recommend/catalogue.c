@@ -490,16 +490,16 @@ static void read_document(facts *fact, page *p, reco_str id, reco_str document) 
 
 static int take_record(void *context, uint64_t sequence, uint32_t kind, reco_str id, reco_str document) {
     page *p = context;
-    facts *fact = page_room(p);
-    char *name = fact ? reco__arena_copy(&p->arena, id.data, id.size) : NULL;
 
     p->last = sequence;
+    if (kind == RECO_RECORD_USER) {
+        reco__aliases_forget(p->catalogue->aliases, id);
+    }
     if (kind != RECO_RECORD_ITEM) {
-        if (kind == RECO_RECORD_USER) {
-            reco__aliases_forget(p->catalogue->aliases, id);
-        }
         return 0;
     }
+    facts *fact = page_room(p);
+    char *name = fact ? reco__arena_copy(&p->arena, id.data, id.size) : NULL;
     if (!name) {
         p->status = reco__no_memory(p->err);
         return 1;

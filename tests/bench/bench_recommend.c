@@ -1,11 +1,11 @@
 /* bench_recommend.c - what an answer costs beside its floor.
  *
- *     bench_recommend [URL [ITEMS [ROUNDS [SPREAD]]]]        lmdb: (a temporary folder), 100000, 4000, 2
+ *     bench_recommend [URL [ITEMS [ROUNDS [SPREAD [ALIASES]]]]]        lmdb: (a temporary folder), 100000, 4000, 2, none
  *
  * State: every item has a full head, 128 open and 128 closed entries. Items live in clusters of 500; of the members of a row 7 in 10 are of its own
  * cluster and 3 in 10 of all items; counts fall like 1/rank, by chance, and are whole numbers of co-views (2,520 each). SPREAD clusters is how many a
  * user's 50 recent items come from; 0: all items alike, which makes as many candidates as can be. Popularity falls like 1/rank. Answers have 20 items
- * with reasons.
+ * with reasons. Without ALIASES records know no user; with it they know all, and each has so many others as aliases.
  *
  * Floor: the same heads in an LMDB table of their own, by item number; 50 mdb_get in one renewed transaction and every entry added to a dense array
  * of 64-bit sums. No cell, no candidates, no ranking, no names. Asks and floors take turns, each with a user of its own, so that neither warms the
@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "model/user.h"
 #include "recommend/recommend.h"
 #include "support/support.h"
 
@@ -23,7 +24,8 @@ enum { RECENTS = 50, HALF = 128, CLUSTER = 500, PIECE = 500, USERS = 4000, DAY =
 
 typedef struct bench {
     const char *url;
-    uint32_t items, spread;
+    uint32_t items, spread, aliases;
+    bool users_known;
     reco__rand rand;
     reco__settings settings;
     reco__learn_rules rules;
@@ -190,6 +192,39 @@ static void load_users(bench *b, const reco_position *positions) {
     free(bytes);
 }
 
+static uint32_t partition_of(const void *context, reco_str user) {
+    const char *digits = user.data + user.size - 2;
+
+    (void)context;
+    return (uint32_t)((digits[0] - '0') * 10 + digits[1] - '0') % 4; /* that of the whole number: 100 is a multiple of 4 */
+}
+
+/* A record for each user. */
+static void tell_users(bench *b) {
+    reco_record_change changes[PIECE];
+    reco__buf documents[PIECE] = {{0}};
+    char names[PIECE][16], others[RECO_USER_ALIASES_MAX][16];
+    reco_str aliases[RECO_USER_ALIASES_MAX];
+    reco_error err = RECO_ERROR_INIT;
+
+    for (uint32_t u = 0; u < USERS; u++) {
+        uint32_t at = u % PIECE;
+        for (uint32_t i = 0; i < b->aliases; i++) {
+            aliases[i] = user_name(others[i], sizeof(others[i]), (u + 1 + i) % USERS);
+        }
+        reco_user user = {
+            .user_id = user_name(names[at], sizeof(names[at]), u), .segment = reco__str_of("s"), .aliases = aliases, .alias_count = b->aliases};
+        reco__user_document(&documents[at], &user);
+        changes[at] = (reco_record_change){.kind = RECO_RECORD_USER, .id = user.user_id, .document = {documents[at].data, documents[at].size}};
+        if (at + 1 == PIECE) {
+            must(reco__records_change(NULL, b->records, changes, PIECE, NULL, &err), "tell users", &err);
+            for (uint32_t i = 0; i < PIECE; i++) {
+                reco__buf_dispose(&documents[i]);
+            }
+        }
+    }
+}
+
 static void open_stores(bench *b, const char *folder) {
     char features_url[300], records_url[300];
     reco_error err = RECO_ERROR_INIT;
@@ -234,7 +269,7 @@ static void make_rules(bench *b) {
 static void make_state(bench *b, const char *folder) {
     reco_position positions[4];
     reco_restore_piece first = {.struct_size = sizeof(first), .flags = RECO_RESTORE_FIRST};
-    reco__recommend_options options = {.settings = &b->settings, .rules = &b->rules, .partitions = 4};
+    reco__recommend_options options = {.settings = &b->settings, .rules = &b->rules, .partitions = 4, .partition_of = partition_of};
     reco_error err = RECO_ERROR_INIT;
 
     b->now = (reco__now_ms() / DAY) * DAY + DAY / 2;
@@ -249,6 +284,9 @@ static void make_state(bench *b, const char *folder) {
     }
     load_users(b, positions);
     must(reco__features_settle(b->features, NULL, &err), "settle", &err);
+    if (b->users_known) {
+        tell_users(b);
+    }
     options.features = b->features;
     options.records = b->records;
     must(reco__recommend_open(&b->recommend, &options, NULL, &err), "open recommend", &err);
@@ -379,6 +417,12 @@ int main(int count, char **arguments) {
     b.url = count > 1 ? arguments[1] : "lmdb:";
     b.items = count > 2 ? (uint32_t)atol(arguments[2]) : 100000;
     b.spread = count > 4 ? (uint32_t)atol(arguments[4]) : 2;
+    b.users_known = count > 5;
+    b.aliases = b.users_known ? (uint32_t)atol(arguments[5]) : 0;
+    if (b.aliases > RECO_USER_ALIASES_MAX) {
+        fprintf(stderr, "at most %u aliases\n", RECO_USER_ALIASES_MAX);
+        return 2;
+    }
     reco__rand_seed(&b.rand, 7);
     test_dir_make(folder);
     int64_t begun = reco__monotonic_ns();

@@ -157,6 +157,18 @@ static reco_status users(reco_engine *engine, reco_error *err) {
     return status == RECO_OK ? reco_user_delete(engine, user.user_id, NULL, err) : status;
 }
 
+/* A user with two ids more, asked for. */
+static reco_status aliases(reco_engine *engine, reco_error *err) {
+    static const char body[] = "{\"anonymous_id\":\"u2\"}";
+    reco_reply reply = {.struct_size = sizeof reply};
+    char *json = NULL;
+    reco_status status = reco_user_alias(&json, engine, (reco_str){"u1", 2}, (reco_str){"u4", 2}, NULL, err);
+    reco_free(json);
+    if (status == RECO_OK)
+        status = reply_status(reco_user_alias_json(&reply, engine, (reco_str){"u1", 2}, body, sizeof body - 1, NULL, err), &reply, err);
+    return status == RECO_OK ? recommend(engine, err) : status;
+}
+
 static reco_status snapshot(reco_engine *engine, reco_error *err) {
     char path[320];
     snprintf(path, sizeof path, "%s/snapshot", dir);
@@ -256,6 +268,7 @@ static const scene scenes[] = {
     {"questions", {ingest, process}, questions, "memory:"},
     {"items", {NULL}, items, "memory:"},
     {"users", {NULL}, users, "memory:"},
+    {"aliases", {ingest, process}, aliases, "memory:"},
     {"snapshot", {ingest, process}, snapshot, "memory:"},
     {"verify", {ingest, process}, verify, "memory:"},
     {"verify from a snapshot", {ingest, process, keep_snapshot}, verify_from_snapshot, "memory:"},

@@ -133,6 +133,180 @@ START_TEST(aliases_at_the_same_time)
 }
 END_TEST
 
+/* --- answers ------------------------------------------------------------------------------------------------------------------------------- */
+
+static reco_answer *answer;
+
+static void tell_as(const char *user, const char *item, const char *type) {
+    reco_event event = test_event(user, item, type);
+    test_engine_tell(NULL, engine, &event);
+}
+
+/* People who look at "a" look at "b" too, those who look at "c" at "d"; "p" is what everybody looks at. */
+static void setup_answers(void) {
+    char user[16];
+    setup();
+    for (int i = 0; i < 8; i++) {
+        snprintf(user, sizeof user, "u%d", i);
+        tell_as(user, i % 2 ? "a" : "c", "view");
+        tell_as(user, i % 2 ? "b" : "d", "view");
+        tell_as(user, "p", "view");
+    }
+    test_ok(reco_process(NULL, engine, NULL, &err), &err);
+}
+
+static void teardown_answers(void) {
+    reco_answer_free(answer);
+    answer = NULL;
+    teardown();
+}
+
+static const reco_answer *ask_for(const char *user, reco_query query) {
+    query.struct_size = sizeof query;
+    query.user_id = str(user);
+    query.limit = query.limit ? query.limit : 10;
+    test_ok(reco_recommend(&answer, engine, &query, NULL, &err), &err);
+    return answer;
+}
+
+/* The item's place from 1, 0 when it is not in the answer. */
+static uint32_t place_of(const char *item) {
+    for (size_t i = 0; i < answer->count; i++)
+        if (answer->items[i].item_id.size == strlen(item) && memcmp(answer->items[i].item_id.data, item, strlen(item)) == 0)
+            return answer->items[i].rank;
+    return 0;
+}
+
+/* Somebody looks around, hides something, and logs in. */
+START_TEST(who_logs_in_keeps_what_they_did)
+{
+    tell_as("visitor", "a", "view");
+    tell_as("visitor", "p", "hide");
+    tell_as("ann", "c", "view");
+    test_ok(reco_process(NULL, engine, NULL, &err), &err);
+    ask_for("ann", (reco_query){0});
+    ck_assert(place_of("d") && place_of("p") && !place_of("c"));
+    ck_assert(answer->items[0].reasons[0].kind == RECO_REASON_COVIEW && place_of("d") == 1);
+    char before[40], after[40];
+    test_engine_hash(before, engine);
+    test_ok(reco_user_alias(NULL, engine, str("ann"), str("visitor"), NULL, &err), &err);
+    ask_for("ann", (reco_query){0});
+    ck_assert(place_of("d") && place_of("b") && !place_of("a") && !place_of("c") && !place_of("p"));
+    test_engine_hash(after, engine);
+    ck_assert_str_eq(before, after); /* nothing of what was learned moved */
+    const reco_str given[] = {str("p"), str("b"), str("d")};
+    const reco_query query = {.struct_size = sizeof query, .user_id = str("ann")};
+    test_ok(reco_rank(&answer, engine, &query, given, 3, NULL, &err), &err);
+    ck_assert(answer->count == 2 && place_of("b") && place_of("d"));
+    /* what the visitor does afterwards counts too: they are one */
+    tell_as("visitor", "d", "hide");
+    test_ok(reco_process(NULL, engine, NULL, &err), &err);
+    ask_for("ann", (reco_query){0});
+    ck_assert(place_of("b") && !place_of("d"));
+    /* the visitor is not ann */
+    ask_for("visitor", (reco_query){0});
+    ck_assert(place_of("c") || place_of("p") || place_of("b"));
+    ck_assert(!place_of("d") && !place_of("a"));
+    test_ok(reco_user_patch(NULL, engine, str("ann"), "{\"aliases\":null}", 16, NULL, &err), &err);
+    ask_for("ann", (reco_query){0});
+    ck_assert(place_of("d") && place_of("p"));
+    test_ok(reco_user_alias(NULL, engine, str("ann"), str("visitor"), NULL, &err), &err);
+    ask_for("ann", (reco_query){0});
+    ck_assert(!place_of("d") && !place_of("p"));
+    test_ok(reco_user_delete(engine, str("ann"), NULL, &err), &err);
+    ask_for("ann", (reco_query){0});
+    ck_assert(place_of("d") && place_of("p"));
+}
+END_TEST
+
+/* A visitor of another partition than ann. */
+static const char *visitor_elsewhere(void) {
+    static char name[16];
+    reco_receipt receipt = {.struct_size = sizeof receipt};
+    char own[RECO_POSITION_MAX];
+    reco_event event = test_event("ann", "c", "view");
+    test_engine_tell(own, engine, &event);
+    test_ok(reco_process(NULL, engine, NULL, &err), &err);
+    ask_for("ann", (reco_query){.min_position = str(own)});
+    ck_assert_uint_eq(answer->flags & RECO_ANSWER_BEHIND, 0);
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "visitor%d", i);
+        event = test_event(name, "a", "view");
+        test_ok(reco_ingest(&receipt, engine, &event, 1, sizeof event, NULL, NULL, &err), &err);
+        ask_for("ann", (reco_query){.min_position = str(receipt.position)});
+        if (!(answer->flags & RECO_ANSWER_BEHIND))
+            return name; /* it is nothing ann has to wait for */
+        test_ok(reco_process(NULL, engine, NULL, &err), &err);
+    }
+    ck_abort_msg("all visitors are of one partition");
+    return NULL;
+}
+
+START_TEST(positions_of_all_ids_are_waited_for)
+{
+    char position[RECO_POSITION_MAX], joint[RECO_POSITION_MAX];
+    const char *visitor = visitor_elsewhere();
+    test_ok(reco_process(NULL, engine, NULL, &err), &err);
+    reco_event event = test_event(visitor, "b", "hide");
+    test_engine_tell(position, engine, &event);
+    ask_for("ann", (reco_query){.min_position = str(position)});
+    ck_assert_uint_eq(answer->flags & RECO_ANSWER_BEHIND, 0);
+    size_t alone = answer->position.size;
+    test_ok(reco_user_alias(NULL, engine, str("ann"), str(visitor), NULL, &err), &err);
+    ask_for("ann", (reco_query){.min_position = str(position)});
+    ck_assert_uint_eq(answer->flags & RECO_ANSWER_BEHIND, RECO_ANSWER_BEHIND);
+    ck_assert(place_of("b"));
+    ck_assert_uint_gt(answer->position.size, alone);
+    test_ok(reco_process(NULL, engine, NULL, &err), &err);
+    ask_for("ann", (reco_query){.min_position = str(position)});
+    ck_assert_uint_eq(answer->flags & RECO_ANSWER_BEHIND, 0);
+    ck_assert(!place_of("b"));
+    /* the token of the answer stands for both */
+    snprintf(joint, sizeof joint, "%.*s", (int)answer->position.size, answer->position.data);
+    test_ok(reco_wait(engine, str(joint), 0, NULL, &err), &err);
+    ask_for("ann", (reco_query){.min_position = str(joint)});
+    ck_assert_uint_eq(answer->flags & RECO_ANSWER_BEHIND, 0);
+}
+END_TEST
+
+/* Threads ask while others add and take away: each answer is one or the other. */
+enum { ASKERS = 3, CHANGES = 60 };
+
+static void *ask_often(void *context) {
+    reco_answer *own = NULL;
+    const reco_query query = {.struct_size = sizeof query, .user_id = str("ann"), .limit = 10};
+    bool good = true;
+    while (good && !__atomic_load_n((int *)context, __ATOMIC_RELAXED))
+        good = reco_recommend(&own, engine, &query, NULL, NULL) == RECO_OK && !(own->flags & RECO_ANSWER_DEGRADED) && own->count > 0;
+    reco_answer_free(own);
+    return good ? context : NULL;
+}
+
+START_TEST(asked_while_it_changes)
+{
+    pthread_t threads[ASKERS];
+    int over = 0;
+    tell_as("visitor", "p", "hide");
+    test_ok(reco_process(NULL, engine, NULL, &err), &err);
+    for (int i = 0; i < ASKERS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, ask_often, &over), 0);
+    for (int i = 0; i < CHANGES; i++) {
+        test_ok(reco_user_alias(NULL, engine, str("ann"), str("visitor"), NULL, &err), &err);
+        ask_for("ann", (reco_query){0});
+        ck_assert_uint_eq(place_of("p"), 0);
+        test_ok(reco_user_patch(NULL, engine, str("ann"), "{\"aliases\":null}", 16, NULL, &err), &err);
+        ask_for("ann", (reco_query){0});
+        ck_assert_uint_ne(place_of("p"), 0);
+    }
+    __atomic_store_n(&over, 1, __ATOMIC_RELAXED);
+    for (int i = 0; i < ASKERS; i++) {
+        void *result = NULL;
+        pthread_join(threads[i], &result);
+        ck_assert_msg(result != NULL, "asking in thread %d failed", i);
+    }
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("aliases");
     TCase *storing = tcase_create("storing");
@@ -141,5 +315,12 @@ int main(void) {
     tcase_add_test(storing, aliases_are_added);
     tcase_add_test(storing, aliases_by_json);
     tcase_add_test(storing, aliases_at_the_same_time);
+    TCase *answers = tcase_create("answers");
+    suite_add_tcase(suite, answers);
+    tcase_set_timeout(answers, 60);
+    tcase_add_checked_fixture(answers, setup_answers, teardown_answers);
+    tcase_add_test(answers, who_logs_in_keeps_what_they_did);
+    tcase_add_test(answers, positions_of_all_ids_are_waited_for);
+    tcase_add_test(answers, asked_while_it_changes);
     return test_run(suite);
 }

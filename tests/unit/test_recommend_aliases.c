@@ -308,7 +308,7 @@ START_TEST(every_allocation)
     test_memory_install();
     begin(&f, &w);
     put_user(&f, 0, (uint32_t[]){1, 2}, 2);
-    ck_assert_uint_gt(test_every_allocation(ask_anew, &f, true), 50); /* what is not kept is asked again */
+    ck_assert_uint_gt(test_every_allocation(ask_anew, &f, false), 50);
     fixture_close(&f);
     ck_assert_int_eq(test_memory_live(), 0);
     test_memory_restore();
