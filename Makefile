@@ -2,7 +2,7 @@
 BUILD ?= build
 COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null)
 
-.PHONY: build deps run run-ingest run-processor run-api test bench format clean
+.PHONY: build deps run run-ingest run-processor run-api test bench docs format clean
 
 build:
 	cmake -S . -B $(BUILD) -G Ninja -DRECO_COMMIT=$(COMMIT)
@@ -22,6 +22,9 @@ test:
 
 bench: build
 	bash tests/bench/run.sh $(abspath $(BUILD))
+
+docs: build
+	python3 infra/scripts/docs.py $(BUILD)
 
 format:
 	git ls-files '*.c' '*.h' | xargs clang-format -i

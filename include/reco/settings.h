@@ -41,7 +41,8 @@ RECO_API reco_status reco_settings_check(const reco_settings *settings, reco_err
 /* The value as text, terminated. INVALID for an unknown name, TOO_LARGE when `room` bytes do not hold it. */
 RECO_API reco_status reco_settings_get(char *out, size_t room, const reco_settings *settings, const char *name, reco_error *err);
 
-/* All settings with default, unit and meaning: one line each, or with `markdown` a table. *text is terminated, to be freed with reco_free. */
+/* All settings with default, unit and meaning: one line each, or with `markdown` the reference, a table a group and the presets. *text is
+ * terminated, to be freed with reco_free. */
 RECO_API reco_status reco_settings_help(char **text, int markdown, reco_error *err);
 /* The current values as YAML that reco_settings_load_text reads back. *text is terminated, to be freed with reco_free. */
 RECO_API reco_status reco_settings_print(char **text, const reco_settings *settings, reco_error *err);

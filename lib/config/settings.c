@@ -126,29 +126,7 @@ reco_status reco__settings_check(const reco__settings *settings, reco_error *err
     return RECO_OK;
 }
 
-/* --- help and printing ------------------------------------------------------------------------------------------------------------------- */
-
-static const char *kind_text(const setting *row) {
-    static const char *const texts[] = {"text", "name", "integer", "integer", "bytes", "duration", "number", "yes/no", "word", "word"};
-    return texts[row->kind];
-}
-
-void reco__settings_help(reco__buf *out, bool markdown) {
-    static const struct {
-        const char *name, *initial, *kind, *help;
-    } types[] = {{"event_types.NAME.weight", "", "integer", "weight of events of this type, -1000 to 1000; 0 and less never pair"},
-                 {"event_types.NAME.hides", "no", "yes/no", "events of this type hide the item from the user"},
-                 {"event_types.NAME.min_value", "none", "number", "the weight holds only from this value on"}};
-    const char *format = markdown ? "| `%s` | `%s` | %s | %s |\n" : "%-30s %-16s %-9s %s\n";
-    if (markdown)
-        reco__buf_text(out, "| setting | default | kind | meaning |\n|---|---|---|---|\n");
-    for (size_t i = 0; i < reco__config_count; i++) {
-        const setting *row = &reco__config_table[i];
-        reco__buf_printf(out, format, row->name, row->initial[0] ? row->initial : "\"\"", kind_text(row), row->help);
-    }
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        reco__buf_printf(out, format, types[i].name, types[i].initial[0] ? types[i].initial : "0", types[i].kind, types[i].help);
-}
+/* --- printing ----------------------------------------------------------------------------------------------------------------------------------- */
 
 static void print_value(reco__buf *out, const setting *row, const reco__settings *settings) {
     const char *at = reco__config_read(settings, row);

@@ -107,7 +107,7 @@ reco_status reco__settings_yaml(reco__settings *settings, const char *text, size
 reco_status reco__settings_environment(reco__settings *settings, const char *const *environment, reco_error *err);
 /* Cross checks of the whole. */
 reco_status reco__settings_check(const reco__settings *settings, reco_error *err);
-/* One line a setting: name, default, unit, what it does; `markdown` for the reference. */
+/* One line a setting: name, default, unit, what it does; `markdown`: the reference, by groups. */
 void reco__settings_help(reco__buf *out, bool markdown);
 /* The value of one as text, terminated. INVALID when unknown, TOO_LARGE when it does not fit. */
 reco_status reco__settings_get(char *out, size_t room, const reco__settings *settings, const char *name, reco_error *err);

@@ -53,6 +53,8 @@ const setting *reco__config_find(const char *name);
 /* Text to value and back. `at` is the setting's place in the struct. */
 reco_status reco__config_parse(void *at, const setting *row, const char *text, reco_error *err);
 void reco__config_write(reco__buf *out, const setting *row, const void *at);
+/* least or most of a row, as a value of it would be written. */
+void reco__config_write_bound(reco__buf *out, const setting *row, double bound);
 
 /* Event types: "view.weight" is what follows the prefix. */
 reco_status reco__config_set_type(reco__settings *settings, const char *name, const char *value, reco_error *err);

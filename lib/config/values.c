@@ -32,29 +32,33 @@ static bool parse_unit(uint64_t *value, const char *name, const unit *units) {
     return false;
 }
 
-/* Shows the bounds as they would be written. */
+/* A bound as it would be written in a file. */
+void reco__config_write_bound(reco__buf *out, const setting *row, double bound) {
+    union {
+        uint32_t count;
+        uint64_t large;
+        int64_t duration;
+        double real;
+    } value;
+    if (row->kind == KIND_COUNT)
+        value.count = (uint32_t)bound;
+    else if (row->kind == KIND_DURATION)
+        value.duration = (int64_t)bound;
+    else if (row->kind == KIND_REAL)
+        value.real = bound;
+    else
+        value.large = (uint64_t)bound;
+    reco__config_write(out, row, &value);
+}
+
 static reco_status fail_range(const setting *row, const char *text, reco_error *err) {
     char least[64] = "", most[64] = "";
     reco__buf buf = {0};
     const double bounds[] = {row->least, row->most};
     char *const texts[] = {least, most};
     for (int i = 0; i < 2; i++) {
-        union {
-            uint32_t count;
-            uint64_t large;
-            int64_t duration;
-            double real;
-        } value;
-        if (row->kind == KIND_COUNT)
-            value.count = (uint32_t)bounds[i];
-        else if (row->kind == KIND_DURATION)
-            value.duration = (int64_t)bounds[i];
-        else if (row->kind == KIND_REAL)
-            value.real = bounds[i];
-        else
-            value.large = (uint64_t)bounds[i];
         reco__buf_reset(&buf);
-        reco__config_write(&buf, row, &value);
+        reco__config_write_bound(&buf, row, bounds[i]);
         const char *written = reco__buf_cstr(&buf);
         if (written && buf.size < sizeof least)
             memcpy(texts[i], written, buf.size + 1);

@@ -38,6 +38,12 @@ extern const cli_command cli_trim;                             /* trim.c */
 extern const cli_command cli_doctor;                           /* doctor.c */
 extern const cli_command cli_backup, cli_restore;              /* backup.c */
 extern const cli_command cli_export;                           /* export.c */
+extern const cli_command cli_settings;                         /* settings.c */
+extern const cli_command cli_completion;                       /* completion.c */
+
+/* All of them, in the order of the help. main.c */
+extern const cli_command *const cli_commands[];
+extern const size_t cli_command_count;
 
 #define CLI_OPTIONS(table) table, sizeof table / sizeof *table
 

@@ -4,30 +4,31 @@
 
 #include "cli/cli.h"
 
-static const cli_command *const commands[] = {
+const cli_command *const cli_commands[] = {
     &cli_serve,     &cli_import,        &cli_ingest,                                                           /* events in */
     &cli_recommend, &cli_session_items, &cli_rank,     &cli_similar, &cli_batch,   &cli_popular,               /* answers out */
     &cli_items,     &cli_item,          &cli_users,    &cli_user,                                              /* what is known */
     &cli_verify,    &cli_stats,         &cli_snapshot, &cli_backup,  &cli_restore, &cli_archive, &cli_migrate, /* looking after it */
     &cli_doctor,    &cli_trim,          &cli_export,   &cli_generate,
+    &cli_settings,  &cli_completion,
 };
-static const size_t command_count = sizeof commands / sizeof *commands;
+const size_t cli_command_count = sizeof cli_commands / sizeof *cli_commands;
 
 #define ARGUMENTS_MAX 1024u
 
 static const cli_command *find_command(const char *name) {
-    for (size_t i = 0; i < command_count; i++)
-        if (strcmp(commands[i]->name, name) == 0)
-            return commands[i];
+    for (size_t i = 0; i < cli_command_count; i++)
+        if (strcmp(cli_commands[i]->name, name) == 0)
+            return cli_commands[i];
     return NULL;
 }
 
 static int usage(FILE *out) {
     fprintf(out, "reco - a real-time recommender: events in, recommendations out\n\nusage: reco [options] COMMAND [options]\n\ncommands:\n");
-    for (size_t i = 0; i < command_count; i++) {
+    for (size_t i = 0; i < cli_command_count; i++) {
         char left[64];
-        snprintf(left, sizeof left, "%s %s", commands[i]->name, commands[i]->arguments);
-        fprintf(out, "  %-28s %s\n", left, commands[i]->summary);
+        snprintf(left, sizeof left, "%s %s", cli_commands[i]->name, cli_commands[i]->arguments);
+        fprintf(out, "  %-28s %s\n", left, cli_commands[i]->summary);
     }
     fprintf(out, "\noptions, before or after the command:\n");
     options_print(out, program_global_options, program_global_count);

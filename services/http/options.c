@@ -236,6 +236,9 @@ void options_print(FILE *out, const option_spec *options, size_t count) {
                                      : snprintf(left, sizeof left, "    --%s", options[i].name);
         if (options[i].value)
             snprintf(left + used, sizeof left - (size_t)used, " %s", options[i].value);
-        fprintf(out, "  %-28s %s\n", left, options[i].help);
+        if (strlen(left) > 28) /* the meaning stands in its column: below */
+            fprintf(out, "  %s\n  %-28s %s\n", left, "", options[i].help);
+        else
+            fprintf(out, "  %-28s %s\n", left, options[i].help);
     }
 }

@@ -88,6 +88,11 @@ class Module(unittest.TestCase):
                 self.assertRegex(done.stdout, rf"(?m)^FAILED {check}: .*{said}")
                 self.assertIn("0 passed, 1 failed", done.stdout)
 
+    def test_manual_and_completion_are_installed(self):
+        found = {os.path.basename(path) for path in glob.glob(os.path.join(self.prefix, "share", "**", "*"), recursive=True)}
+        for name in ("reco.1", "reco-ingest.1", "reco-api.1", "reco-processor.1", "reco-conformance.1", "reco.yaml.5", "_reco", "reco"):
+            self.assertIn(name, found)
+
     def test_what_is_no_module(self):
         for arguments, said in ((("records", "textfile:%s"), "libreco-textfile.so"), (("records", "x:", "--module", "libc.so.6"), "cannot open"),
                                 (("features", "textfile:", "--module", self.module + "/libreco-textfile.so"), "has no backend"),

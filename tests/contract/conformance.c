@@ -34,16 +34,16 @@ static const char usage[] = "reco-conformance - does a backend keep its contract
                             "\n"
                             "usage: reco-conformance [options] records|features|stream URL\n"
                             "\n"
-                            "  URL               address of an empty store; %s in it stands for a fresh folder for every check\n"
-                            "  --module FILE     shared object of the backend (default: libreco-SCHEME.so beside libreco)\n"
-                            "  --volatile        what is stored goes with the last close: nothing is opened again\n"
-                            "  --slow            a server is asked: fewer random operations\n"
-                            "  --check NAME      one check only\n"
-                            "  --list            names of the checks; needs no URL\n"
-                            "  --seconds N       how long one check may take (default 120; of features: one case)\n"
+                            "  URL                          address of an empty store; %s in it stands for a fresh folder for every check\n"
+                            "      --module FILE            shared object of the backend (default: libreco-SCHEME.so beside libreco)\n"
+                            "      --volatile               what is stored goes with the last close: nothing is opened again\n"
+                            "      --slow                   a server is asked: fewer random operations\n"
+                            "      --check NAME             one check only\n"
+                            "      --list                   names of the checks; needs no URL\n"
+                            "      --seconds N              how long one check may take (default 120; of features: one case)\n"
                             "\n"
-                            "Every check is run in a process of its own. Exit codes: 0 all passed, 1 one failed, 2 it could not be tried.\n"
-                            "RECO_FULL=1 runs ten times the random operations of stream and features.\n";
+                            "Every check is run in a process of its own. RECO_FULL=1 runs ten times the random operations of stream and features.\n"
+                            "Exit codes: 0 all passed, 1 one failed, 2 it could not be tried.\n";
 
 /* --- the module ------------------------------------------------------------------------------------------------------------------------------ */
 

@@ -9,7 +9,8 @@ from http_support import BIN, WithData, environment, run, wait_for
 from servers import die_with_the_test
 
 COMMANDS = ("serve", "import", "ingest", "session", "rank", "similar", "batch", "items", "users", "user", "recommend", "popular",
-            "item", "verify", "stats", "snapshot", "generate", "backup", "restore", "doctor", "trim", "export")
+            "item", "verify", "stats", "snapshot", "generate", "backup", "restore", "doctor", "trim", "export",
+            "settings", "completion")
 
 
 def one_line(text):
