@@ -10,7 +10,7 @@ extern "C" {
 
 #define RECO_ITEM_HIDDEN 1u /* never recommended, whatever its times say */
 
-/* Attributes are the application's own: a JSON object of up to 16 KiB and 256 members, named by 1 to 64 bytes, nested at most 32 deep, kept as
+/* Attributes are the application's own: a JSON object of up to 16 KiB and 256 members, named by 1 to 64 bytes, nested at most 31 deep, kept as
  * written. An answer can be filtered and capped by members that are a string, a finite number, a boolean, or an array of strings; what is nested
  * deeper, null, or an array of something else is kept and told, and meets no condition. No types are declared: an attribute is what its value is,
  * item by item, and a condition that asks for a number is not met by a string. Numbers are compared as doubles; integers have 64 bits. In JSON,

@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+#include "model/event.h"
+
 static reco_status check_name(const char *name, bool inside, int32_t index, reco_error *err) {
     char field[sizeof err->field];
     reco_str text = reco__str_of(name);
@@ -44,7 +46,8 @@ reco_status reco__attributes_check(reco_str attributes, int32_t index, reco_erro
         return RECO_OK;
     if (!attributes.data || !reco__utf8_valid(attributes.data, attributes.size))
         return reco__fail_at(err, RECO_INVALID, index, RECO__ATTRIBUTES_NAME, "must be valid UTF-8 without U+0000");
-    reco_status status = reco__json_object(&bag, attributes, RECO__ATTRIBUTES_MAX, index, RECO__ATTRIBUTES_NAME, err);
+    /* A level less than a document, of which they are a part. */
+    reco_status status = reco__json_nested(&bag, attributes, RECO__ATTRIBUTES_MAX, RECO__NESTING_MAX - 1, index, RECO__ATTRIBUTES_NAME, err);
     if (status != RECO_OK)
         return status;
     status = check_count(json_object_size(bag), index, err);

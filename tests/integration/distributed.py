@@ -215,6 +215,39 @@ class Together(Cluster):
             self.assertNotIn("error", [json.loads(line)["level"] for line in node.log_text().splitlines()], node.log_text())
 
 
+class Moving(Cluster):
+    """A directory moves onto servers and back: the same is learned, the same is known."""
+
+    def test_there_and_back(self):
+        with tempfile.TemporaryDirectory() as folder:
+            def embedded(name, *arguments, **options):
+                return run("reco", "--data", os.path.join(folder, name), "--set", "namespace=" + self.values["namespace"], *arguments, check=0, **options)
+
+            def lines(done):
+                return done.stdout.splitlines()[1:]
+
+            def known(done):
+                return json.loads(done.stdout)["hash"]
+
+            events = run("reco", "generate", "--events", "600", "--items", "40", "--users", "30", "--seed", "5", check=0).stdout
+            history = os.path.join(folder, "events.ndjson")
+            with open(history, "w") as file:
+                file.write(events)
+            embedded("one", "import", "--format", "ndjson", "--shift-time", history)
+            embedded("one", "items", "-", stdin='[{"item_id":"shirt/m","parent":"shirt","size":"m","price":9.90},{"item_id":"i1","hidden":true}]')
+            embedded("one", "users", "-", stdin='[{"user_id":"u1","segment":"new"}]')
+            first = embedded("one", "export")
+            self.reco("import", "--format", "reco", "-", stdin=first.stdout)
+            second = self.reco("export")
+            self.assertEqual(lines(second), lines(first))
+            embedded("two", "import", "--format", "reco", "-", stdin=second.stdout)
+            self.assertEqual(known(self.reco("verify", "--json")), known(embedded("one", "verify", "--json")))
+            self.assertEqual(known(embedded("two", "verify", "--json")), known(embedded("one", "verify", "--json")))
+            self.assertEqual(json.loads(self.reco("item", "shirt/m", "--patch", "-", "--json", stdin='{"price":null}').stdout),
+                             {"item_id": "shirt/m", "parent": "shirt", "attributes": {"size": "m"}})
+            self.assertIn("empty directory", self.reco("import", "--format", "reco", "-", stdin=embedded("two", "export").stdout, check=1).stderr)
+
+
 class Readme(Cluster):
     """"On several machines" in README.md, line by line; the servers are those of the test."""
 

@@ -134,6 +134,26 @@ START_TEST(attributes_name_what_is_wrong)
 }
 END_TEST
 
+/* As deep as they may be, the document can still be read. */
+START_TEST(attributes_are_as_deep_as_a_document_takes)
+{
+    for (int depth = RECO__NESTING_MAX - 1; depth <= (int)RECO__NESTING_MAX; depth++) {
+        reco__buf deep = {0}, document = {0};
+        for (int i = 0; i < depth; i++)
+            reco__buf_text(&deep, i < depth - 1 ? "{\"a\":" : "{}");
+        for (int i = 0; i < depth - 1; i++)
+            reco__buf_byte(&deep, '}');
+        reco_item item = {.item_id = reco__str_of("i"), .attributes = {deep.data, deep.size}}, read;
+        reco__item_document(&document, &item);
+        bool taken = reco__item_check(&item, -1, &err) == RECO_OK;
+        ck_assert_int_eq(taken, depth < (int)RECO__NESTING_MAX);
+        ck_assert_int_eq(taken, reco__item_read(&read, &arena, item.item_id, (reco_str){document.data, document.size}, &err) == RECO_OK);
+        reco__buf_dispose(&deep);
+        reco__buf_dispose(&document);
+    }
+}
+END_TEST
+
 START_TEST(structs_are_checked_like_json)
 {
     reco_str one = reco__str_of("x");
@@ -213,6 +233,7 @@ int main(void) {
     tcase_add_test(tests, json_to_document_and_back);
     tcase_add_test(tests, bad_items_name_their_field);
     tcase_add_test(tests, attributes_name_what_is_wrong);
+    tcase_add_test(tests, attributes_are_as_deep_as_a_document_takes);
     tcase_add_test(tests, structs_are_checked_like_json);
     tcase_add_test(tests, damaged_documents_are_corrupt);
     tcase_add_test(tests, available);
