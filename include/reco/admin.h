@@ -151,14 +151,14 @@ typedef struct reco_backup_result {
     uint32_t partitions;
     uint32_t namespaces; /* whose streams it holds */
     uint32_t reserved;
-    int64_t created_at;  /* ms */
-    uint64_t bytes;      /* of the file */
-    uint64_t records;    /* of the streams */
-    uint64_t documents;  /* items, users and what else records keep */
-    uint64_t unlearned;  /* records in it that were not learned yet when it was taken */
-    char hash[40];       /* state hash of what was learned */
-    char space[72];      /* the namespace */
-    char library[32];    /* version of libreco that wrote it */
+    int64_t created_at; /* ms */
+    uint64_t bytes;     /* of the file */
+    uint64_t records;   /* of the streams */
+    uint64_t documents; /* items, users and what else records keep */
+    uint64_t unlearned; /* records in it that were not learned yet when it was taken */
+    char hash[40];      /* state hash of what was learned */
+    char space[72];     /* the namespace */
+    char library[32];   /* version of libreco that wrote it */
 } reco_backup_result;
 /* Writes a backup to a new file (through PATH.partial; CONFLICT when PATH exists, BUSY while another backup is written to it). BUSY naming "growth"
  * when a store grew by more than 1 GiB while features were read, or 256 MiB while records were, for pages cannot be used again meanwhile; FULL when
@@ -187,15 +187,46 @@ typedef struct reco_trim_options {
 typedef struct reco_trim_result {
     uint32_t struct_size;
     uint32_t reserved;
-    uint64_t records;  /* that were dropped, or would be */
-    uint64_t bytes;    /* they took, about; 0 where the stream does not tell */
-    uint64_t left;     /* records that stay */
-    int64_t oldest;    /* when the oldest of them was received, ms; 0: there is none */
-    char held_by[64];  /* what keeps records that should go: "snapshot", "no verified snapshot", "archive", "learning"; "": nothing */
+    uint64_t records; /* that were dropped, or would be */
+    uint64_t bytes;   /* they took, about; 0 where the stream does not tell */
+    uint64_t left;    /* records that stay */
+    int64_t oldest;   /* when the oldest of them was received, ms; 0: there is none */
+    char held_by[64]; /* what keeps records that should go: "snapshot", "no verified snapshot", "archive", "learning"; "": nothing */
 } reco_trim_result;
 /* INVALID naming "snapshots.folder" where there is none, or "age" when nothing says what is to be kept; BUSY while another process takes a snapshot.
  * `options` and `out` may be NULL. SHARED. */
 RECO_API reco_status reco_trim(reco_trim_result *out, reco_engine *engine, const reco_trim_options *options, const reco_call *call, reco_error *err);
+
+/* --- other settings of learning ------------------------------------------------------------------------------------------------------------
+ *
+ * What was learned holds for the settings it was learned by; others need features of their own. reco_replay learns the stream by `settings` into
+ * features at another place while engines on the old ones run, and keeps them current while processes are restarted, one by one, with the new
+ * settings and `features` at that place. The stream stays as it is: positions given out before mean the same afterwards. */
+typedef struct reco_replay_options {
+    uint32_t struct_size;
+    uint32_t flags;   /* RECO_REPLAY_ESTIMATE */
+    const char *into; /* a directory (made when missing), or the address of features ("redis://..."); not where the old ones are */
+    /* Called whenever all is learned that was durable at the last look; other than 0 ends the call, 0: it goes on following the stream. NULL: ends.
+     */
+    int32_t (*current)(void *context, uint64_t learned);
+    void *context;
+} reco_replay_options;
+#define RECO_REPLAY_ESTIMATE 1u /* only say what it will take: a part is learned in memory, nothing is made */
+typedef struct reco_replay_result {
+    uint32_t struct_size;
+    uint32_t reserved;
+    uint64_t records;         /* that were to be learned when it began */
+    uint64_t learned;         /* by this call */
+    uint64_t lag;             /* that came since and are not learned yet */
+    uint64_t rate;            /* records a second */
+    int64_t estimated_ms;     /* with ESTIMATE: the time, from a sample */
+    uint64_t estimated_bytes; /* and the room, about: as much as the old features take, or as the sample took for each record */
+    uint64_t free_bytes;      /* where it is to be made; 0: not known */
+} reco_replay_result;
+/* May be ended at any moment and begun again: it goes on from where it was. REFUSED naming "stream" when its beginning was trimmed, or as reco_open
+ * when what is at `into` was learned by yet other settings or from another stream; INVALID naming "into". `out` may be NULL. SHARED. */
+RECO_API reco_status reco_replay(reco_replay_result *out, const reco_settings *settings, const reco_replay_options *options, const reco_call *call,
+                                 reco_error *err);
 
 /* --- what is wrong ------------------------------------------------------------------------------------------------------------------------- */
 

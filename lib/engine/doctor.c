@@ -421,7 +421,8 @@ static void look_at_features(doctor *d) {
     if (status == RECO_OK)
         look_at_lag(d, positions);
     else if (status == RECO_REFUSED && strcmp(err.field, "fingerprint") == 0)
-        tell(d, RECO_FINDING_ERROR, "settings_differ", "Set it as it was, or learn the stream again by the new settings beside what is there.",
+        tell(d, RECO_FINDING_ERROR, "settings_differ",
+             "Set it as it was, or learn the stream by the new settings beside what is there: reco replay --into.",
              "The settings do not fit the features: %s.", err.text);
     else if (status == RECO_REFUSED)
         tell(d, RECO_FINDING_ERROR, "another_stream", "Put back the stream they belong to, or move the folder features away.", "%s.", err.text);

@@ -286,12 +286,13 @@ static bool locks_init(reco_engine *engine) {
 
 /* Says what to do about stored settings that differ, whichever backend refused. */
 static reco_status refused_advice(reco_status status, reco_error *err) {
-    static const char advice[] = "; import the events into a new directory to learn them by other rules";
-    if (status == RECO_REFUSED && err && (strcmp(err->field, "fingerprint") == 0 || strcmp(err->field, "partitions") == 0)) {
-        size_t size = strlen(err->text);
-        if (size + sizeof advice <= sizeof err->text)
-            memcpy(err->text + size, advice, sizeof advice);
-    }
+    const char *advice = status != RECO_REFUSED || !err           ? ""
+                         : strcmp(err->field, "fingerprint") == 0 ? "; reco replay --into learns the stream by other settings beside this"
+                         : strcmp(err->field, "partitions") == 0  ? "; import the events into a new directory to divide them otherwise"
+                                                                  : "";
+    size_t size = *advice ? strlen(err->text) : 0, more = strlen(advice) + 1;
+    if (*advice && size + more <= sizeof err->text)
+        memcpy(err->text + size, advice, more);
     return status;
 }
 

@@ -9,7 +9,7 @@ from http_support import BIN, WithData, environment, run, wait_for
 from servers import die_with_the_test
 
 COMMANDS = ("serve", "import", "ingest", "session", "rank", "similar", "batch", "items", "users", "user", "recommend", "popular",
-            "item", "verify", "stats", "snapshot", "generate", "backup", "restore", "doctor", "trim", "export",
+            "item", "verify", "stats", "snapshot", "generate", "backup", "restore", "doctor", "trim", "export", "replay",
             "settings", "completion")
 
 
@@ -291,6 +291,29 @@ class Work(WithData):
         self.assertEqual(json.loads(run("reco", "--data", other, "verify", "--json", check=0).stdout)["hash"], self.json("verify")["hash"])
         again = run("reco", "--data", other, "export", check=0).stdout.splitlines(keepends=True)
         self.assertEqual(again[1:], lines[1:])
+
+    def test_replay(self):
+        self.reco("import", "--format", "csv", "--shift-time", self.import_small())
+        into, other = os.path.join(self.folder, "other"), ["--set", "pairs.window=2"]
+        self.assertIn("--into", self.reco("replay", check=2).stderr)
+        self.assertIn("--yes", self.reco("replay", *other, "--into", into, check=2, stdin="").stderr)
+        told = self.json("replay", *other, "--into", into, "--dry-run")
+        self.assertGreaterEqual(told["records"], 80)
+        self.assertEqual(set(told), {"records", "rate", "estimated_ms", "estimated_bytes", "free_bytes"})
+        self.assertIn("are to be learned", self.reco("replay", *other, "--into", into, "--dry-run").stdout)
+        self.assertFalse(os.path.exists(into))
+        refused = self.reco("stats", *other, check=1).stderr
+        self.assertIn("reco replay --into", refused)
+        self.assertGreaterEqual(self.json("replay", *other, "--into", into, "--yes")["learned"], 80)
+        self.assertTrue(self.json("verify", *other, "--set", "features=lmdb:" + into)["equal"])
+        self.assertTrue(self.json("verify")["equal"])
+        follower = subprocess.Popen([os.path.join(BIN, "reco"), "replay", *other, "--data", self.data, "--into", into, "--yes", "--follow"],
+                                    stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment())
+        while "current" not in follower.stderr.readline():
+            self.assertIsNone(follower.poll())
+        follower.terminate()
+        follower.communicate(timeout=60)
+        self.assertEqual(follower.returncode, 0)
 
     def test_migrate_without_a_database(self):
         self.assertIn("neither records nor archive", self.reco("migrate").stdout)

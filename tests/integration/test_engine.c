@@ -165,7 +165,7 @@ START_TEST(reopened_with_other_rules_is_refused)
     err = (reco_error)RECO_ERROR_INIT;
     ck_assert_int_eq(test_engine_try(&engine, data_path, 0, other, &err), RECO_REFUSED);
     ck_assert_msg(strstr(err.text, "coview.length") && strstr(err.text, "7d") && strstr(err.text, "1d"), "the difference is not named: %s", err.text);
-    ck_assert_msg(strstr(err.text, "import") && strstr(err.text, "new directory"), "the way out is not named: %s", err.text);
+    ck_assert_msg(strstr(err.text, "reco replay --into"), "the way out is not named: %s", err.text);
     err = (reco_error)RECO_ERROR_INIT;
     ck_assert_int_eq(test_engine_try(&engine, data_path, 0, fewer, &err), RECO_REFUSED);
     ck_assert_msg(strstr(err.text, "partitions") || strcmp(err.field, "partitions") == 0, "partitions are not named: %s: %s", err.field, err.text);
