@@ -400,7 +400,7 @@ START_TEST(positions)
     for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++)
         refused(RECO_INVALID, "position", reco_wait(engine, str(malformed[i]), 0, NULL, &err));
     memset(long_one, 'A', sizeof long_one);
-    refused(RECO_INVALID, "position", reco_wait(engine, (reco_str){long_one, sizeof long_one}, 0, NULL, &err));
+    refused(RECO_TOO_LARGE, "position", reco_wait(engine, (reco_str){long_one, sizeof long_one}, 0, NULL, &err));
     for (size_t cut = 1; cut < strlen(first); cut++) /* the front of a position is never another position of the same touch */
         (void)reco_wait(engine, (reco_str){first, cut}, 0, NULL, &err);
     refused(RECO_INVALID, "position", reco_wait(other, str(first), 0, NULL, &err));
