@@ -2,12 +2,14 @@
 """What is generated is what the programs say now: settings, manual pages; completion completes; the numbers in docs/LIMITS.md are those of the sources.
 Needs RECO_BUILD_DIR and RECO_SOURCE_DIR, and the programs."""
 import glob
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = os.environ.get("RECO_SOURCE_DIR") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -77,6 +79,104 @@ class Generated(unittest.TestCase):
         text = read("docs/man/reco.1")
         for command in commands():
             self.assertIn(f'.SS "{command}"'.replace("reco ", ""), text.replace('"reco ', '"'))
+
+
+class Limits(unittest.TestCase):
+    """The tables of docs/LIMITS.md against the sources and the defaults of settings."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.values = {}
+        for folder in ("include", "lib", "services"):
+            for path in sorted(glob.glob(os.path.join(ROOT, folder, "**", "*.[ch]"), recursive=True)):
+                text = read(os.path.relpath(path, ROOT))
+                found = re.findall(r"^#define (\w+_(?:MAX|BYTES))[ \t]+(\(?[\du][\du <]*\)?)(?=\s)", text, re.M)
+                found += re.findall(r"[{,] ?(\w+_MAX) = (\d+)", text)
+                for name, value in found:
+                    cls.values.setdefault(name, set()).add(cls.number(value))
+        cls.rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", read("docs/LIMITS.md"), re.M)
+
+    @staticmethod
+    def number(text):
+        left, _, shift = text.strip("() ").replace("u", "").partition("<<")
+        return int(left) << int(shift or 0)
+
+    def test_names(self):
+        self.assertGreater(len(self.rows), 30)
+        for name, value in self.rows:
+            with self.subTest(name=name):
+                self.assertIn(int(value.replace(",", "")), self.values.get(name, ()))
+
+    def test_public_ones_are_complete(self):
+        told = {name for name, _ in self.rows} | {"RECO_FILTER_MAX", "RECO_PACKED_ENTRY_MAX"}  # a flag; arithmetic of a format
+        for path in glob.glob(os.path.join(ROOT, "include", "**", "*.h"), recursive=True):
+            for name in re.findall(r"^#define (RECO_\w+_MAX)[ \t]+[\d(]", read(os.path.relpath(path, ROOT)), re.M):
+                with self.subTest(name=name):
+                    self.assertIn(name, told)
+
+    def test_defaults(self):
+        defaults = {line.split()[0]: line.split()[1] for line in reco("settings").stdout.splitlines()}
+        found = re.findall(r"`([a-z]+\.[a-z_]+)` \((\d[\d,]*)\s?((?:[KMGT]iB|ms|s|m|h|d)\b)?", read("docs/LIMITS.md"))
+        self.assertGreater(len(found), 8)
+        for name, value, unit in found:
+            with self.subTest(name=name):
+                self.assertEqual(value.replace(",", "") + unit, defaults.get(name))
+
+
+class Quickstart(unittest.TestCase):
+    """docs/QUICKSTART.md, from its first answer to its last line of curl, as it stands but for the ports."""
+
+    BLOCK = re.compile(r"^```sh\n(.*?)^```\n(?:\n```text\n(.*?)^```)?", re.M | re.S)
+
+    def script(self, text):
+        return subprocess.run(["bash", "-euc", text], capture_output=True, text=True, timeout=120, check=False, cwd=self.folder,
+                              env=ENVIRONMENT | {"PATH": BIN + ":" + os.environ["PATH"]})
+
+    def serve(self, line):
+        file = os.path.join(self.folder, "ports")
+        line += f" --port-file {file} --ingest-listen=127.0.0.1:0 --api-listen=127.0.0.1:0 --processor-listen=127.0.0.1:0"
+        with open(os.path.join(self.folder, "log"), "w", encoding="utf-8") as log:
+            server = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "bash", "-c", "exec " + line], cwd=self.folder, stdout=log, stderr=log,
+                                      env=ENVIRONMENT | {"PATH": BIN + ":" + os.environ["PATH"]})
+        self.addCleanup(server.wait, 60)
+        self.addCleanup(server.terminate)
+        until = time.monotonic() + 60
+        while not os.path.exists(file) and time.monotonic() < until and server.poll() is None:
+            time.sleep(0.01)
+        with open(file, encoding="utf-8") as ports:
+            return dict(line.strip().split("=") for line in ports), server
+
+    def test_all_of_it(self):
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        self.folder = holder.name
+        server, ports, answers = None, {}, []
+        for block, said in self.BLOCK.findall(read("docs/QUICKSTART.md")):
+            if block.startswith(("bash infra", "cc ")):
+                continue
+            if block.strip().endswith(" serve"):
+                ports, server = self.serve(block.strip())
+                continue
+            if server and not block.startswith("curl"):
+                server.terminate()
+                self.assertEqual(server.wait(60), 0)
+            for part in block.strip().split("\n") if block.startswith("curl") else [block]:
+                part = part.replace("localhost:8080", "127.0.0.1:" + ports.get("ingest", "")).replace("localhost:8081", "127.0.0.1:" + ports.get("api", ""))
+                if answers:
+                    part = part.replace("POSITION", json.loads(answers[0])["position"])
+                done = self.script(part + (" -f" if part.startswith("curl") else ""))
+                self.assertEqual(done.returncode, 0, part + done.stdout + done.stderr)
+                if part.startswith("curl"):
+                    answers.append(done.stdout)
+                elif said:
+                    self.assertEqual(done.stdout, said)
+                last = done.stdout
+        taken, recommended, patched, similar = map(json.loads, answers)
+        self.assertEqual(taken["accepted"], 1)
+        self.assertFalse(recommended["behind"])
+        self.assertFalse(patched.get("hidden", False))
+        self.assertEqual([item["item_id"] for item in similar["items"]][:1], ["pot"])
+        self.assertIn("equal: 7 events replayed", last)
 
 
 class Completion(unittest.TestCase):
