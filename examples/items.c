@@ -1,7 +1,7 @@
-/* items.c - what is known of items decides what may be recommended: hidden, availability, categories; and how to change a part of it.
+/* items.c - what is known of items decides what may be recommended: hidden, availability, categories, attributes; and how to change a part of it.
  *
  * What to take home: items are documents of the application, kept apart from what is learned; the very next answer knows of a change; an item that
- * is forgotten or hidden keeps what was learned of it and is back when it is put again. */
+ * is forgotten or hidden keeps what was learned of it and is back when it is put again; a question can say itself which items it wants. */
 #include <stdio.h>
 #include <string.h>
 
@@ -29,6 +29,21 @@ static const reco_item items[] = {
 static const reco_event views[] = {VIEW("u1", "tea"), VIEW("u1", "coffee"), VIEW("u1", "mulled wine"), VIEW("u1", "pot"), VIEW("u1", "recalled pot"),
                                    VIEW("u2", "tea"), VIEW("u2", "coffee"), VIEW("u2", "pot"),         VIEW("u3", "tea"), VIEW("u4", "pot")};
 
+/* What a question may ask for: here nothing dear, nothing of this one brand, and never the same brand twice. */
+static const reco_value coast = {.type = RECO_VALUE_STRING, .text = TEXT("coast")};
+static const reco_filter filters[] = {
+    {.attribute = TEXT("price"), .op = RECO_FILTER_RANGE, .flags = RECO_FILTER_MAX | RECO_FILTER_MISSING, .max = 20}, /* or no price at all */
+    {.attribute = TEXT("brand"), .op = RECO_FILTER_ANY_OF, .flags = RECO_FILTER_NOT | RECO_FILTER_MISSING, .values = &coast, .value_count = 1},
+};
+static const reco_cap caps[] = {{.attribute = TEXT("brand"), .most = 1}};
+static const reco_selection selection = {.struct_size = sizeof selection,
+                                         .filters = filters,
+                                         .filter_count = COUNT(filters),
+                                         .filter_size = sizeof *filters,
+                                         .caps = caps,
+                                         .cap_count = COUNT(caps),
+                                         .cap_size = sizeof *caps};
+
 static void print_ids(const char *title, const reco_answer *answer) {
     printf("%s:", title);
     for (size_t i = 0; i < answer->count; i++)
@@ -37,10 +52,15 @@ static void print_ids(const char *title, const reco_answer *answer) {
 }
 
 /* For a visitor of whom only the session is known: nothing has to be learned of them first. */
-static reco_status ask(reco_engine *engine, const char *title, int64_t as_of, reco_error *err) {
+static reco_status ask(reco_engine *engine, const char *title, int64_t as_of, const reco_selection *which, reco_error *err) {
     const reco_event session[] = {{.item_id = TEXT("tea")}};
-    reco_query query = {
-        .struct_size = sizeof query, .session = session, .session_count = 1, .event_size = sizeof *session, .limit = 10, .as_of = as_of};
+    reco_query query = {.struct_size = sizeof query,
+                        .session = session,
+                        .session_count = 1,
+                        .event_size = sizeof *session,
+                        .limit = 10,
+                        .as_of = as_of,
+                        .selection = which};
     reco_answer *answer = NULL;
     reco_status status = reco_recommend(&answer, engine, &query, NULL, err);
     if (status == RECO_OK)
@@ -78,23 +98,25 @@ static reco_status run(reco_engine *engine, reco_error *err) {
     if (status == RECO_OK)
         status = reco_process(NULL, engine, NULL, err);
     if (status == RECO_OK)
-        status = ask(engine, "goes with tea", 0, err);
+        status = ask(engine, "goes with tea", 0, NULL, err);
     if (status == RECO_OK)
-        status = ask(engine, "in 2019 it had been", YEAR_2020 - 1, err); /* availability as of another moment */
+        status = ask(engine, "in 2019 it had been", YEAR_2020 - 1, NULL, err); /* availability as of another moment */
+    if (status == RECO_OK)
+        status = ask(engine, "cheap, and not of coast", 0, &selection, err);
     if (status == RECO_OK)
         status = popular(engine, dishes, err);
     if (status == RECO_OK)
         status = patch(engine, "{\"hidden\":true,\"price\":8}", err);
     if (status == RECO_OK)
-        status = ask(engine, "coffee is hidden", 0, err);
+        status = ask(engine, "coffee is hidden", 0, NULL, err);
     if (status == RECO_OK)
         status = patch(engine, "{\"hidden\":null}", err);
     if (status == RECO_OK)
-        status = ask(engine, "and back", 0, err);
+        status = ask(engine, "and back", 0, NULL, err);
     if (status == RECO_OK)
         status = reco_item_delete(engine, tea, NULL, err); /* its document; what was learned of it stays */
     if (status == RECO_OK)
-        status = ask(engine, "tea has no document", 0, err);
+        status = ask(engine, "tea has no document", 0, NULL, err);
     return status;
 }
 

@@ -58,8 +58,8 @@ class Examples(unittest.TestCase):
     def test_items(self):
         lines = dict(line.split(": ", 1) for line in self.said("items").splitlines() if ": " in line and not line.startswith("coffee is now"))
         self.assertEqual(lines.pop("in 2019 it had been").count("mulled wine"), 1)
-        self.assertEqual(lines, {"goes with tea": "coffee, pot", "popular of one category": "pot", "coffee is hidden": "pot", "and back": "coffee, pot",
-                                 "tea has no document": "coffee, pot"})
+        self.assertEqual(lines, {"goes with tea": "coffee, pot", "cheap, and not of coast": "pot", "popular of one category": "pot",
+                                 "coffee is hidden": "pot", "and back": "coffee, pot", "tea has no document": "coffee, pot"})
         documents = re.findall(r"^coffee is now (.*)$", self.said("items"), re.M)
         self.assertEqual(["hidden" in text for text in documents], [True, False])
         self.assertTrue(all('"price":8' in text and '"brand":"coast"' in text for text in documents))
