@@ -19,7 +19,7 @@ static inline bool eight_plain(const uint8_t *at) {
 }
 
 bool reco__utf8_valid(const char *data, size_t size) {
-    const uint8_t *at = (const uint8_t *)data, *end = at + size;
+    const uint8_t *at = (const uint8_t *)data, *end = size ? at + size : at; /* NULL has no end */
 
     while (at < end) {
         if (end - at >= 8 && eight_plain(at)) {

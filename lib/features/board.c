@@ -234,7 +234,7 @@ size_t reco_board_pack(uint8_t *out, const reco_entry *entries, size_t count) {
 }
 
 reco_status reco_board_unpack(size_t *count, reco_entry *out, size_t room, const void *data, size_t size) {
-    const uint8_t *in = data, *end = in + size;
+    const uint8_t *in = data, *end = size ? in + size : in; /* NULL has no end */
     size_t n = 0;
     *count = 0;
     while (in < end) {

@@ -126,7 +126,7 @@ reco_status reco__learn_glance(reco__cell *cell, const reco__learn_rules *rules,
     reco__step step = {.rules = rules, .item = item, .t = event->timestamp != 0 ? event->timestamp : r, .r = r > 0 ? r : 1};
     const reco__event_type *type = find_type(rules, event->event_type.size > 0 ? event->event_type : reco__str_of("view"));
     reco_status status = RECO_OK;
-    reco__sessions_step(cell, rules, event->session_id, step.r);
+    reco__sessions_step(cell, rules, (reco_str){NULL, 0}, step.r); /* one session, whatever each of its events says */
     if (type)
         apply_type(&step, type, event);
     if (step.listed)

@@ -336,12 +336,14 @@ static reco_status add_generation(refresh *r, window *w, int64_t generation, boo
     return read_row(&reader, w, generation, r->call, r->err);
 }
 
-static reco_status leave_behind(refresh *r, window *w, int64_t first, int64_t last) {
+static reco_status leave_behind(refresh *r, window *w, int64_t first, int64_t last, int64_t expired) {
     reco_status status = RECO_OK;
 
     for (size_t i = w->count; i-- > 0 && status == RECO_OK;) {
         if (w->entries[i].generation < first || w->entries[i].generation > last) {
             status = exclude(r, w, &w->entries[i]);
+        } else if (w->entries[i].generation <= expired) { /* of a window that ends in the past */
+            status = reco__fail(r->err, RECO_STALE, NULL, "a generation expired within the window");
         }
     }
     return status;
@@ -351,7 +353,7 @@ static reco_status refresh_window(refresh *r, window *w) {
     int64_t last = reco_board_generation(r->popularity->rules, w->board, r->moment), first = last - w->generations + 1;
     int64_t newest_closed = reco_board_newest_closed(r->popularity->rules, w->board, r->clock_low), found[GENERATIONS_ROOM];
     size_t count = 0;
-    reco_status status = leave_behind(r, w, first, last);
+    reco_status status = leave_behind(r, w, first, last, newest_closed - (int64_t)r->popularity->rules->kept[w->board]);
 
     if (status == RECO_OK) {
         status = reco__features_generations(found, GENERATIONS_ROOM, &count, r->popularity->features, w->board, r->call, r->err);
@@ -397,7 +399,8 @@ static bool is_restricted(const reco__popularity *popularity, const reco__catalo
     return atomic_load(&catalogue->restricted) > 0 && popularity->settings->filter_availability;
 }
 
-static void fill_top(reco__top *top, reco__popular_list *list, const reco__popularity *popularity, const reco__catalogue *catalogue, int64_t now_ms) {
+static void fill_top(reco__top *top, reco__top *withheld, reco__popular_list *list, const reco__popularity *popularity,
+                     const reco__catalogue *catalogue, int64_t now_ms) {
     bool restricted = is_restricted(popularity, catalogue);
     bool left_out = false;
 
@@ -411,6 +414,7 @@ static void fill_top(reco__top *top, reco__popular_list *list, const reco__popul
             continue;
         }
         if (restricted && !reco__catalogue_available(catalogue, item, now_ms)) {
+            reco__top_offer(withheld, score, item, 0);
             continue;
         }
         left_out |= reco__top_full(top);
@@ -424,6 +428,8 @@ static reco_status make_list(reco__popular_list **out, refresh *r, const reco__c
     reco__popular_list *list = reco__zalloc(sizeof(*list));
     size_t limit = (size_t)settings->popular_candidates + settings->limit_max + LIST_BEYOND;
     reco__top top = {.entries = reco__alloc_array(limit, sizeof(*top.entries)), .limit = limit, .features = r->popularity->features};
+    reco__ranked entries[RECO__WITHHELD_MOST];
+    reco__top withheld = {.entries = entries, .limit = RECO__WITHHELD_MOST, .features = r->popularity->features};
 
     if (!list || !top.entries) {
         reco__release(list);
@@ -437,8 +443,11 @@ static reco_status make_list(reco__popular_list **out, refresh *r, const reco__c
         list->end[w] = reco_board_generation(r->popularity->rules, r->popularity->windows[w].board, r->moment);
     }
     set_scale(list, r->popularity);
-    fill_top(&top, list, r->popularity, catalogue, r->now_ms);
+    fill_top(&top, &withheld, list, r->popularity, catalogue, r->now_ms);
     reco__top_sort(&top);
+    for (size_t i = 0; i < withheld.count; i++) {
+        list->withheld[list->withheld_count++] = withheld.entries[i].item;
+    }
     list->best = reco__alloc_array(top.count, sizeof(*list->best));
     for (size_t i = 0; list->best && i < top.count; i++) {
         list->best[i] = (struct reco__popular_item){top.entries[i].item, top.entries[i].score};

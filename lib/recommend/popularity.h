@@ -25,6 +25,8 @@ typedef struct reco__popularity_chunk {
     uint64_t dirty[RECO__CHUNK_ITEMS / 64];         /* the refresher's: weighing is to be made anew */
 } reco__popularity_chunk;
 
+#define RECO__WITHHELD_MOST 64u
+
 /* The best of a moment. FROZEN, counted. */
 typedef struct reco__popular_list {
     atomic_uint_fast32_t holders;
@@ -34,10 +36,12 @@ typedef struct reco__popular_list {
     uint32_t item_count;      /* numbers below have sums */
     size_t count;             /* of `best` */
     bool complete;            /* `best` has all there are */
+    size_t withheld_count;    /* at most RECO__WITHHELD_MOST */
     struct reco__popular_item {
         uint32_t item;
         int64_t score;
-    } * best; /* best first, by popularity in micro-units */
+    } * best;          /* best first, by popularity in micro-units */
+    uint32_t withheld[RECO__WITHHELD_MOST]; /* the best of what was not available: it may be by the next question, or at the moment that asks about */
 } reco__popular_list;
 
 typedef struct reco__popularity reco__popularity; /* one refresher at a time, any number of readers */

@@ -104,6 +104,38 @@ START_TEST(sessions)
 }
 END_TEST
 
+/* Nothing is popular at that moment, so that nothing is known of any number yet; the first item of all is found nevertheless. */
+START_TEST(at_another_moment)
+{
+    reco_engine *other = test_engine_open("memory:", 0, NULL);
+    const char *const items[] = {"first", "second"};
+    for (int i = 0; i < 3; i++) {
+        reco_event event = test_event(i < 2 ? "ann" : "ben", items[i % 2 == 0 && i < 2 ? 0 : 1], "view");
+        test_engine_tell(NULL, other, &event);
+    }
+    test_ok(reco_process(NULL, other, NULL, &err), &err);
+    reco_query query = {.struct_size = sizeof query, .user_id = str("ben"), .as_of = INT64_C(4102444800000)};
+    test_ok(reco_recommend(&answer, other, &query, NULL, &err), &err);
+    answered("first");
+    reco_close(other);
+}
+END_TEST
+
+/* What was not available when the list of what is popular was made is in the next answer once it is. */
+START_TEST(available_again)
+{
+    reco_item item = {.item_id = str("p"), .flags = RECO_ITEM_HIDDEN};
+    reco_query query = {.struct_size = sizeof query, .user_id = str("somebody"), .limit = 1};
+    test_ok(reco_items_put(engine, &item, 1, sizeof item, NULL, &err), &err);
+    test_ok(reco_recommend(&answer, engine, &query, NULL, &err), &err);
+    answered("a");
+    item.flags = 0;
+    test_ok(reco_items_put(engine, &item, 1, sizeof item, NULL, &err), &err);
+    test_ok(reco_recommend(&answer, engine, &query, NULL, &err), &err);
+    answered("p");
+}
+END_TEST
+
 START_TEST(given_items)
 {
     const reco_str items[] = {str("unheard of"), str("p"), str("c"), str("a"), str("b"), str("b"), str("")};
@@ -379,6 +411,8 @@ int main(void) {
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, sessions);
+    tcase_add_test(tests, at_another_moment);
+    tcase_add_test(tests, available_again);
     tcase_add_test(tests, given_items);
     tcase_add_test(tests, something_similar);
     tcase_add_test(tests, many_at_once);

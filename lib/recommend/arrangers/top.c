@@ -198,6 +198,9 @@ static reco_status select_best(reco__top *top, reco_candidates *c, size_t most, 
         if (status == RECO_OK) {
             status = ask_about_new(&again, c, top, call, err);
         }
+        if (status == RECO_OK && again && !c->plan->own) {
+            status = reco__ranker_hybrid(c, call, err); /* the best may be among those that went */
+        }
         if (status == RECO_OK && !again) {
             status = extend(&again, c, top, call, err);
         }

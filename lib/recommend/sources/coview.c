@@ -170,7 +170,7 @@ static void plan_lists(reco_candidates *c, size_t *entries) {
 typedef struct walk {
     uint32_t *marks;
     uint32_t room;   /* of marks */
-    uint32_t beyond; /* largest member that has none */
+    uint64_t beyond; /* one more than the largest member that has none; 0: all have one */
     uint32_t *items;
     size_t count;
     bool bad;
@@ -230,7 +230,7 @@ static void add_up(walk *w, const uint32_t *members, const uint32_t *values, uin
     for (uint32_t i = 0; i < steps; i++) {
         uint32_t member = members[i];
         if (__builtin_expect(member >= room, 0)) {
-            w->beyond = member > w->beyond ? member : w->beyond;
+            w->beyond = member >= w->beyond ? (uint64_t)member + 1 : w->beyond;
             continue;
         }
         uint32_t mark = marks[member];
@@ -362,14 +362,14 @@ reco_status reco__source_coview(reco_candidates *c, const reco_call *call, reco_
         walk w = {.marks = c->marks, .room = c->mark_room, .items = c->items, .count = c->count};
         walk_lists(&w, c);
         c->count = w.count;
-        if (w.bad || w.beyond >= c->settings->max_items) {
+        if (w.bad || w.beyond > c->settings->max_items) {
             status = reco__fail(err, RECO_CORRUPT, NULL, "the head of a recent item is damaged");
         } else if (w.beyond == 0) {
             c->trace_count = entries;
             return RECO_OK;
         } else { /* items that are newer than the marks */
             reco__candidates_unmark(c, before);
-            status = reco__candidates_reserve_marks(c, w.beyond + 1, err);
+            status = reco__candidates_reserve_marks(c, (uint32_t)w.beyond, err);
         }
     }
     reco__candidates_unmark(c, before);

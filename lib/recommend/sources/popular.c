@@ -8,6 +8,16 @@
 
 #define LOOK 4096u /* items between two looks at the clock */
 
+/* What the list was made without, for not being available then, and is now. */
+static void list_withheld(reco_candidates *c, const reco__popular_list *list) {
+    for (size_t i = 0; i < list->withheld_count; i++) {
+        uint32_t item = list->withheld[i];
+        if (c->marks[item] != RECO__MARK_DROPPED && reco__catalogue_available(c->catalogue, item, c->moment)) {
+            reco__candidates_list(c, item, 0);
+        }
+    }
+}
+
 /* Those of a cell are few; they are marked for the time of a walk, and the marks of candidates are left alone. */
 static void mark_item(reco_candidates *c, uint32_t item, bool on) {
     uint32_t from = on ? 0 : RECO__MARK_DROPPED, to = on ? RECO__MARK_DROPPED : 0;
@@ -169,7 +179,7 @@ static reco_status list_fitting(reco_candidates *c, size_t wanted, const reco_ca
 reco_status reco__source_popular(reco_candidates *c, const reco_call *call, reco_error *err) {
     const reco__popular_list *list = c->popular;
     size_t wanted = c->settings->popular_candidates > c->limit ? c->settings->popular_candidates : c->limit;
-    reco_status status = reco__candidates_reserve_items(c, c->count + wanted + 1, err);
+    reco_status status = reco__candidates_reserve_items(c, c->count + wanted + list->withheld_count + 1, err);
 
     c->popular_fills = true;
     c->popular_rest = list->count > 0 ? list->best[list->count - 1].score : RECO_SCORE_UNIT;
@@ -179,6 +189,9 @@ reco_status reco__source_popular(reco_candidates *c, const reco_call *call, reco
     if (status != RECO_OK) {
         return status;
     }
+    mark_known(c, true);
+    list_withheld(c, list);
+    mark_known(c, false);
     if (c->plan->own && (c->sieve.asks || c->sieve.collapse || c->sieve.cap_count > 0 || c->sieve.paged_count > 0)) {
         return list_fitting(c, wanted, call, err);
     }
