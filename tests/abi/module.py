@@ -5,9 +5,11 @@ import glob
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 BUILD, ROOT = sys.argv[1], sys.argv[2]
@@ -102,6 +104,27 @@ class Module(unittest.TestCase):
                 done = self.run_it("reco-conformance", *arguments)
                 self.assertEqual(done.returncode, 2)
                 self.assertIn(said, done.stderr)
+
+    def test_features_beside_libreco(self):
+        """The suite of features, one case of it, on a module that is found by its scheme."""
+        if not shutil.which("redis-server") or not glob.glob(os.path.join(self.prefix, "**", "libreco-redis.so"), recursive=True):
+            self.skipTest("there is no Redis")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        server = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "",
+                                   "--appendonly", "yes", "--maxmemory-policy", "noeviction", "--dir", self.folder], stdout=subprocess.DEVNULL)
+        self.addCleanup(server.wait, 60)
+        self.addCleanup(server.terminate)
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.01)
+        done = self.run_it("reco-conformance", "features", f"redis://127.0.0.1:{port}/0", "--slow", "--check", "adds_sum_up")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, r"100%: Checks: [1-9]")
 
     def reco(self, *arguments, text=None, modules=None):
         return self.run_it("reco", "--set", "modules=" + (self.module if modules is None else modules), "--set", "records=textfile:known", "--set",

@@ -21,7 +21,7 @@
 #include "support/support.h"
 #include <reco/plugin/module.h>
 
-enum { PASSED = 0, FAILED = 1, USAGE = 2, URL_SIZE = 900, PATH_SIZE = 1200, SECONDS_DEFAULT = 120 };
+enum { PASSED = 0, FAILED = 1, USAGE = 2, URL_SIZE = 256 /* what the suites have room for */, PATH_SIZE = 1200, SECONDS_DEFAULT = 120 };
 
 typedef struct request {
     const char *contract, *url, *file; /* file NULL: beside libreco */
@@ -273,6 +273,6 @@ int main(int argc, char **argv) {
     if (r.list)
         return list(&r);
     if (!strchr(r.url, ':') || strlen(r.url) >= URL_SIZE)
-        return complain("is no address", r.url);
+        return complain("is no address, or longer than 255 bytes", r.url);
     return run(&r);
 }

@@ -18,7 +18,7 @@ static reco_str str_of(const char *text) { return (reco_str){text, strlen(text)}
 typedef struct bench {
     const records_subject *subject;
     const reco_records_backend *backend;
-    char folder[256], url[512];
+    char folder[256], url[768];
     reco_records_store *stores[STORES_MAX];
     reco_error err;
     char *room;
@@ -727,7 +727,8 @@ const char *records_run(const records_subject *subject, const char *name, char *
     const char *failed = "there is no such check";
     test_dir_make(b.folder);
     const char *folder = strstr(subject->url, "%s");
-    snprintf(b.url, sizeof b.url, "%.*s%s", folder ? (int)(folder - subject->url) : 255, subject->url, folder ? b.folder : "");
+    snprintf(b.url, sizeof b.url, "%.*s%s%s", folder ? (int)(folder - subject->url) : 255, subject->url, folder ? b.folder : "",
+             folder ? folder + 2 : "");
     for (size_t i = 0; i < records_check_count; i++)
         if (strcmp(checks[i].name, name) == 0)
             failed = run_on(&b, i);
