@@ -410,7 +410,7 @@ reco_status reco__element_bag(reco_str *out, reco__arena *arena, reco__buf *scra
 }
 
 reco_status reco__element_id(reco_str *said, reco_str id, int32_t index, const char *field, reco_error *err) {
-    if (id.size > 0 && said->size > 0 && !reco__str_equal(*said, id))
+    if (id.size > 0 && said->data && !reco__str_equal(*said, id))
         return reco__fail_at(err, RECO_INVALID, index, field, "is another one than it is sent to");
     *said = id.size > 0 ? id : *said;
     return RECO_OK;

@@ -10,9 +10,8 @@ import sys
 import unittest
 import urllib.parse
 
-import openapi_support as support
-from http_support import BIN, PATIENCE, WithData, ask, environment, event, get, post, wait_for
-from openapi_support import METHODS, ROOT, SERVICES, Documented, document, jsonschema
+from http_support import BIN, PATIENCE, WithData, ask, environment, get
+from openapi_support import ROOT, SERVICES, Documented, document, jsonschema, written
 
 WORD = re.compile(r'"([a-z][a-z_.]{0,31})"')
 
@@ -161,8 +160,7 @@ class Served(WithData):
 
     def send(self, port, one, target, kind=None, body=None):
         headers = {"Content-Type": kind} if kind else {}
-        text = body if body is None or isinstance(body, (str, bytes)) else json.dumps(body)
-        return ask(port, one.method, target, text, headers)
+        return ask(port, one.method, target, written(kind, body), headers)
 
     def test_examples(self):
         """Bodies and parameters of the examples are taken, and answered by the first 2xx that is described; GET last, so that there is something."""

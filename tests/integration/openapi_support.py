@@ -67,6 +67,13 @@ def strict(schema):
     return out
 
 
+def written(kind, value):
+    """A body as it is sent; the lines of NDJSON are described as an array."""
+    if isinstance(value, (str, bytes)) or value is None:
+        return value
+    return "".join(json.dumps(one) + "\n" for one in value) if kind == "application/x-ndjson" else json.dumps(value)
+
+
 class Operation:
     def __init__(self, whole, path, method):
         item = whole["paths"][path]
