@@ -3,7 +3,11 @@
  * Imports a generated history, starts `reco serve` beside itself, and sends single events at a fixed rate, each at its planned moment whatever became
  * of those before (open loop): late answers count from when they should have been asked for. Every PROBE-th event is of a user never seen; behind its
  * POST goes a GET /recommendations with the position it answered, and the effect is there when that answer reflects it: not behind, not a fallback,
- * with the posted item as a reason. Floor, in the same run and under the same load: two GET /health one after the other. */
+ * with the posted item as a reason. Floor, in the same run and under the same load: two GET /health one after the other.
+ *
+ * Then, with nothing else to do, the processor time of an answer: that of the process that answers GET /recommendations, and of one with the same
+ * civetweb and a handler that sends 400 constant bytes. */
+#include <civetweb.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -14,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -277,6 +282,75 @@ static void print_results(sender *senders, int connections, long rate, long seco
     need(missed == 0, "some events had no visible effect");
 }
 
+/* --- processor time of an answer ------------------------------------------------------------------------------------------------------------- */
+
+static int constant_answer(struct mg_connection *connection) {
+    static char answer[500];
+    int size = snprintf(answer, sizeof answer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 400\r\n\r\n%400s", "");
+    mg_write(connection, answer, (size_t)size);
+    return 200;
+}
+
+/* A process with civetweb and nothing else, set up as the services set it up; it ends with this one. */
+static pid_t start_constant(int *port) {
+    static const char *options[] = {"listening_ports",       "127.0.0.1:0", "num_threads", "72", "tcp_nodelay", "1", "enable_keep_alive", "yes",
+                                    "keep_alive_timeout_ms", "60000",       "decode_url",  "no", NULL};
+    int ends[2];
+    need(pipe(ends) == 0, "cannot make a pipe");
+    pid_t pid = fork();
+    need(pid >= 0, "cannot fork");
+    if (pid == 0) {
+        const struct mg_callbacks callbacks = {.begin_request = constant_answer};
+        struct mg_server_port bound = {0};
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        mg_init_library(0);
+        struct mg_context *context = mg_start(&callbacks, NULL, options);
+        need(context && mg_get_server_ports(context, 1, &bound) == 1, "civetweb did not start");
+        need(write(ends[1], &bound.port, sizeof bound.port) == (ssize_t)sizeof bound.port, "cannot tell the port");
+        for (;;)
+            pause();
+    }
+    need(read(ends[0], port, sizeof *port) == (ssize_t)sizeof *port, "civetweb did not start");
+    close(ends[0]);
+    close(ends[1]);
+    return pid;
+}
+
+static double process_us(pid_t pid) {
+    clockid_t of;
+    struct timespec used;
+    need(clock_getcpuclockid(pid, &of) == 0 && clock_gettime(of, &used) == 0, "cannot read the processor time of a process");
+    return (double)used.tv_sec * 1e6 + (double)used.tv_nsec / 1e3;
+}
+
+/* us of the process for a request, of `count` one after the other on one connection. */
+static double answer_us(pid_t pid, int port, const char *target, int count) {
+    static char answer[1 << 20];
+    char request[256];
+    int fd = dial(port);
+    double begun = 0;
+    for (int i = -200; i < count; i++) { /* the first ones are not counted */
+        if (i == 0)
+            begun = process_us(pid);
+        int size = snprintf(request, sizeof request, "GET %s%d HTTP/1.1\r\nHost: bench\r\n\r\n", target, (i + 200) % 5000);
+        ask(fd, request, (size_t)size, answer, sizeof answer, 200);
+    }
+    double took = process_us(pid) - begun;
+    close(fd);
+    return took / count;
+}
+
+static void report_processor(pid_t server, int api_port, pid_t constant, int constant_port) {
+    enum { COUNT = 5000 };
+    double floor = answer_us(constant, constant_port, "/", COUNT);
+    double full = answer_us(server, api_port, "/recommendations?limit=20&user_id=user-", COUNT);
+    double brief = answer_us(server, api_port, "/recommendations?limit=20&reasons=false&user_id=user-", COUNT);
+    printf("  CPU of an answer: GET /recommendations, 20 items %.1f us, without reasons %.1f us; 400 constant bytes %.1f us; beside them %.1f and "
+           "%.1f us,"
+           " ratio %.2f and %.2f\n",
+           full, brief, floor, full - floor, brief - floor, full / floor, brief / floor);
+}
+
 static double cpu_us(const struct rusage *used) {
     return (double)(used->ru_utime.tv_sec + used->ru_stime.tv_sec) * 1e6 + (double)(used->ru_utime.tv_usec + used->ru_stime.tv_usec);
 }
@@ -286,6 +360,8 @@ int main(int argc, char **argv) {
     int connections = argc > 3 ? atoi(argv[3]) : 16, result;
     char dir[256], reco[1024], data[300], history[300], ports[300], any[] = "127.0.0.1:0";
     need(rate > 0 && seconds > 0 && connections > 0 && connections <= 64, "usage: bench_http [events/s] [seconds] [connections up to 64]");
+    int constant_port;
+    pid_t constant = start_constant(&constant_port);
     find_reco(reco, sizeof reco);
     test_dir_make(dir);
     snprintf(data, sizeof data, "%s/data", dir);
@@ -305,6 +381,9 @@ int main(int argc, char **argv) {
     for (int i = 0; i < connections; i++)
         free(senders[i].effect);
     run_load(senders, connections, ingest_port, api_port, rate, seconds);
+    report_processor(server, api_port, constant, constant_port);
+    kill(constant, SIGKILL);
+    waitpid(constant, &result, 0);
     kill(server, SIGTERM);
     struct rusage used;
     need(wait4(server, &result, 0, &used) == server && WIFEXITED(result) && WEXITSTATUS(result) == 0, "reco serve did not end in order");
