@@ -353,7 +353,7 @@ START_TEST(a_killed_backup_is_none)
         child_backup();
     ck_assert_int_eq(test_child_end(child), 0);
     int64_t whole_us = spent_us(began);
-    for (int round = 0; round < (test_full() ? 200 : 20); round++) {
+    for (int round = 0; round < (test_full() ? 200 : 12); round++) {
         unlink(backup_path);
         child = test_fork();
         if (child == 0)
@@ -390,7 +390,7 @@ START_TEST(a_killed_restore_is_none)
     int64_t began = reco__monotonic_ns();
     test_ok(restore_to(backup_path, copy_path), &err);
     int64_t whole_us = spent_us(began);
-    for (int round = 0; round < (test_full() ? 200 : 20); round++) {
+    for (int round = 0; round < (test_full() ? 200 : 12); round++) {
         test_dir_remove(copy_path);
         pid_t child = test_fork();
         if (child == 0)
@@ -451,8 +451,8 @@ START_TEST(altered_and_cut_off)
     char *bytes = read_file(&size);
     snprintf(altered, sizeof altered, "%s/altered", dir);
     snprintf(partial, sizeof partial, "%s.partial", copy_path);
-    size_t step = test_full() ? 1 : size / 250 + 1;
-    for (size_t at = 0; at < size; at += at < 64 || at + 64 > size ? 1 : step) {
+    size_t step = test_full() ? 1 : size / 100 + 1;
+    for (size_t at = 0; at < size; at += at < 32 || at + 32 > size ? 1 : step) {
         bytes[at] ^= 0x20;
         write_file(altered, bytes, size);
         refused(altered, "a byte altered", at);
