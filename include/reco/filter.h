@@ -65,8 +65,9 @@ typedef struct reco_cap {
     uint32_t reserved;  /* 0 */
 } reco_cap;
 
-#define RECO_SELECTION_VARIANTS 1u /* variants stand beside each other; else of an item and those that name it as parent only the best is answered   \
-                                    */
+#define RECO_SELECTION_VARIANTS                                                                                                                      \
+    1u /* variants stand beside each other; else of an item and those that name it as parent only the best is answered                               \
+        */
 
 /* Zero is the default of every field; all it points to is borrowed for the call. */
 typedef struct reco_selection {
@@ -83,6 +84,13 @@ typedef struct reco_selection {
     reco_str cursor; /* `next` of the page before: the same question goes on, without the items of the pages before, whatever has changed since.
                       * The limit may be another. INVALID naming `cursor` when it is of another question */
 } reco_selection;
+
+/* A selection from JSON, as HTTP has it: {"exclude":["a"],"filter":{"brand":["x","y"],"price":{"gte":1,"lt":5},"size":{"not":"XL","missing":true}},
+ * "caps":{"brand":2},"variants":true,"cursor":"..."}; each member may be absent. Everything is copied. INVALID, or TOO_LARGE, naming the member. Free
+ * with reco_selection_free. SHARED. */
+RECO_API reco_status reco_selection_parse(reco_selection **out, const char *json, size_t size, reco_error *err);
+/* NULL is allowed. SHARED. */
+RECO_API void reco_selection_free(reco_selection *selection);
 
 #ifdef __cplusplus
 }

@@ -2,9 +2,9 @@
 #include "engine/engine.h"
 #include "engine/params.h"
 #include "engine/reply.h"
+#include "engine/selection.h"
 #include "model/elements.h"
 #include "model/event.h"
-#include "model/filter.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
@@ -47,51 +47,6 @@ static reco_status read_reasons(uint32_t *flags, const reco__param *from, const 
     bool reasons = true;
     reco_status status = reco__param_flag(&reasons, from, sent, err);
     *flags |= reasons ? 0 : RECO_QUERY_NO_REASONS;
-    return status;
-}
-
-/* --- which items may be in the answer ------------------------------------------------------------------------------------------------------ */
-
-enum { F_EXCLUDE, F_FILTER, F_CAPS, F_VARIANTS, F_CURSOR, F_COUNT };
-#define SELECTION_PARAMS                                                                                                                             \
-    {.name = "exclude", .list = true}, {.name = "filter"}, {.name = "caps"}, {.name = "variants"}, { .name = "cursor" }
-
-static reco_status read_filter(reco_selection *out, const reco__param *from, const reco__sent *sent, reco_error *err) {
-    out->filter_size = sizeof *out->filters;
-    if (!from->given)
-        return RECO_OK;
-    return from->json ? reco__filters_of(&out->filters, &out->filter_count, sent->arena, from->json, from->name, sent->index, err)
-                      : reco__filters_parse(&out->filters, &out->filter_count, sent->arena, from->texts[0], from->name, err);
-}
-
-static reco_status read_caps(reco_selection *out, const reco__param *from, const reco__sent *sent, reco_error *err) {
-    out->cap_size = sizeof *out->caps;
-    if (!from->given)
-        return RECO_OK;
-    return from->json ? reco__caps_of(&out->caps, &out->cap_count, sent->arena, from->json, from->name, sent->index, err)
-                      : reco__caps_parse(&out->caps, &out->cap_count, sent->arena, from->texts[0], from->name, err);
-}
-
-/* `given`: the five parameters of a selection. *used: `out`, or NULL when none of them is there. */
-static reco_status read_selection(const reco_selection **used, reco_selection *out, const reco__param *given, const reco__sent *sent,
-                                  reco_error *err) {
-    bool any = false, variants = false;
-    *out = (reco_selection){.struct_size = sizeof *out};
-    for (int i = 0; i < F_COUNT; i++)
-        any = any || given[i].given;
-    reco_status status = reco__param_list(&out->exclude, &out->exclude_count, &given[F_EXCLUDE], RECO_EXCLUDE_MAX, sent, err);
-    if (status == RECO_OK)
-        status = read_filter(out, &given[F_FILTER], sent, err);
-    if (status == RECO_OK)
-        status = read_caps(out, &given[F_CAPS], sent, err);
-    if (status == RECO_OK)
-        status = reco__param_flag(&variants, &given[F_VARIANTS], sent, err);
-    if (status == RECO_OK)
-        status = reco__param_text(&out->cursor, &given[F_CURSOR], sent, err);
-    if (status == RECO_OK && given[F_CURSOR].given && out->cursor.size == 0)
-        status = reco__fail_at(err, RECO_INVALID, sent->index, "cursor", "it is empty");
-    out->flags = variants ? RECO_SELECTION_VARIANTS : 0;
-    *used = any ? out : NULL;
     return status;
 }
 
@@ -160,7 +115,7 @@ enum {
     P_SEED,
     P_REASONS,
     P_SELECTION,
-    P_ITEMS = P_SELECTION + F_COUNT,
+    P_ITEMS = P_SELECTION + RECO__SELECTION_PARAMS,
     P_COUNT
 };
 
@@ -173,7 +128,7 @@ static const reco__param user_params[P_COUNT] = {{.name = "user_id"},
                                                  {.name = "as_of"},
                                                  {.name = "seed"},
                                                  {.name = "reasons"},
-                                                 SELECTION_PARAMS,
+                                                 RECO__SELECTION_TABLE,
                                                  {.name = "items", .list = true}};
 
 static reco_status read_times(reco_query *query, const asking *a, const reco__param *given, const reco__sent *sent, reco_error *err) {
@@ -204,7 +159,7 @@ static reco_status read_query(reco_query *query, reco_selection *selection, cons
     if (status == RECO_OK)
         status = read_reasons(&query->flags, &given[P_REASONS], sent, err);
     if (status == RECO_OK)
-        status = read_selection(&query->selection, selection, given + P_SELECTION, sent, err);
+        status = reco__selection_read(&query->selection, selection, given + P_SELECTION, sent, err);
     if (status == RECO_OK)
         status = reco__param_text(&query->scenario, &given[P_SCENARIO], sent, err);
     return status == RECO_OK ? reco__param_text(&query->min_position, &given[P_POSITION], sent, err) : status;
@@ -242,11 +197,21 @@ static reco_status ask_rank(asking *a, const reco__sent *sent, reco_error *err) 
 
 /* --- for nobody in particular -------------------------------------------------------------------------------------------------------------- */
 
-enum { Q_LIMIT, Q_AS_OF, Q_REASONS, Q_SELECTION, Q_WINDOW = Q_SELECTION + F_COUNT, Q_CATEGORY, Q_POPULAR, Q_ITEMS = Q_WINDOW, Q_SIMILAR };
+enum {
+    Q_LIMIT,
+    Q_AS_OF,
+    Q_REASONS,
+    Q_SELECTION,
+    Q_WINDOW = Q_SELECTION + RECO__SELECTION_PARAMS,
+    Q_CATEGORY,
+    Q_POPULAR,
+    Q_ITEMS = Q_WINDOW,
+    Q_SIMILAR
+};
 
 static reco_status ask_popular(asking *a, const reco__sent *sent, reco_error *err) {
-    reco__param given[Q_POPULAR] = {{.name = "limit"}, {.name = "as_of"},  {.name = "reasons"},
-                                    SELECTION_PARAMS,  {.name = "window"}, {.name = "category"}};
+    reco__param given[Q_POPULAR] = {{.name = "limit"},     {.name = "as_of"},  {.name = "reasons"},
+                                    RECO__SELECTION_TABLE, {.name = "window"}, {.name = "category"}};
     reco_popular_query query = {.struct_size = sizeof query};
     reco_selection selection;
     reco_call own;
@@ -260,7 +225,7 @@ static reco_status ask_popular(asking *a, const reco__sent *sent, reco_error *er
     if (status == RECO_OK)
         status = read_reasons(&query.flags, &given[Q_REASONS], sent, err);
     if (status == RECO_OK)
-        status = read_selection(&query.selection, &selection, given + Q_SELECTION, sent, err);
+        status = reco__selection_read(&query.selection, &selection, given + Q_SELECTION, sent, err);
     if (status == RECO_OK)
         status = reco__param_text(&query.category, &given[Q_CATEGORY], sent, err);
     if (status == RECO_OK && given[Q_CATEGORY].given && query.category.size == 0)
@@ -269,7 +234,8 @@ static reco_status ask_popular(asking *a, const reco__sent *sent, reco_error *er
 }
 
 static reco_status ask_similar(asking *a, const reco__sent *sent, reco_error *err) {
-    reco__param given[Q_SIMILAR] = {{.name = "limit"}, {.name = "as_of"}, {.name = "reasons"}, SELECTION_PARAMS, {.name = "items", .list = true}};
+    reco__param given[Q_SIMILAR] = {
+        {.name = "limit"}, {.name = "as_of"}, {.name = "reasons"}, RECO__SELECTION_TABLE, {.name = "items", .list = true}};
     const reco_str *one = &a->input->item_id;
     reco_similar_query query = {.struct_size = sizeof query};
     reco_selection selection;
@@ -282,7 +248,7 @@ static reco_status ask_similar(asking *a, const reco__sent *sent, reco_error *er
     if (status == RECO_OK)
         status = read_reasons(&query.flags, &given[Q_REASONS], sent, err);
     if (status == RECO_OK)
-        status = read_selection(&query.selection, &selection, given + Q_SELECTION, sent, err);
+        status = reco__selection_read(&query.selection, &selection, given + Q_SELECTION, sent, err);
     if (status == RECO_OK && one->size == 0 && !given[Q_ITEMS].given)
         status = reco__fail_at(err, RECO_INVALID, sent->index, "items", "it is required");
     if (status == RECO_OK && one->size == 0)

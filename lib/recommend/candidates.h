@@ -31,6 +31,7 @@ enum { RECO__ASK_USER, RECO__ASK_RANK, RECO__ASK_SIMILAR, RECO__ASK_POPULAR };
 #define RECO__ARRANGE_LEAST 100u /* how many candidates an application's arranger sees at least */
 #define RECO__ARRANGE_TIMES 4u   /* and in terms of the limit */
 #define RECO__REASONS_MOST 10u
+#define RECO__FORESEEN 8u        /* places */
 #define RECO__FILTER_SLOTS 4096u /* a power of two */
 
 /* A recent item that counts as a source. */
@@ -239,6 +240,15 @@ reco_status reco__ask_about(bool *fine, reco_candidates *c, uint32_t item, const
 reco_status reco__item_fits(bool *fine, reco_candidates *c, uint32_t item, const reco_call *call, reco_error *err);
 /* The same of a place in the columns, once; what does not fit is dropped. */
 reco_status reco__candidate_fits(bool *fine, reco_candidates *c, size_t place, const reco_call *call, reco_error *err);
+/* Asks for what conditions will want to know of candidates a few places on: it lies anywhere in memory, and the waits are to overlap. */
+static inline void reco__candidates_foresee(const reco_candidates *c, size_t place) {
+    if (place + 2 * RECO__FORESEEN < c->count && c->sieve.condition_count > 0) {
+        __builtin_prefetch(reco__catalogue_traits_slot(c->catalogue, c->items[place + 2 * RECO__FORESEEN]));
+        const char *traits = (const char *)reco__catalogue_traits(c->catalogue, c->items[place + RECO__FORESEEN]);
+        __builtin_prefetch(traits);
+        __builtin_prefetch(traits + 64); /* harmless where there is none */
+    }
+}
 /* Whether it was on a page before; counted. */
 bool reco__item_shown(reco_candidates *c, uint32_t item);
 /* Drops all that does not fit, for stages of the application; but not what records were not asked about yet. */

@@ -107,11 +107,17 @@ reco_status reco__catalogue_describe(reco__traits **out, reco__catalogue *catalo
 /* The number of an attribute; RECO__TRAIT_NONE when no item has it. */
 uint32_t reco__catalogue_attribute(reco__catalogue *catalogue, reco_str name);
 
-/* NULL: records say nothing that conditions ask. Valid until the reader leaves. */
-static inline const reco__traits *reco__catalogue_traits(const reco__catalogue *catalogue, uint32_t item) {
+/* Where the traits of an item are to be found; NULL: nowhere. */
+static inline const _Atomic(const reco__traits *) *reco__catalogue_traits_slot(const reco__catalogue *catalogue, uint32_t item) {
     const reco__catalogue_chunk *chunk = reco__catalogue_chunk_of(catalogue, item);
     const reco__catalogue_details *details = chunk ? atomic_load_explicit(&chunk->details, memory_order_acquire) : NULL;
-    return details ? atomic_load_explicit(&details->traits[item % RECO__CHUNK_ITEMS], memory_order_acquire) : NULL;
+    return details ? &details->traits[item % RECO__CHUNK_ITEMS] : NULL;
+}
+
+/* NULL: records say nothing that conditions ask. Valid until the reader leaves. */
+static inline const reco__traits *reco__catalogue_traits(const reco__catalogue *catalogue, uint32_t item) {
+    const _Atomic(const reco__traits *) *slot = reco__catalogue_traits_slot(catalogue, item);
+    return slot ? atomic_load_explicit(slot, memory_order_acquire) : NULL;
 }
 
 #endif

@@ -12,8 +12,9 @@ typedef struct options {
     uint32_t limit;
     uint64_t seed;
     int64_t as_of, wait, window;
-    const char *min_position, *scenario, *category;
-    bool json, no_reasons;
+    const char *min_position, *scenario, *category, *filter, *cursor;
+    option_list exclude, caps;
+    bool json, no_reasons, variants;
 } options;
 
 #define LIMIT                                                                                                                                        \
@@ -23,9 +24,18 @@ typedef struct options {
 #define JSON                                                                                                                                         \
     { "json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "the answer as JSON" }
 
+#define SELECTION                                                                                                                                    \
+    {"filter", 'f', OPTION_TEXT, offsetof(options, filter), "JSON", "which items: {\"brand\":[\"a\",\"b\"],\"price\":{\"lt\":50}}"},                 \
+        {"exclude", 'x', OPTION_LIST, offsetof(options, exclude), "ITEM", "not this item; may be given again"},                                      \
+        {"cap", 0, OPTION_LIST, offsetof(options, caps), "NAME=N", "at most N items of one value of an attribute; may be given again"},              \
+        {"variants", 0, OPTION_FLAG, offsetof(options, variants), NULL, "variants of one item beside each other"}, {                                 \
+        "cursor", 0, OPTION_TEXT, offsetof(options, cursor), "NEXT", "the page after an answer, by the next it had as JSON"                          \
+    }
+
 static const option_spec recommend_table[] = {
     LIMIT,
     AS_OF,
+    SELECTION,
     {"min-position", 0, OPTION_TEXT, offsetof(options, min_position), "POSITION", "reflect at least what an ingest answered with this"},
     {"wait", 0, OPTION_MS, offsetof(options, wait), "DURATION", "how long to wait for that position"},
     {"scenario", 0, OPTION_TEXT, offsetof(options, scenario), "NAME", "place of use"},
@@ -36,20 +46,19 @@ static const option_spec recommend_table[] = {
 static const option_spec given_table[] = {
     LIMIT,
     AS_OF,
+    SELECTION,
     {"scenario", 0, OPTION_TEXT, offsetof(options, scenario), "NAME", "place of use"},
     {"seed", 0, OPTION_U64, offsetof(options, seed), "N", "of whatever is random"},
     {"no-reasons", 0, OPTION_FLAG, offsetof(options, no_reasons), NULL, "leave the reasons out"},
     JSON,
 };
 static const option_spec similar_table[] = {
-    LIMIT,
-    AS_OF,
-    {"no-reasons", 0, OPTION_FLAG, offsetof(options, no_reasons), NULL, "leave the reasons out"},
-    JSON,
+    LIMIT, AS_OF, SELECTION, {"no-reasons", 0, OPTION_FLAG, offsetof(options, no_reasons), NULL, "leave the reasons out"}, JSON,
 };
 static const option_spec popular_table[] = {
     LIMIT,
     AS_OF,
+    SELECTION,
     {"window", 'w', OPTION_MS, offsetof(options, window), "DURATION", "of the last 24h, 7d ... (default: as configured)"},
     {"category", 0, OPTION_TEXT, offsetof(options, category), "NAME", "only items of this category"},
     JSON,
@@ -154,6 +163,67 @@ static reco_status print_answer(cli_session *session, reco_answer *answer, reco_
     return cli_finish(err);
 }
 
+/* --- selections ----------------------------------------------------------------------------------------------------------------------------- */
+
+/* NAME=N as a member; the name may have equals signs. */
+static reco_status add_cap(json_t *caps, const char *text, reco_error *err) {
+    const char *equals = strrchr(text, '=');
+    char *end = NULL;
+    errno = 0;
+    unsigned long long most = equals ? strtoull(equals + 1, &end, 10) : 0;
+    if (!equals || equals == text || !equals[1] || equals[1] == '-' || *end || errno || most < 1 || most > UINT32_MAX)
+        return options_fail(err, RECO_INVALID, "--cap", "%s is not NAME=N", text);
+    char *name = strndup(text, (size_t)(equals - text));
+    int failed = name ? json_object_set_new(caps, name, json_integer((json_int_t)most)) : -1;
+    free(name);
+    return failed ? options_fail(err, RECO_INVALID, "--cap", "%s is not NAME=N", text) : RECO_OK;
+}
+
+static reco_status add_filter(json_t *root, const char *text, reco_error *err) {
+    json_error_t error;
+    json_t *filter = json_loads(text, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    if (!filter)
+        return options_fail(err, RECO_INVALID, "--filter", "a JSON object is expected: %s", error.text);
+    json_object_set_new(root, "filter", filter);
+    return RECO_OK;
+}
+
+/* The options as the object that reco_selection_parse reads. */
+static reco_status describe(json_t *root, const options *given, reco_error *err) {
+    reco_status status = given->filter ? add_filter(root, given->filter, err) : RECO_OK;
+    json_t *exclude = json_array(), *caps = json_object();
+    for (size_t i = 0; i < given->exclude.count && status == RECO_OK; i++)
+        if (json_array_append_new(exclude, json_string(given->exclude.items[i])))
+            status = options_fail(err, RECO_INVALID, "--exclude", "not valid UTF-8");
+    for (size_t i = 0; i < given->caps.count && status == RECO_OK; i++)
+        status = add_cap(caps, given->caps.items[i], err);
+    json_object_set_new(root, "exclude", exclude);
+    json_object_set_new(root, "caps", caps);
+    json_object_set_new(root, "variants", json_boolean(given->variants));
+    if (given->cursor)
+        json_object_set_new(root, "cursor", json_string(given->cursor));
+    return status;
+}
+
+/* What the options say of items; NULL: nothing. To be freed. */
+static reco_status select_items(reco_selection **out, const options *given, reco_error *err) {
+    *out = NULL;
+    if (!given->filter && !given->cursor && !given->variants && given->exclude.count + given->caps.count == 0)
+        return RECO_OK;
+    json_t *root = json_object();
+    reco_status status = root ? describe(root, given, err) : RECO_NO_MEMORY;
+    char *text = status == RECO_OK ? json_dumps(root, JSON_COMPACT) : NULL;
+    if (status == RECO_OK && !text)
+        status = RECO_NO_MEMORY;
+    json_decref(root);
+    if (text)
+        status = reco_selection_parse(out, text, strlen(text), err);
+    else if (status == RECO_NO_MEMORY)
+        options_fail(err, RECO_NO_MEMORY, "", "%s", reco_status_text(RECO_NO_MEMORY));
+    free(text);
+    return status;
+}
+
 /* --- subcommands ---------------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status recommend(cli_session *session, reco_error *err) {
@@ -168,10 +238,15 @@ static reco_status recommend(cli_session *session, reco_error *err) {
                         .seed = given->seed,
                         .limit = given->limit,
                         .wait_ms = given->wait > UINT32_MAX ? UINT32_MAX : (uint32_t)given->wait};
-    reco_status status = reco_recommend(&answer, session->engine, &query, NULL, err);
+    reco_selection *selection;
+    reco_status status = select_items(&selection, given, err);
+    query.selection = selection;
+    if (status == RECO_OK)
+        status = reco_recommend(&answer, session->engine, &query, NULL, err);
     if (status == RECO_OK)
         status = print_answer(session, answer, err);
     reco_answer_free(answer);
+    reco_selection_free(selection);
     return status;
 }
 
@@ -180,10 +255,15 @@ static reco_status popular(cli_session *session, reco_error *err) {
     reco_answer *answer = NULL;
     reco_popular_query query = {
         .struct_size = sizeof query, .limit = given->limit, .window = given->window, .as_of = given->as_of, .category = cli_str(given->category)};
-    reco_status status = reco_popular(&answer, session->engine, &query, NULL, err);
+    reco_selection *selection;
+    reco_status status = select_items(&selection, given, err);
+    query.selection = selection;
+    if (status == RECO_OK)
+        status = reco_popular(&answer, session->engine, &query, NULL, err);
     if (status == RECO_OK)
         status = print_answer(session, answer, err);
     reco_answer_free(answer);
+    reco_selection_free(selection);
     return status;
 }
 
@@ -210,6 +290,7 @@ static reco_str *arguments(const cli_session *session, size_t first) {
 static reco_status visitor(cli_session *session, reco_error *err) {
     size_t count = session->call->argument_count;
     reco_answer *answer = NULL;
+    reco_selection *selection = NULL;
     reco_event *events = calloc(count, sizeof *events);
     reco_query query = {.session = events, .session_count = count, .event_size = sizeof *events};
     reco_status status = events ? RECO_OK : no_memory(err);
@@ -217,25 +298,34 @@ static reco_status visitor(cli_session *session, reco_error *err) {
         events[i].item_id = cli_str(session->call->arguments[i]);
     read_common(&query, session->call->options);
     if (status == RECO_OK)
+        status = select_items(&selection, session->call->options, err);
+    query.selection = selection;
+    if (status == RECO_OK)
         status = reco_recommend(&answer, session->engine, &query, NULL, err);
     if (status == RECO_OK)
         status = print_answer(session, answer, err);
     reco_answer_free(answer);
+    reco_selection_free(selection);
     free(events);
     return status;
 }
 
 static reco_status rank(cli_session *session, reco_error *err) {
     reco_answer *answer = NULL;
+    reco_selection *selection = NULL;
     reco_str *items = arguments(session, 1);
     reco_query query = {.user_id = cli_str(session->call->arguments[0])};
     reco_status status = items ? RECO_OK : no_memory(err);
     read_common(&query, session->call->options);
     if (status == RECO_OK)
+        status = select_items(&selection, session->call->options, err);
+    query.selection = selection;
+    if (status == RECO_OK)
         status = reco_rank(&answer, session->engine, &query, items, session->call->argument_count - 1, NULL, err);
     if (status == RECO_OK)
         status = print_answer(session, answer, err);
     reco_answer_free(answer);
+    reco_selection_free(selection);
     free(items);
     return status;
 }
@@ -250,12 +340,15 @@ static reco_status similar(cli_session *session, reco_error *err) {
                                 .item_count = session->call->argument_count,
                                 .limit = given->limit,
                                 .as_of = given->as_of};
-    reco_status status = items ? RECO_OK : no_memory(err);
+    reco_selection *selection = NULL;
+    reco_status status = items ? select_items(&selection, given, err) : no_memory(err);
+    query.selection = selection;
     if (status == RECO_OK)
         status = reco_similar(&answer, session->engine, &query, NULL, err);
     if (status == RECO_OK)
         status = print_answer(session, answer, err);
     reco_answer_free(answer);
+    reco_selection_free(selection);
     free(items);
     return status;
 }

@@ -9,13 +9,20 @@
  *
  * Floor: the same heads in an LMDB table of their own, by item number; 50 mdb_get in one renewed transaction and every entry added to a dense array
  * of 64-bit sums. No cell, no candidates, no ranking, no names. Asks and floors take turns, each with a user of its own, so that neither warms the
- * caches for the other. */
+ * caches for the other.
+ *
+ * Then every item gets a record with attributes, and the same questions are asked with filters that one in two, one in ten and one in two hundred
+ * items match, with an exclude list, a cap and all of it; last while another thread makes 1,000 changes of records a second. */
 #include <lmdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "model/item.h"
 #include "model/user.h"
 #include "recommend/recommend.h"
 #include "support/support.h"
@@ -409,6 +416,139 @@ static void measure(bench *b, size_t rounds) {
     free(floors);
 }
 
+/* --- selections --------------------------------------------------------------------------------------------------------------------------------- */
+
+static void put_items(bench *b, uint32_t first, uint32_t count, uint32_t change) {
+    static char names[PIECE][16], attributes[PIECE][96];
+    static reco_record_change changes[PIECE];
+    reco__buf documents[PIECE] = {{0}};
+    reco_error err = RECO_ERROR_INIT;
+    uint64_t sequence;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t item = first + i, mixed = item * 2654435761u >> 7;
+        reco_item one = {.item_id = {names[i], (size_t)snprintf(names[i], sizeof(names[i]), "item-%u", item)}};
+        one.attributes = (reco_str){
+            attributes[i], (size_t)snprintf(attributes[i], sizeof(attributes[i]),
+                                            "{\"brand\":\"brand %u\",\"price\":%u,\"in_stock\":%s,\"colors\":[\"red\",\"blue\"],\"change\":%u}",
+                                            mixed % 50, mixed % 200, mixed & 1 ? "true" : "false", change)};
+        reco__item_document(&documents[i], &one);
+        changes[i] = (reco_record_change){.kind = RECO_RECORD_ITEM, .id = one.item_id, .document = {documents[i].data, documents[i].size}};
+    }
+    must(reco__records_change(&sequence, b->records, changes, count, NULL, &err), "change records", &err);
+    for (uint32_t i = 0; i < count; i++) {
+        reco__buf_dispose(&documents[i]);
+    }
+}
+
+/* Of this thread: what is measured beside others on the machine. */
+static int64_t spent_ns(void) {
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static void measure_selection(bench *b, const char *name, const reco_selection *selection, size_t rounds) {
+    int64_t *asks = malloc(rounds * sizeof(*asks)), *spent = malloc(rounds * sizeof(*spent));
+    reco_answer *answer = NULL;
+    reco_error err = RECO_ERROR_INIT;
+    uint64_t filtered = 0, items = 0;
+
+    for (size_t i = 0; i < rounds + 200; i++) {
+        char room[16];
+        uint32_t user = (uint32_t)reco__rand_below(&b->rand, USERS);
+        reco_query query = {.struct_size = sizeof(query), .user_id = user_name(room, sizeof(room), user), .limit = 20, .selection = selection};
+        int64_t begun = reco__monotonic_ns(), before = spent_ns();
+        must(reco__recommend_ask(&answer, b->recommend, &query, b->now, user % 4, 0, NULL, &err), "ask", &err);
+        if (i >= 200) {
+            asks[i - 200] = reco__monotonic_ns() - begun;
+            spent[i - 200] = spent_ns() - before;
+            filtered += answer->filtered;
+            items += answer->count;
+        }
+    }
+    printf("%-28s p50 %7.1f us   p90 %7.1f us   p99 %7.1f us   CPU p50 %7.1f us   p99 %7.1f us   (%.1f items, %.0f left out)\n", name,
+           percentile(asks, rounds, 0.5), percentile(asks, rounds, 0.9), percentile(asks, rounds, 0.99), percentile(spent, rounds, 0.5),
+           percentile(spent, rounds, 0.99), (double)items / (double)rounds, (double)filtered / (double)rounds);
+    reco__answer_free(answer);
+    free(spent);
+    free(asks);
+}
+
+typedef struct changer {
+    bench *b;
+    atomic_bool done;
+    uint32_t made;
+} changer;
+
+/* A thousand a second, one by one. */
+static void *change_all(void *context) {
+    changer *c = context;
+    int64_t begun = reco__monotonic_ns();
+
+    while (!atomic_load(&c->done)) {
+        put_items(c->b, c->made * 7919u % c->b->items, 1, c->made);
+        c->made++;
+        int64_t ahead = begun + c->made * INT64_C(1000000) - reco__monotonic_ns();
+        if (ahead > 0) {
+            usleep((useconds_t)(ahead / 1000));
+        }
+    }
+    return NULL;
+}
+
+static void measure_selections(bench *b, size_t rounds) {
+    static reco_str out[20];
+    static char names[20][16];
+    reco_value brands[5] = {{0}};
+    static const char *const brand_names[] = {"brand 1", "brand 2", "brand 3", "brand 4", "brand 5"};
+    const reco_value yes = {.type = RECO_VALUE_BOOLEAN, .boolean = 1}, seven = {.type = RECO_VALUE_NUMBER, .number = 7};
+    const reco_cap cap = {.attribute = reco__str_of("brand"), .most = 2};
+    changer c = {.b = b};
+    pthread_t thread;
+
+    for (uint32_t i = 0; i < 5; i++) {
+        brands[i] = (reco_value){.type = RECO_VALUE_STRING, .text = reco__str_of(brand_names[i])};
+    }
+    for (uint32_t i = 0; i < 20; i++) {
+        out[i] = (reco_str){names[i], (size_t)snprintf(names[i], sizeof(names[i]), "item-%u", i * 977)};
+    }
+    const reco_filter half = {.attribute = reco__str_of("in_stock"), .op = RECO_FILTER_ANY_OF, .values = &yes, .value_count = 1},
+                      tenth = {.attribute = reco__str_of("brand"), .op = RECO_FILTER_ANY_OF, .values = brands, .value_count = 5},
+                      rare = {.attribute = reco__str_of("price"), .op = RECO_FILTER_ANY_OF, .values = &seven, .value_count = 1};
+    const reco_filter all[] = {half, {.attribute = reco__str_of("price"), .op = RECO_FILTER_RANGE, .flags = RECO_FILTER_MIN, .min = 20}};
+    reco_selection selection = {.struct_size = sizeof(selection), .filter_size = sizeof(half), .cap_size = sizeof(cap)};
+
+    for (uint32_t first = 0; first < b->items; first += PIECE) {
+        put_items(b, first, b->items - first < PIECE ? b->items - first : PIECE, 0);
+    }
+    measure_selection(b, "no selection", NULL, rounds);
+    selection.filter_count = 1;
+    selection.filters = &half;
+    measure_selection(b, "one in 2 matches", &selection, rounds);
+    selection.filters = &tenth;
+    measure_selection(b, "one in 10", &selection, rounds);
+    selection.filters = &rare;
+    measure_selection(b, "one in 200", &selection, rounds);
+    selection.filters = all;
+    selection.filter_count = 2;
+    selection.exclude = out;
+    selection.exclude_count = 20;
+    measure_selection(b, "two filters, 20 excluded", &selection, rounds);
+    selection.caps = &cap;
+    selection.cap_count = 1;
+    measure_selection(b, "the same with a cap of 2", &selection, rounds);
+    pthread_create(&thread, NULL, change_all, &c);
+    int64_t begun = reco__monotonic_ns();
+    measure_selection(b, "the same, 1,000 changes/s", &selection, rounds);
+    measure_selection(b, "none,     1,000 changes/s", NULL, rounds);
+    double seconds = (double)(reco__monotonic_ns() - begun) / 1e9;
+    atomic_store(&c.done, true);
+    pthread_join(thread, NULL);
+    printf("%.0f changes a second were made; the room holds %.1f MB\n", c.made / seconds, (double)reco__recommend_bytes(b->recommend) / 1e6);
+}
+
 int main(int count, char **arguments) {
     static bench b;
     char folder[256];
@@ -434,6 +574,7 @@ int main(int count, char **arguments) {
     for (int run = 0; run < 3; run++) {
         measure(&b, rounds);
     }
+    measure_selections(&b, rounds);
     mdb_txn_abort(b.txn);
     mdb_env_close(b.env);
     free(b.sums);

@@ -183,6 +183,23 @@ class Work(WithData):
         self.assertEqual([item["item_id"] for item in self.json("popular")["items"]], ["a"])
         self.reco("ingest", "-", stdin="nonsense\n", check=2)
 
+    def test_selections(self):
+        self.reco("items", "-", stdin="\n".join(json.dumps({"item_id": f"s{i}", "brand": "ab"[i % 2], "price": i}) for i in range(6)))
+        self.reco("ingest", "-", stdin="\n".join(json.dumps({"user_id": f"u{k}", "item_id": f"s{i}", "event_type": "view"})
+                                                for i in range(6) for k in range(9 - i)))
+
+        def popular(*options):
+            return [item["item_id"] for item in self.json("popular", *options)["items"]]
+
+        self.assertEqual(popular(), [f"s{i}" for i in range(6)])
+        self.assertEqual(popular("--filter", '{"price":{"gte":2},"brand":"a"}'), ["s2", "s4"])
+        self.assertEqual(popular("-x", "s0", "--exclude", "s3", "--cap", "brand=1"), ["s1", "s2"])
+        first = self.json("recommend", "nobody", "--limit", "4")
+        self.assertEqual([item["item_id"] for item in self.json("recommend", "nobody", "--cursor", first["next"])["items"]], ["s4", "s5"])
+        self.assertEqual([item["item_id"] for item in self.json("rank", "nobody", "s5", "s4", "s3", "--exclude", "s4")["items"]], ["s3", "s5"])
+        for option, value in (("--filter", "{"), ("--filter", '{"a":[]}'), ("--cap", "brand"), ("--cap", "brand=0"), ("--cap", "=1"), ("--cursor", "x")):
+            self.assertIn(option.strip("-"), self.reco("popular", option, value, check=2).stderr)
+
     def test_snapshot(self):
         self.reco("import", "--format", "csv", "--shift-time", self.import_small())
         path = os.path.join(self.folder, "snapshot")

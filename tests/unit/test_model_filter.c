@@ -161,12 +161,50 @@ START_TEST(limits)
 }
 END_TEST
 
+static void no_selection(const char *text, reco_status status, const char *field) {
+    reco_selection *selection = NULL;
+    err = (reco_error)RECO_ERROR_INIT;
+    ck_assert_int_eq(reco_selection_parse(&selection, text, text ? strlen(text) : 1, &err), status);
+    ck_assert_str_eq(err.field, field);
+    ck_assert_ptr_null(selection);
+}
+
+START_TEST(selections)
+{
+    static const char text[] = "{\"exclude\":[\"a\",\"b\"],\"filter\":{\"x\":1},\"caps\":{\"y\":2},\"variants\":true,\"cursor\":\"c\"}";
+    reco_selection *selection = NULL;
+    test_ok(reco_selection_parse(&selection, text, sizeof text - 1, &err), &err);
+    ck_assert(selection->struct_size == sizeof *selection && selection->flags == RECO_SELECTION_VARIANTS);
+    ck_assert(selection->exclude_count == 2 && reco__str_equal(selection->exclude[1], reco__str_of("b")));
+    ck_assert(selection->filter_count == 1 && selection->filter_size == sizeof(reco_filter) && selection->filters[0].values[0].number == 1);
+    ck_assert(selection->cap_count == 1 && selection->cap_size == sizeof(reco_cap) && selection->caps[0].most == 2);
+    ck_assert(reco__str_equal(selection->cursor, reco__str_of("c")));
+    reco_selection_free(selection);
+    selection = NULL;
+    test_ok(reco_selection_parse(&selection, "{}", 2, &err), &err);
+    ck_assert(selection->struct_size == sizeof *selection && selection->exclude_count + selection->filter_count + selection->cap_count == 0);
+    reco_selection_free(selection);
+    reco_selection_free(NULL);
+    no_selection("", RECO_INVALID, "selection");
+    no_selection("[]", RECO_INVALID, "selection");
+    no_selection("{\"exclude\":7}", RECO_INVALID, "exclude");
+    no_selection("{\"filter\":{\"a\":[]}}", RECO_INVALID, "filter.a");
+    no_selection("{\"caps\":{\"a\":0}}", RECO_INVALID, "caps.a");
+    no_selection("{\"variants\":1}", RECO_INVALID, "variants");
+    no_selection("{\"cursor\":\"\"}", RECO_INVALID, "cursor");
+    no_selection("{\"else\":1}", RECO_INVALID, "else");
+    no_selection(NULL, RECO_INVALID, "json");
+    ck_assert_int_eq(reco_selection_parse(NULL, "{}", 2, &err), RECO_INVALID);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("model filter");
     TCase *tests = tcase_create("filter");
     tcase_add_test(tests, forms);
     tcase_add_test(tests, refused);
     tcase_add_test(tests, limits);
+    tcase_add_test(tests, selections);
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }

@@ -69,6 +69,9 @@ static reco_status select_by_value(const selecting *s) {
     for (size_t i = reco__candidates_next(c->values, 0, c->count, least); i < c->count && status == RECO_OK;
          i = reco__candidates_next(c->values, i + 1, c->count, least)) {
         if (!(c->values[i] & RECO__MARK_REVISIT)) {
+            if (s->asks) {
+                reco__candidates_foresee(c, i);
+            }
             status = offer_value(s, i);
             least = reco__top_full(s->top) ? least_mark(c, s->top->entries[0].score) : 0;
         }

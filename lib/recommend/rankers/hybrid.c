@@ -55,6 +55,7 @@ static reco_status find_best(reco_candidates *c, const reco_call *call, reco_err
         double value = c->values[i] & RECO__MARK_DROPPED ? 0 : damped(c, i);
         bool fine = value > best;
         if (fine && c->sieve.asks) {
+            reco__candidates_foresee(c, i);
             status = reco__candidate_fits(&fine, c, i, call, err);
         }
         if (fine) {
