@@ -20,6 +20,12 @@ run-ingest run-processor run-api: run-%: build
 test:
 	bash infra/scripts/test.sh
 
+test-coverage:
+	bash infra/scripts/coverage.sh
+
+lint:
+	bash infra/scripts/lint.sh
+
 bench: build
 	bash tests/bench/run.sh $(abspath $(BUILD))
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that libreco needs: deps.sh [build|test|servers|all] (default: all, the three together).
+# Installs the Debian packages that libreco needs: deps.sh [build|test|servers|all|lint] (default: all, the first three together).
 # Asks dpkg first and does nothing, and needs no rights, when all of them are there.
 set -euo pipefail
 
@@ -13,8 +13,9 @@ build) wanted=("${build[@]}") ;;
 test) wanted=("${tests[@]}") ;;
 servers) wanted=("${servers[@]}") ;;
 all) wanted=("${build[@]}" "${tests[@]}" "${servers[@]}") ;;
+lint) wanted=(cppcheck) ;; # for make lint
 *)
-    echo "usage: deps.sh [build|test|servers|all]" >&2
+    echo "usage: deps.sh [build|test|servers|all|lint]" >&2
     exit 2
     ;;
 esac
