@@ -86,6 +86,7 @@ typedef struct look {
     uint32_t sockets, waiting; /* accepted ones; those that are not yet accepted */
     idle idle[GIVEN_UP_MOST];
     uint32_t idle_count;
+    bool soon; /* somebody silent is on the way to being idle */
 } look;
 
 static bool longer(const idle *one, const idle *other) { return one->silent != other->silent ? one->silent : one->ms > other->ms; }
@@ -141,6 +142,7 @@ static void look_at_client(look *self, int fd, const struct sockaddr_in *peer) {
         note_idle(self, (idle){fd, silent, ms});
     else
         close(fd);
+    self->soon |= silent && info.tcpi_last_data_recv < IDLE_MS;
 }
 
 static void look_at(look *self, int number) {
@@ -201,7 +203,7 @@ static void look_around(http_server *server, uint64_t now) {
     int64_t threads = (int64_t)(server->threads + HTTP_SPARE_THREADS), held = atomic_load(&server->metrics.connections);
     int64_t waiting = held >= threads ? (int64_t)self.sockets - held + self.waiting : 0;
     for (uint32_t i = 0; i < self.idle_count; i++) {
-        if ((int64_t)i < waiting) {
+        if ((int64_t)i < waiting && (self.idle[i].silent || !self.soon)) {
             shutdown(self.idle[i].fd, SHUT_RDWR);
             atomic_fetch_add_explicit(&server->metrics.given_up, 1, memory_order_relaxed);
         }
