@@ -30,7 +30,7 @@ def registered():
 def words():
     """Every word of the sources that might be the name of a parameter."""
     found = set()
-    for pattern in ("lib/engine/*.c", "lib/recommend/*.c", "lib/model/*.c", "services/http/re*.c", "services/http/standard.c", "services/ingest/*.c", "services/api/*.c"):
+    for pattern in ("lib/engine/*.[ch]", "lib/recommend/*.[ch]", "lib/model/*.[ch]", "services/http/re*.c", "services/http/standard.c", "services/ingest/*.c", "services/api/*.c"):
         for path in glob.glob(os.path.join(ROOT, pattern)):
             with open(path, encoding="utf-8") as file:
                 found.update(WORD.findall(file.read()))
@@ -181,7 +181,7 @@ class Served(WithData):
 
     def test_parameters(self):
         """Of all words in the sources, those that an operation does not refuse as unknown are the ones that are described."""
-        candidates = words()
+        candidates = set(words()).union(*(one.query() for _, one in self.operations()))
         self.assertGreater(len(candidates), 100)
         for port, one in self.operations():
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
