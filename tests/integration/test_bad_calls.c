@@ -342,6 +342,8 @@ static void care(void) {
     BAD(RECO_INVALID, "format", reco_import, NULL, engine, NULL, NULL, &err);
     BAD(RECO_INVALID, "format", reco_import, NULL, engine, &(reco_import_options){.struct_size = sizeof(reco_import_options), .format = "xml"}, NULL,
         &err);
+    BAD(RECO_INVALID, "out", reco_selection_parse, NULL, "{}", 2, &err);
+    HARMLESS(reco_selection_free, (reco_selection_free(NULL), true));
     BAD(RECO_INVALID, "sink", reco_export, NULL, engine, NULL, NULL, NULL, &err);
     BAD(RECO_INVALID, "settings", reco_replay, NULL, NULL, NULL, NULL, &err);
     BAD(RECO_INVALID, "archive", reco_archiver_open, &archiver, engine, NULL, NULL, &err);
