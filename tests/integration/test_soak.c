@@ -79,7 +79,8 @@ static void compare_stats(void) {
 }
 
 static void open_engine(void) {
-    const char *every = events > 1000000 ? "1000000" : "20000";
+    char every[24]; /* often enough that the first third has seen what a snapshot and its verification need */
+    snprintf(every, sizeof every, "%llu", (unsigned long long)(events / 20 > 20000 ? events / 20 : 20000));
     const char *settings[] = {"coview.length",
                               "6h",
                               "coview.kept",
