@@ -254,8 +254,10 @@ static void *archive_on(void *context) {
     reco_archiver_options options = {.struct_size = sizeof options, .batch_records = 20};
     reco_archived done = {.struct_size = sizeof done};
     a->status = reco_archiver_open(&archiver, a->engine, &options, NULL, NULL);
-    while (a->status == RECO_OK && !(__atomic_load_n(a->stop, __ATOMIC_SEQ_CST) && done.idle && done.lag == 0))
+    for (bool over = false; a->status == RECO_OK && !(over && done.idle && done.lag == 0);) {
+        over = __atomic_load_n(a->stop, __ATOMIC_SEQ_CST) != 0; /* what a step says counts when it began after the last event */
         a->status = reco_archiver_step(&done, archiver, NULL, NULL);
+    }
     a->records = done.records;
     a->stale = done.stale;
     reco_archiver_close(archiver);
