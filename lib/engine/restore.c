@@ -19,6 +19,7 @@
 #include "stream/lmdb.h"
 
 #define TRANSACTION_BYTES ((size_t)16 << 20)
+#define SNAPSHOT "snapshot"
 
 static const char *const folders[] = {"stream", "records", "features"};
 #define FOLDERS (sizeof folders / sizeof *folders)
@@ -162,6 +163,7 @@ static reco_status clear_partial(const restoring *r, reco_error *err) {
             close(folder);
         unlinkat(r->lock, folders[i], AT_REMOVEDIR);
     }
+    unlinkat(r->lock, SNAPSHOT, 0); /* it has a name for a moment */
     bool empty = false;
     status = is_empty(&empty, r->partial, err);
     return status == RECO_OK && !empty
@@ -233,9 +235,9 @@ static reco_status put_pairs(restoring *r, reco_error *err) {
 /* Made in the partial folder and unlinked, so that it lies on the disk that is to hold the rest. */
 static reco_status keep_snapshot(restoring *r, reco_error *err) {
     if (!r->snapshot) {
-        int fd = openat(r->lock, "snapshot", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        int fd = openat(r->lock, SNAPSHOT, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (fd >= 0)
-            unlinkat(r->lock, "snapshot", 0);
+            unlinkat(r->lock, SNAPSHOT, 0);
         r->snapshot = fd >= 0 ? fdopen(fd, "w+b") : NULL;
         if (!r->snapshot) {
             int error = errno;

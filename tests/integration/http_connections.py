@@ -48,6 +48,7 @@ class Kept(WithData):
         """A service of default settings keeps 64 connections, each of which asks again and again, and answers others beside them."""
         service = self.serve()
         self.assertEqual(self.ask_in_turn(service.api, 64, 20), 64)
+        wait_for(lambda: b"\nhttp_connections 1\n" in get(service.api, "/metrics").body, "those connections to be gone")
         kept = [dial(service.api) for _ in range(64)]
         for _ in range(3):
             for connection in kept:

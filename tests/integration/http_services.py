@@ -457,7 +457,7 @@ class Connections(WithData):
             one.close()
 
     def test_overload(self):
-        service = self.service("reco-ingest", "--set", "services.http_threads=2")
+        service = self.service("reco-ingest", "--set", "services.http_threads=2", "--set", "services.request_timeout=60s")
         head = b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
         slow = [socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE) for _ in range(2)]
         for connection in slow:
