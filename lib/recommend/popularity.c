@@ -349,6 +349,28 @@ static reco_status leave_behind(refresh *r, window *w, int64_t first, int64_t la
     return status;
 }
 
+static bool among(const int64_t *generations, size_t count, int64_t generation) {
+    for (size_t i = 0; i < count; i++) {
+        if (generations[i] == generation) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A generation whose sums have all come to 0 is not listed any more; what was added of it is still there. */
+static reco_status reread_vanished(refresh *r, window *w, const int64_t *found, size_t count, int64_t newest_closed) {
+    reco_status status = RECO_OK;
+
+    for (size_t i = 0; i < w->count && status == RECO_OK; i++) {
+        included *entry = &w->entries[i];
+        if (!entry->closed && !among(found, count, entry->generation)) {
+            status = reread(r, w, entry, entry->generation <= newest_closed);
+        }
+    }
+    return status;
+}
+
 static reco_status refresh_window(refresh *r, window *w) {
     int64_t last = reco_board_generation(r->popularity->rules, w->board, r->moment), first = last - w->generations + 1;
     int64_t newest_closed = reco_board_newest_closed(r->popularity->rules, w->board, r->clock_low), found[GENERATIONS_ROOM];
@@ -366,7 +388,8 @@ static reco_status refresh_window(refresh *r, window *w) {
         }
         status = entry ? reread(r, w, entry, closed) : add_generation(r, w, found[i], closed);
     }
-    return status;
+    count = count < GENERATIONS_ROOM ? count : GENERATIONS_ROOM;
+    return status == RECO_OK ? reread_vanished(r, w, found, count, newest_closed) : status;
 }
 
 /* --- the list -------------------------------------------------------------------------------------------------------------------------------------
