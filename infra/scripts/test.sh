@@ -142,7 +142,9 @@ for stage in "${stages[@]}"; do
         ;;
     asan)
         build asan -DCMAKE_C_COMPILER=gcc -DRECO_SANITIZE=address -DRECO_TIMEOUT_FACTOR=$((factor * 4))
-        run asan -L '^(unit|contract|concurrency|fault|integration)$' # fuzz targets have sanitizers of their own, and ran with gcc's
+        # Fuzz targets have sanitizers of their own, and ran with gcc's. Left out for time: what compares results at length, on code that others run.
+        run asan -L '^(unit|contract|concurrency|fault|integration)$' \
+            -E '^test_(exact|exact_movielens|mix|crash|primaries|recommend_model|patience|readme|docs)$'
         ;;
     tsan)
         build tsan -DCMAKE_C_COMPILER=gcc -DRECO_SANITIZE=thread -DRECO_TIMEOUT_FACTOR=$((factor * 4))
