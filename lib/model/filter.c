@@ -45,7 +45,7 @@ static reco_status read_value(reco_value *out, const reading *r, const json_t *v
     if (!json_is_number(value))
         return fail(r, RECO_INVALID, "a text, a number, true, false, an array of them, or an object with gte, gt, lte, lt, in, not is expected");
     out->type = RECO_VALUE_NUMBER;
-    out->number = json_number_value(value);
+    out->number = json_number_value(value) + 0.0; /* -0 is 0 */
     return RECO_OK;
 }
 
@@ -87,7 +87,7 @@ static reco_status read_end(bool *taken, reco_filter *range, const reading *r, c
         if (range->flags & ends[i].end)
             return fail(r, RECO_INVALID, "one of gte and gt, and one of lte and lt");
         range->flags |= ends[i].end | ends[i].outside;
-        *(ends[i].end == RECO_FILTER_MIN ? &range->min : &range->max) = json_number_value(value);
+        *(ends[i].end == RECO_FILTER_MIN ? &range->min : &range->max) = json_number_value(value) + 0.0;
         *taken = true;
     }
     return RECO_OK;
