@@ -163,6 +163,8 @@ static reco_status print_answer(cli_session *session, reco_answer *answer, reco_
     return cli_finish(err);
 }
 
+static reco_status no_memory(reco_error *err) { return options_fail(err, RECO_NO_MEMORY, "", "%s", reco_status_text(RECO_NO_MEMORY)); }
+
 /* --- selections ----------------------------------------------------------------------------------------------------------------------------- */
 
 /* NAME=N as a member; the name may have equals signs. */
@@ -219,64 +221,58 @@ static reco_status select_items(reco_selection **out, const options *given, reco
     if (text)
         status = reco_selection_parse(out, text, strlen(text), err);
     else if (status == RECO_NO_MEMORY)
-        options_fail(err, RECO_NO_MEMORY, "", "%s", reco_status_text(RECO_NO_MEMORY));
+        no_memory(err);
     free(text);
     return status;
 }
 
 /* --- subcommands ---------------------------------------------------------------------------------------------------------------------------- */
 
-static reco_status recommend(cli_session *session, reco_error *err) {
-    const options *given = session->call->options;
-    reco_answer *answer = NULL;
-    reco_query query = {.struct_size = sizeof query,
+/* What one kind of question asks, of the items the options select. */
+typedef reco_status (*ask_fn)(reco_answer **answer, cli_session *session, const reco_selection *selection, reco_error *err);
+
+static reco_status answer(cli_session *session, ask_fn ask, reco_error *err) {
+    reco_answer *given = NULL;
+    reco_selection *selection;
+    reco_status status = select_items(&selection, session->call->options, err);
+    if (status == RECO_OK)
+        status = ask(&given, session, selection, err);
+    if (status == RECO_OK)
+        status = print_answer(session, given, err);
+    reco_answer_free(given);
+    reco_selection_free(selection);
+    return status;
+}
+
+/* All that options can say of a question for somebody. */
+static reco_query query_of(const options *given, const reco_selection *selection) {
+    return (reco_query){.struct_size = sizeof(reco_query),
                         .flags = given->no_reasons ? RECO_QUERY_NO_REASONS : 0,
-                        .user_id = cli_str(session->call->arguments[0]),
                         .scenario = cli_str(given->scenario),
                         .min_position = cli_str(given->min_position),
                         .as_of = given->as_of,
                         .seed = given->seed,
                         .limit = given->limit,
-                        .wait_ms = given->wait > UINT32_MAX ? UINT32_MAX : (uint32_t)given->wait};
-    reco_selection *selection;
-    reco_status status = select_items(&selection, given, err);
-    query.selection = selection;
-    if (status == RECO_OK)
-        status = reco_recommend(&answer, session->engine, &query, NULL, err);
-    if (status == RECO_OK)
-        status = print_answer(session, answer, err);
-    reco_answer_free(answer);
-    reco_selection_free(selection);
-    return status;
+                        .wait_ms = given->wait > UINT32_MAX ? UINT32_MAX : (uint32_t)given->wait,
+                        .selection = selection};
 }
 
-static reco_status popular(cli_session *session, reco_error *err) {
+static reco_status ask_recommend(reco_answer **answer, cli_session *session, const reco_selection *selection, reco_error *err) {
+    reco_query query = query_of(session->call->options, selection);
+    query.user_id = cli_str(session->call->arguments[0]);
+    return reco_recommend(answer, session->engine, &query, NULL, err);
+}
+
+static reco_status ask_popular(reco_answer **answer, cli_session *session, const reco_selection *selection, reco_error *err) {
     const options *given = session->call->options;
-    reco_answer *answer = NULL;
-    reco_popular_query query = {
-        .struct_size = sizeof query, .limit = given->limit, .window = given->window, .as_of = given->as_of, .category = cli_str(given->category)};
-    reco_selection *selection;
-    reco_status status = select_items(&selection, given, err);
-    query.selection = selection;
-    if (status == RECO_OK)
-        status = reco_popular(&answer, session->engine, &query, NULL, err);
-    if (status == RECO_OK)
-        status = print_answer(session, answer, err);
-    reco_answer_free(answer);
-    reco_selection_free(selection);
-    return status;
+    reco_popular_query query = {.struct_size = sizeof query,
+                                .limit = given->limit,
+                                .window = given->window,
+                                .as_of = given->as_of,
+                                .category = cli_str(given->category),
+                                .selection = selection};
+    return reco_popular(answer, session->engine, &query, NULL, err);
 }
-
-static void read_common(reco_query *query, const options *given) {
-    query->struct_size = sizeof *query;
-    query->flags = given->no_reasons ? RECO_QUERY_NO_REASONS : 0;
-    query->scenario = cli_str(given->scenario);
-    query->as_of = given->as_of;
-    query->seed = given->seed;
-    query->limit = given->limit;
-}
-
-static reco_status no_memory(reco_error *err) { return options_fail(err, RECO_NO_MEMORY, "", "%s", reco_status_text(RECO_NO_MEMORY)); }
 
 /* The arguments from `first` on as strings; to be freed. NULL: out of memory. */
 static reco_str *arguments(const cli_session *session, size_t first) {
@@ -287,68 +283,46 @@ static reco_str *arguments(const cli_session *session, size_t first) {
     return texts;
 }
 
-static reco_status visitor(cli_session *session, reco_error *err) {
+static reco_status ask_visitor(reco_answer **answer, cli_session *session, const reco_selection *selection, reco_error *err) {
     size_t count = session->call->argument_count;
-    reco_answer *answer = NULL;
-    reco_selection *selection = NULL;
     reco_event *events = calloc(count, sizeof *events);
-    reco_query query = {.session = events, .session_count = count, .event_size = sizeof *events};
-    reco_status status = events ? RECO_OK : no_memory(err);
-    for (size_t i = 0; events && i < count; i++)
+    reco_query query = query_of(session->call->options, selection);
+    if (!events)
+        return no_memory(err);
+    for (size_t i = 0; i < count; i++)
         events[i].item_id = cli_str(session->call->arguments[i]);
-    read_common(&query, session->call->options);
-    if (status == RECO_OK)
-        status = select_items(&selection, session->call->options, err);
-    query.selection = selection;
-    if (status == RECO_OK)
-        status = reco_recommend(&answer, session->engine, &query, NULL, err);
-    if (status == RECO_OK)
-        status = print_answer(session, answer, err);
-    reco_answer_free(answer);
-    reco_selection_free(selection);
+    query.session = events;
+    query.session_count = count;
+    query.event_size = sizeof *events;
+    reco_status status = reco_recommend(answer, session->engine, &query, NULL, err);
     free(events);
     return status;
 }
 
-static reco_status rank(cli_session *session, reco_error *err) {
-    reco_answer *answer = NULL;
-    reco_selection *selection = NULL;
+static reco_status ask_rank(reco_answer **answer, cli_session *session, const reco_selection *selection, reco_error *err) {
     reco_str *items = arguments(session, 1);
-    reco_query query = {.user_id = cli_str(session->call->arguments[0])};
-    reco_status status = items ? RECO_OK : no_memory(err);
-    read_common(&query, session->call->options);
-    if (status == RECO_OK)
-        status = select_items(&selection, session->call->options, err);
-    query.selection = selection;
-    if (status == RECO_OK)
-        status = reco_rank(&answer, session->engine, &query, items, session->call->argument_count - 1, NULL, err);
-    if (status == RECO_OK)
-        status = print_answer(session, answer, err);
-    reco_answer_free(answer);
-    reco_selection_free(selection);
+    reco_query query = query_of(session->call->options, selection);
+    if (!items)
+        return no_memory(err);
+    query.user_id = cli_str(session->call->arguments[0]);
+    reco_status status = reco_rank(answer, session->engine, &query, items, session->call->argument_count - 1, NULL, err);
     free(items);
     return status;
 }
 
-static reco_status similar(cli_session *session, reco_error *err) {
+static reco_status ask_similar(reco_answer **answer, cli_session *session, const reco_selection *selection, reco_error *err) {
     const options *given = session->call->options;
-    reco_answer *answer = NULL;
     reco_str *items = arguments(session, 0);
     reco_similar_query query = {.struct_size = sizeof query,
                                 .flags = given->no_reasons ? RECO_QUERY_NO_REASONS : 0,
                                 .items = items,
                                 .item_count = session->call->argument_count,
                                 .limit = given->limit,
-                                .as_of = given->as_of};
-    reco_selection *selection = NULL;
-    reco_status status = items ? select_items(&selection, given, err) : no_memory(err);
-    query.selection = selection;
-    if (status == RECO_OK)
-        status = reco_similar(&answer, session->engine, &query, NULL, err);
-    if (status == RECO_OK)
-        status = print_answer(session, answer, err);
-    reco_answer_free(answer);
-    reco_selection_free(selection);
+                                .as_of = given->as_of,
+                                .selection = selection};
+    if (!items)
+        return no_memory(err);
+    reco_status status = reco_similar(answer, session->engine, &query, NULL, err);
     free(items);
     return status;
 }
@@ -383,15 +357,20 @@ static reco_status answer_lines(cli_session *session, FILE *in, const char *path
 
 static reco_status batch(cli_session *session, reco_error *err) {
     const char *path = session->call->arguments[0];
-    if (strcmp(path, "-") == 0)
-        return answer_lines(session, stdin, path, err);
-    FILE *in = fopen(path, "re");
-    if (!in)
-        return options_fail(err, errno == ENOENT ? RECO_NOT_FOUND : RECO_IO, path, "cannot open: %s", strerror(errno));
-    reco_status status = answer_lines(session, in, path, err);
-    fclose(in);
+    FILE *in;
+    reco_status status = cli_open(&in, path, err);
+    if (status != RECO_OK)
+        return status;
+    status = answer_lines(session, in, path, err);
+    cli_close(in);
     return status;
 }
+
+static reco_status recommend(cli_session *session, reco_error *err) { return answer(session, ask_recommend, err); }
+static reco_status popular(cli_session *session, reco_error *err) { return answer(session, ask_popular, err); }
+static reco_status visitor(cli_session *session, reco_error *err) { return answer(session, ask_visitor, err); }
+static reco_status rank(cli_session *session, reco_error *err) { return answer(session, ask_rank, err); }
+static reco_status similar(cli_session *session, reco_error *err) { return answer(session, ask_similar, err); }
 
 static int run_session(const cli_call *call) { return cli_with_engine(call, visitor); }
 static int run_rank(const cli_call *call) { return cli_with_engine(call, rank); }

@@ -94,12 +94,12 @@ static reco_status ingest(cli_session *session, reco_error *err) {
     const options *given = session->call->options;
     const char *path = session->call->arguments[0];
     feed all = {.session = session};
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-    if (!file)
-        return options_fail(err, errno == ENOENT ? RECO_NOT_FOUND : RECO_IO, path, "cannot open: %s", strerror(errno));
-    reco_status status = feed_lines(&all, file, path, err);
-    if (file != stdin)
-        fclose(file);
+    FILE *file;
+    reco_status status = cli_open(&file, path, err);
+    if (status != RECO_OK)
+        return status;
+    status = feed_lines(&all, file, path, err);
+    cli_close(file);
     http_text_dispose(&all.batch);
     if (status == RECO_OK && !given->no_process)
         status = reco_process(NULL, session->engine, NULL, err);

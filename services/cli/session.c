@@ -60,13 +60,22 @@ static reco_status read_all(FILE *file, char **text, size_t *size, const char *p
     return RECO_OK;
 }
 
+reco_status cli_open(FILE **out, const char *path, reco_error *err) {
+    *out = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    return *out ? RECO_OK : options_fail(err, errno == ENOENT ? RECO_NOT_FOUND : RECO_IO, path, "cannot open: %s", strerror(errno));
+}
+
+void cli_close(FILE *file) {
+    if (file != stdin)
+        fclose(file);
+}
+
 reco_status cli_read_file(char **text, size_t *size, const char *path, size_t most, reco_error *err) {
-    if (strcmp(path, "-") == 0)
-        return read_all(stdin, text, size, path, most, err);
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return options_fail(err, errno == ENOENT ? RECO_NOT_FOUND : RECO_IO, path, "cannot open: %s", strerror(errno));
-    reco_status status = read_all(file, text, size, path, most, err);
-    fclose(file);
+    FILE *file;
+    reco_status status = cli_open(&file, path, err);
+    if (status != RECO_OK)
+        return status;
+    status = read_all(file, text, size, path, most, err);
+    cli_close(file);
     return status;
 }
