@@ -10,10 +10,12 @@ static reco_status put_pair(reco__adds *adds, int64_t generation, uint32_t a, ui
     return status == RECO_OK ? reco__adds_put(adds, RECO_BOARD_COVIEW, generation, b, a, delta) : status;
 }
 
+/* What a pair at a distance counts, for an event of weight 1. */
+static int64_t share(const reco__learn_rules *rules, uint32_t distance) { return rules->pair_inverse ? RECO__PAIR_UNIT / distance : RECO__PAIR_UNIT; }
+
 reco_status reco__coview_put(reco__adds *adds, reco__step *step, uint32_t a, uint32_t b, int64_t weight, uint32_t distance, reco_error *err) {
-    int64_t share = step->rules->pair_inverse ? RECO__PAIR_UNIT / distance : RECO__PAIR_UNIT;
     int64_t generation = reco__step_generation(step, RECO_BOARD_COVIEW);
-    return put_pair(adds, generation, a, b, weight * share) == RECO_OK ? RECO_OK : reco__no_memory(err);
+    return put_pair(adds, generation, a, b, weight * share(step->rules, distance)) == RECO_OK ? RECO_OK : reco__no_memory(err);
 }
 
 reco_status reco__coview_step(reco__adds *adds, const reco__cell *cell, reco__step *step, reco_error *err) {
@@ -29,8 +31,7 @@ reco_status reco__coview_step(reco__adds *adds, const reco__cell *cell, reco__st
             continue;
         if (++distance == 1)
             generation = reco__step_generation(step, RECO_BOARD_COVIEW);
-        int64_t share = rules->pair_inverse ? RECO__PAIR_UNIT / distance : RECO__PAIR_UNIT;
-        if (put_pair(adds, generation, step->item, touch->item, step->weight * share) != RECO_OK)
+        if (put_pair(adds, generation, step->item, touch->item, step->weight * share(rules, distance)) != RECO_OK)
             return reco__no_memory(err);
     }
     return RECO_OK;

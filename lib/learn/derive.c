@@ -37,8 +37,8 @@ static const reco__event_type *find_type(const reco__learn_rules *rules, reco_st
     return NULL;
 }
 
-static void look_up_type(reco__step *step, const reco_event *event) {
-    const reco__event_type *type = find_type(step->rules, event->event_type);
+static void look_up_type(reco__step *step, const reco_event *event, reco_str name) {
+    const reco__event_type *type = find_type(step->rules, name);
     if (type)
         apply_type(step, type, event);
 }
@@ -47,12 +47,10 @@ static void look_up_type(reco__step *step, const reco_event *event) {
 
 static uint64_t id_hash(reco_str id, uint64_t seed) { return reco__hash64(id.data, id.size, seed); }
 
-/* Steps 1 to 3 of an undo. False when it is a duplicate; *seen: there is something to take back. */
+/* Steps 2 and 3 of an undo. False when it is a duplicate; *seen: there is something to take back. */
 static bool admit_undo(reco_status *status, bool *seen, reco__cell *cell, const reco__learn_rules *rules, const reco_event *event, int64_t r,
                        reco_error *err) {
     uint64_t hash = id_hash(event->event_id, 0), undone = id_hash(event->event_id, UNDONE);
-    if (cell->last != 0 && r - cell->last > rules->lifetime)
-        reco__cell_clear(cell);
     if (reco__ids_find(cell, rules, undone, r))
         return false;
     *seen = reco__ids_find(cell, rules, hash, r);
@@ -63,11 +61,9 @@ static bool admit_undo(reco_status *status, bool *seen, reco__cell *cell, const 
     return true;
 }
 
-/* Steps 1 to 3. False when the event is a duplicate. */
+/* Steps 2 and 3. False when the event is a duplicate. */
 static bool admit(reco_status *status, reco__cell *cell, const reco__learn_rules *rules, const reco_event *event, int64_t r, reco_error *err) {
     uint64_t hash = 0;
-    if (cell->last != 0 && r - cell->last > rules->lifetime)
-        reco__cell_clear(cell);
     if (event->event_id.size > 0) {
         hash = id_hash(event->event_id, 0);
         if (reco__ids_find(cell, rules, hash, r))
@@ -80,19 +76,10 @@ static bool admit(reco_status *status, reco__cell *cell, const reco__learn_rules
     return true;
 }
 
-static reco_status derive_undo(int *outcome, reco__cell *cell, reco__adds *adds, const reco_event *event, reco__step *step, reco_error *err) {
-    reco_status status = RECO_OK;
-    bool seen = false;
-    if (!admit_undo(&status, &seen, cell, step->rules, event, step->r, err)) {
-        *outcome = RECO__DERIVED_DUPLICATE;
-        return RECO_OK;
-    }
-    look_up_type(step, event);
-    if (status == RECO_OK && seen)
-        status = reco__undo_step(cell, adds, step, event->timestamp != 0, err);
-    cell->last = step->r;
-    *outcome = RECO__DERIVED_COUNTED | (step->clamped ? RECO__DERIVED_CLAMPED : 0);
-    return status;
+/* Step 6. */
+static reco_status list(reco__cell *cell, const reco__step *step, reco_error *err) {
+    reco_status status = step->listed ? reco__recents_touch(cell, step, err) : RECO_OK;
+    return status == RECO_OK && step->hides ? reco__recents_hide(cell, step, err) : status;
 }
 
 reco_status reco__learn_derive(int *outcome, reco__cell *cell, reco__adds *adds, const reco__learn_rules *rules, const reco__record *record,
@@ -100,21 +87,22 @@ reco_status reco__learn_derive(int *outcome, reco__cell *cell, reco__adds *adds,
     const reco_event *event = &record->event;
     reco__step step = {.rules = rules, .item = item, .t = event->timestamp != 0 ? event->timestamp : record->received_at, .r = r > 0 ? r : 1};
     reco_status status = RECO_OK;
-    if (event->flags & RECO_EVENT_UNDO)
-        return derive_undo(outcome, cell, adds, event, &step, err);
-    if (!admit(&status, cell, rules, event, step.r, err)) {
+    bool undo = (event->flags & RECO_EVENT_UNDO) != 0, seen = false;
+    if (cell->last != 0 && step.r - cell->last > rules->lifetime)
+        reco__cell_clear(cell);
+    if (!(undo ? admit_undo(&status, &seen, cell, rules, event, step.r, err) : admit(&status, cell, rules, event, step.r, err))) {
         *outcome = RECO__DERIVED_DUPLICATE;
         return RECO_OK;
     }
-    look_up_type(&step, event);
-    if (status == RECO_OK)
+    look_up_type(&step, event, event->event_type);
+    if (status == RECO_OK && undo && seen)
+        status = reco__undo_step(cell, adds, &step, event->timestamp != 0, err);
+    if (status == RECO_OK && !undo)
         status = reco__popularity_step(adds, &step, err);
-    if (status == RECO_OK)
+    if (status == RECO_OK && !undo)
         status = reco__coview_step(adds, cell, &step, err);
-    if (status == RECO_OK && step.listed)
-        status = reco__recents_touch(cell, &step, err);
-    if (status == RECO_OK && step.hides)
-        status = reco__recents_hide(cell, &step, err);
+    if (status == RECO_OK && !undo)
+        status = list(cell, &step, err);
     cell->last = step.r;
     *outcome = RECO__DERIVED_COUNTED | (step.clamped ? RECO__DERIVED_CLAMPED : 0);
     return status;
@@ -124,15 +112,9 @@ bool reco__learn_has_type(const reco__learn_rules *rules, reco_str name) { retur
 
 reco_status reco__learn_glance(reco__cell *cell, const reco__learn_rules *rules, const reco_event *event, uint32_t item, int64_t r, reco_error *err) {
     reco__step step = {.rules = rules, .item = item, .t = event->timestamp != 0 ? event->timestamp : r, .r = r > 0 ? r : 1};
-    const reco__event_type *type = find_type(rules, event->event_type.size > 0 ? event->event_type : reco__str_of("view"));
-    reco_status status = RECO_OK;
     reco__sessions_step(cell, rules, (reco_str){NULL, 0}, step.r); /* one session, whatever each of its events says */
-    if (type)
-        apply_type(&step, type, event);
-    if (step.listed)
-        status = reco__recents_touch(cell, &step, err);
-    if (status == RECO_OK && step.hides)
-        status = reco__recents_hide(cell, &step, err);
+    look_up_type(&step, event, event->event_type.size > 0 ? event->event_type : reco__str_of("view"));
+    reco_status status = list(cell, &step, err);
     cell->last = step.r;
     return status;
 }

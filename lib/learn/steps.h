@@ -36,6 +36,9 @@ reco_status reco__undo_step(reco__cell *cell, reco__adds *adds, reco__step *step
 /* recents.c: the recency list and the hidden list. */
 reco_status reco__recents_touch(reco__cell *cell, const reco__step *step, reco_error *err);
 reco_status reco__recents_hide(reco__cell *cell, const reco__step *step, reco_error *err);
+uint32_t reco__recents_find(const reco__cell *cell, uint32_t item); /* its place in the list, or touch_count */
+void reco__recents_remove(reco__cell *cell, uint32_t at);
+void reco__recents_unhide(reco__cell *cell, uint32_t item);
 
 /* The generation an add of this event goes to: that of its timestamp, or the oldest its partition's clock has not passed. */
 static inline int64_t reco__step_generation(reco__step *step, uint32_t board) {

@@ -8,29 +8,6 @@
  * A record without a timestamp takes that of the touch, so that what it takes away comes off the generations that it was added to. */
 #include "learn/steps.h"
 
-static uint32_t find_touch(const reco__cell *cell, uint32_t item) {
-    uint32_t i = 0;
-    while (i < cell->touch_count && cell->touches[i].item != item)
-        i++;
-    return i;
-}
-
-static void remove_touch(reco__cell *cell, uint32_t at) {
-    memmove(cell->touches + at, cell->touches + at + 1, (cell->touch_count - at - 1) * sizeof *cell->touches);
-    cell->touch_count--;
-    cell->session_count -= at < cell->session_count;
-}
-
-static void remove_hidden(reco__cell *cell, uint32_t item) {
-    uint32_t at = 0;
-    while (at < cell->hidden_count && cell->hidden[at] != item)
-        at++;
-    if (at < cell->hidden_count) {
-        memmove(cell->hidden + at, cell->hidden + at + 1, (cell->hidden_count - at - 1) * sizeof *cell->hidden);
-        cell->hidden_count--;
-    }
-}
-
 /* The pairs with the items before `at`, which came later: each by the weight and time of its own touch. */
 static reco_status take_back_later(reco__cell *cell, reco__adds *adds, reco__step *step, uint32_t at, reco_error *err) {
     const reco__learn_rules *rules = step->rules;
@@ -62,7 +39,7 @@ static reco_status take_back_own(reco__cell *cell, reco__adds *adds, reco__step 
 }
 
 reco_status reco__undo_step(reco__cell *cell, reco__adds *adds, reco__step *step, bool dated, reco_error *err) {
-    uint32_t at = find_touch(cell, step->item);
+    uint32_t at = reco__recents_find(cell, step->item);
     const reco__touch *touch = step->listed && at < cell->touch_count ? &cell->touches[at] : NULL;
     reco_status status = RECO_OK;
     if (touch && dated && touch->t != 0 && touch->t != step->t)
@@ -77,8 +54,8 @@ reco_status reco__undo_step(reco__cell *cell, reco__adds *adds, reco__step *step
             status = take_back_later(cell, adds, step, at, err);
     }
     if (touch)
-        remove_touch(cell, at);
+        reco__recents_remove(cell, at);
     if (step->hides)
-        remove_hidden(cell, step->item);
+        reco__recents_unhide(cell, step->item);
     return status;
 }
