@@ -183,16 +183,20 @@ static reco_status show(found *out, const kind *of, const batch *what, reco_erro
     return status;
 }
 
+/* What was made with `status` goes to the caller, or nowhere. */
+static reco_status hand_out(char **json, found *it, reco_status status, reco_error *err) {
+    if (status == RECO_OK && !reco__buf_cstr(&it->json))
+        status = reco__buf_status(&it->json, err);
+    if (status == RECO_OK)
+        *json = it->json.data;
+    else
+        reco__buf_dispose(&it->json);
+    return status;
+}
+
 static reco_status get(char **json, reco_engine *engine, const kind *of, reco_str id, const reco_call *call, reco_error *err) {
     found it = {0};
-    reco_status status = json ? find(&it, engine, of, id, call, err) : reco__fail(err, RECO_INVALID, "json", "it is needed");
-    if (status == RECO_OK && !reco__buf_cstr(&it.json))
-        status = reco__buf_status(&it.json, err);
-    if (status == RECO_OK)
-        *json = it.json.data;
-    else
-        reco__buf_dispose(&it.json);
-    return status;
+    return json ? hand_out(json, &it, find(&it, engine, of, id, call, err), err) : reco__fail(err, RECO_INVALID, "json", "it is needed");
 }
 
 static reco_status delete (reco_engine *engine, const kind *of, reco_str id, const reco_call *call, reco_error *err) {
@@ -295,13 +299,7 @@ static reco_status patch_one(char **json, reco_engine *engine, const kind *of, r
             *err = what.errors[0];
     }
     if (status == RECO_OK && json)
-        status = show(&it, of, &what, err);
-    if (status == RECO_OK && json && !reco__buf_cstr(&it.json))
-        status = reco__buf_status(&it.json, err);
-    if (status == RECO_OK && json)
-        *json = it.json.data;
-    else
-        reco__buf_dispose(&it.json);
+        status = hand_out(json, &it, show(&it, of, &what, err), err);
     reco__arena_dispose(&arena);
     return status;
 }
@@ -376,13 +374,7 @@ reco_status reco_user_alias(char **json, reco_engine *engine, reco_str user_id, 
     if (status == RECO_OK)
         status = add_alias(&user, engine, &arena, user_id, anonymous_id, call, err);
     if (status == RECO_OK && json)
-        status = show(&it, &users, &(batch){.things = &user, .count = 1}, err);
-    if (status == RECO_OK && json && !reco__buf_cstr(&it.json))
-        status = reco__buf_status(&it.json, err);
-    if (status == RECO_OK && json)
-        *json = it.json.data;
-    else
-        reco__buf_dispose(&it.json);
+        status = hand_out(json, &it, show(&it, &users, &(batch){.things = &user, .count = 1}, err), err);
     reco__arena_dispose(&arena);
     return status;
 }

@@ -12,29 +12,12 @@
 
 #include "model/attributes.h"
 #include "model/event.h"
+#include "model/id_list.h"
 #include "model/patch.h"
 
 static const char *const FIELDS[] = {"item_id", "title", "parent", "categories", "available_from", "available_until", "hidden", "attributes", NULL};
 
 /* --- checks ------------------------------------------------------------------------------------------------------------------------------ */
-
-static reco_status check_categories(const reco_item *item, int32_t index, reco_error *err) {
-    if (item->category_count > RECO__CATEGORIES_MAX)
-        return reco__fail_at(err, RECO_TOO_LARGE, index, "categories", "%zu categories, at most %u are allowed", item->category_count,
-                             RECO__CATEGORIES_MAX);
-    if (item->category_count > 0 && !item->categories)
-        return reco__fail_at(err, RECO_INVALID, index, "categories", "is NULL, but category_count is %zu", item->category_count);
-    for (size_t i = 0; i < item->category_count; i++) {
-        reco_status status = reco__check_id(item->categories[i], index, "categories", err);
-        if (status != RECO_OK)
-            return status;
-        for (size_t j = 0; j < i; j++)
-            if (reco__str_equal(item->categories[i], item->categories[j]))
-                return reco__fail_at(err, RECO_INVALID, index, "categories", "\"%.*s\" is given twice", reco__shown(item->categories[i], 64),
-                                     item->categories[i].data);
-    }
-    return RECO_OK;
-}
 
 static reco_status check_times(const reco_item *item, int32_t index, reco_error *err) {
     const struct {
@@ -72,7 +55,7 @@ static reco_status check(const reco_item *item, int32_t index, reco_error *err) 
     if (item->flags & ~RECO_ITEM_HIDDEN)
         return reco__fail_at(err, RECO_INVALID, index, "flags", "unknown flags 0x%x", item->flags);
     status = check_times(item, index, err);
-    return status == RECO_OK ? check_categories(item, index, err) : status;
+    return status == RECO_OK ? reco__id_list_check(item->categories, item->category_count, RECO__CATEGORIES_MAX, index, "categories", err) : status;
 }
 
 reco_status reco__item_check(const reco_item *item, int32_t index, reco_error *err) {
@@ -81,30 +64,6 @@ reco_status reco__item_check(const reco_item *item, int32_t index, reco_error *e
 }
 
 /* --- JSON -------------------------------------------------------------------------------------------------------------------------------- */
-
-static reco_status set_categories(reco_item *item, reco__arena *arena, const json_t *value, int32_t index, reco_error *err) {
-    if (!json_is_array(value))
-        return reco__fail_at(err, RECO_INVALID, index, "categories", "must be an array of strings");
-    size_t count = json_array_size(value);
-    if (count > RECO__CATEGORIES_MAX)
-        return reco__fail_at(err, RECO_TOO_LARGE, index, "categories", "%zu categories, at most %u are allowed", count, RECO__CATEGORIES_MAX);
-    if (count == 0)
-        return RECO_OK;
-    reco_str *categories = reco__arena_zalloc(arena, count * sizeof *categories);
-    if (!categories)
-        return reco__no_memory(err);
-    for (size_t i = 0; i < count; i++) {
-        const json_t *category = json_array_get(value, i);
-        if (!json_is_string(category))
-            return reco__fail_at(err, RECO_INVALID, index, "categories", "must be an array of strings");
-        reco_status status = reco__json_text(&categories[i], arena, category, index, "categories", err);
-        if (status != RECO_OK)
-            return status;
-    }
-    item->categories = categories;
-    item->category_count = count;
-    return RECO_OK;
-}
 
 /* One member; null is the same as absent. */
 static reco_status set_field(reco_item *item, json_t **attributes, reco__arena *arena, const char *name, json_t *value, int32_t index,
@@ -122,7 +81,7 @@ static reco_status set_field(reco_item *item, json_t **attributes, reco__arena *
     if (strcmp(name, "available_until") == 0)
         return reco__json_time(&item->available_until, value, index, name, err);
     if (strcmp(name, "categories") == 0)
-        return set_categories(item, arena, value, index, err);
+        return reco__id_list_of_json(&item->categories, &item->category_count, arena, value, RECO__CATEGORIES_MAX, index, name, err);
     if (strcmp(name, "hidden") == 0) {
         if (!json_is_boolean(value))
             return reco__fail_at(err, RECO_INVALID, index, name, "must be true or false");

@@ -9,28 +9,18 @@
 
 #include "model/attributes.h"
 #include "model/event.h"
+#include "model/id_list.h"
 #include "model/patch.h"
 
 static const char *const FIELDS[] = {"user_id", "segment", "aliases", "attributes", NULL};
 
 /* Different ids, none of them the user's own. */
 static reco_status check_aliases(const reco_user *user, int32_t index, reco_error *err) {
-    if (user->alias_count > RECO_USER_ALIASES_MAX)
-        return reco__fail_at(err, RECO_TOO_LARGE, index, "aliases", "%zu aliases, at most %u are allowed", user->alias_count, RECO_USER_ALIASES_MAX);
-    if (user->alias_count > 0 && !user->aliases)
-        return reco__fail_at(err, RECO_INVALID, index, "aliases", "is NULL, but alias_count is %zu", user->alias_count);
-    for (size_t i = 0; i < user->alias_count; i++) {
-        reco_str alias = user->aliases[i];
-        reco_status status = reco__check_id(alias, index, "aliases", err);
-        if (status != RECO_OK)
-            return status;
-        if (reco__str_equal(alias, user->user_id))
-            return reco__fail_at(err, RECO_INVALID, index, "aliases", "a user is no alias of itself");
-        for (size_t j = 0; j < i; j++)
-            if (reco__str_equal(alias, user->aliases[j]))
-                return reco__fail_at(err, RECO_INVALID, index, "aliases", "\"%.*s\" is given twice", reco__shown(alias, 64), alias.data);
-    }
-    return RECO_OK;
+    reco_status status = reco__id_list_check(user->aliases, user->alias_count, RECO_USER_ALIASES_MAX, index, "aliases", err);
+    for (size_t i = 0; status == RECO_OK && i < user->alias_count; i++)
+        if (reco__str_equal(user->aliases[i], user->user_id))
+            status = reco__fail_at(err, RECO_INVALID, index, "aliases", "a user is no alias of itself");
+    return status;
 }
 
 /* All but the syntax of attributes. */
@@ -65,32 +55,8 @@ static json_t *member(const json_t *object, const char *name) {
     return value ? value : json_null(); /* absent is the same as null */
 }
 
-static reco_status set_aliases(reco_user *user, reco__arena *arena, const json_t *value, int32_t index, reco_error *err) {
-    size_t count = json_array_size(value);
-    if (json_is_null(value))
-        return RECO_OK;
-    if (!json_is_array(value))
-        return reco__fail_at(err, RECO_INVALID, index, "aliases", "must be an array of strings");
-    if (count > RECO_USER_ALIASES_MAX)
-        return reco__fail_at(err, RECO_TOO_LARGE, index, "aliases", "%zu aliases, at most %u are allowed", count, RECO_USER_ALIASES_MAX);
-    reco_str *aliases = reco__arena_zalloc(arena, (count ? count : 1) * sizeof *aliases);
-    if (!aliases)
-        return reco__no_memory(err);
-    for (size_t i = 0; i < count; i++) {
-        const json_t *alias = json_array_get(value, i);
-        if (!json_is_string(alias))
-            return reco__fail_at(err, RECO_INVALID, index, "aliases", "must be an array of strings");
-        reco_status status = reco__json_text(&aliases[i], arena, alias, index, "aliases", err);
-        if (status != RECO_OK)
-            return status;
-    }
-    user->aliases = aliases;
-    user->alias_count = count;
-    return RECO_OK;
-}
-
 static reco_status user_of(reco_user *out, parsing *state, const reco__element *element, reco_error *err) {
-    json_t *object = element->object, *attributes = member(object, "attributes");
+    json_t *object = element->object, *attributes = member(object, "attributes"), *aliases = member(object, "aliases");
     reco__arena *arena = state->accepted.arena;
     memset(out, 0, sizeof *out);
     reco_status status = reco__json_text(&out->user_id, arena, member(object, "user_id"), element->index, "user_id", err);
@@ -98,8 +64,8 @@ static reco_status user_of(reco_user *out, parsing *state, const reco__element *
         status = reco__element_id(&out->user_id, state->id, element->index, "user_id", err);
     if (status == RECO_OK)
         status = reco__json_text(&out->segment, arena, member(object, "segment"), element->index, "segment", err);
-    if (status == RECO_OK)
-        status = set_aliases(out, arena, member(object, "aliases"), element->index, err);
+    if (status == RECO_OK && !json_is_null(aliases))
+        status = reco__id_list_of_json(&out->aliases, &out->alias_count, arena, aliases, RECO_USER_ALIASES_MAX, element->index, "aliases", err);
     if (status == RECO_OK && !json_is_object(attributes) && !json_is_null(attributes))
         status = reco__fail_at(err, RECO_INVALID, element->index, "attributes", "must be a JSON object");
     return status == RECO_OK ? reco__element_bag(&out->attributes, arena, &state->attributes, element, "attributes",
