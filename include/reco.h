@@ -186,7 +186,10 @@ RECO_API reco_status reco_user_alias(char **json, reco_engine *engine, reco_str 
 
 /* --- looking after it ---------------------------------------------------------------------------------------------------------------------- */
 
-/* Counters, positions, lags, closings and the bytes of every table, as one JSON object, to be freed with reco_free. SHARED. */
+/* Counters, positions, lags, closings, memory and the bytes of every table, as one JSON object, to be freed with reco_free. Memory is that of the
+ * process, in bytes: allocated_bytes libreco holds through its allocator; heap_bytes are in use of malloc, by libreco, the libraries it uses (LMDB
+ * reserves lists that it may never touch) and the application; heap_free_bytes malloc keeps for later; anonymous_bytes are the pages that the kernel
+ * counts. What cannot be told (see reco_allocator) is left out. SHARED. */
 RECO_API reco_status reco_stats(char **json, reco_engine *engine, const reco_call *call, reco_error *err);
 
 typedef struct reco_snapshot_result {

@@ -17,6 +17,9 @@ typedef struct reco_allocator {
     void *(*allocate)(void *context, size_t size);
     void *(*resize)(void *context, void *block, size_t size);
     void (*release)(void *context, void *block);
+    /* Bytes that a block takes, as malloc_usable_size tells them of malloc's. NULL: stats then do not tell what libreco holds. Called in each
+     * allocation and release, so it is to be quick. */
+    size_t (*usable)(void *context, void *block);
 } reco_allocator;
 
 /* Installs an allocator for the process; NULL restores malloc. Call it before anything is open: RECO_BUSY while an engine is open.

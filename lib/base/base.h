@@ -51,6 +51,19 @@ void reco__release(void *block);
 void *reco__alloc_array(size_t count, size_t size);
 void *reco__realloc_array(void *block, size_t count, size_t size);
 char *reco__strndup(const char *text, size_t size);
+/* Bytes that are held through the functions above, as the allocator counts them; false when an installed one does not tell. */
+bool reco__memory_held(uint64_t *bytes);
+
+/* Memory of this process, mapped files aside, in bytes. 0: not known. */
+typedef struct reco__footprint {
+    bool counted;        /* allocated is known */
+    uint64_t allocated;  /* held by libreco */
+    uint64_t heap;       /* in use of what went through malloc, by whoever asked */
+    uint64_t heap_free;  /* kept by malloc for later */
+    uint64_t anonymous;  /* pages of memory that are nobody's file, by the kernel, swapped ones among them */
+} reco__footprint;
+void reco__footprint_look(reco__footprint *out);
+
 /* Counts open engines, so that reco_set_allocator can refuse. */
 void reco__memory_pin(int by);
 

@@ -41,7 +41,7 @@ static void host_release(void *context, void *block) {
 static void host_log(int level, const char *room, const char *message) { reco__log(level, room, "%s", message); }
 
 reco_status reco__module_begin(const reco_module *module, reco_error *err) {
-    static const reco_allocator allocator = {sizeof allocator, 0, NULL, host_allocate, host_resize, host_release};
+    static const reco_allocator allocator = {sizeof allocator, 0, NULL, host_allocate, host_resize, host_release, NULL}; /* counted here */
     static const reco_host host = {sizeof host, RECO_MODULE_CONTRACT, &allocator, host_log};
     if (!module || module->struct_size < sizeof *module)
         return reco__fail(err, RECO_INVALID, "struct_size", "the table of a module has at least %zu bytes", sizeof *module);

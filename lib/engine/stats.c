@@ -211,11 +211,26 @@ static reco_status json_stores(reco__buf *out, reco_engine *engine, const reco_c
     sink.first = true;
     if (status == RECO_OK)
         status = reco__records_stats(engine->records, table_json, &sink, call, err);
-    reco__buf_text(out, "},\"memory\":{");
-    sink.first = true;
-    table_json(&sink, "recommend_bytes", reco__recommend_bytes(engine->recommend));
     reco__buf_byte(out, '}');
     return status;
+}
+
+/* Of the whole process but for the first, which is of this engine. What is not known is left out. */
+static void json_memory(reco__buf *out, reco_engine *engine) {
+    table_sink sink = {out, true};
+    reco__footprint footprint;
+    reco__footprint_look(&footprint);
+    reco__buf_text(out, ",\"memory\":{");
+    table_json(&sink, "recommend_bytes", reco__recommend_bytes(engine->recommend));
+    if (footprint.counted)
+        table_json(&sink, "allocated_bytes", footprint.allocated);
+    if (footprint.heap) {
+        table_json(&sink, "heap_bytes", footprint.heap);
+        table_json(&sink, "heap_free_bytes", footprint.heap_free);
+    }
+    if (footprint.anonymous)
+        table_json(&sink, "anonymous_bytes", footprint.anonymous);
+    reco__buf_byte(out, '}');
 }
 
 reco_status reco_stats(char **json, reco_engine *engine, const reco_call *call, reco_error *err) {
@@ -244,6 +259,7 @@ reco_status reco_stats(char **json, reco_engine *engine, const reco_call *call, 
     reco__buf_byte(&out, ',');
     json_retention(&out, engine, call);
     status = json_stores(&out, engine, call, err);
+    json_memory(&out, engine);
     reco__buf_byte(&out, '}');
     if (status == RECO_OK && !reco__buf_cstr(&out))
         status = reco__buf_status(&out, err);
@@ -354,6 +370,27 @@ static void relay_info(metric_relay *relay, const reco_features_info *info) {
     relay->sink(relay->context, "reco_closing_due", "", info->closings_due, "gauge", "1 while a generation is being closed.");
 }
 
+/* The names that reco_stats has; what is not known is left out. */
+static void relay_memory(metric_relay *relay, reco_engine *engine) {
+    reco__footprint footprint;
+    reco__footprint_look(&footprint);
+    const struct {
+        const char *labels;
+        uint64_t value;
+        bool known;
+    } gauges[] = {
+        {"kind=\"recommend\"", reco__recommend_bytes(engine->recommend), true},
+        {"kind=\"allocated\"", footprint.allocated, footprint.counted},
+        {"kind=\"heap\"", footprint.heap, footprint.heap > 0},
+        {"kind=\"heap_free\"", footprint.heap_free, footprint.heap > 0},
+        {"kind=\"anonymous\"", footprint.anonymous, footprint.anonymous > 0},
+    };
+    for (size_t i = 0; i < sizeof gauges / sizeof *gauges; i++)
+        if (gauges[i].known)
+            relay->sink(relay->context, "reco_memory_bytes", gauges[i].labels, (double)gauges[i].value, "gauge",
+                        "Memory of this process, files aside, as counted by libreco, malloc and the kernel.");
+}
+
 static bool relay_up(metric_relay *relay, const char *store, reco_status status) {
     char label[32];
     snprintf(label, sizeof label, "store=\"%s\"", store);
@@ -399,6 +436,7 @@ reco_status reco_metrics(reco_engine *engine, reco_metric_sink sink, void *conte
     if (atomic_load(&engine->archiving))
         relay_archive(&relay, engine);
     reco__recommend_metrics(engine->recommend, relay_recommend, &relay);
+    relay_memory(&relay, engine);
     relay_stores(&relay, engine, call);
     return RECO_OK;
 }

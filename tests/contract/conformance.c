@@ -86,7 +86,7 @@ static bool beside_libreco(char path[PATH_SIZE], const char *url) {
 
 /* As libreco does it, with a host of our own. */
 static int load(const reco_module **out, const request *r) {
-    static const reco_allocator allocator = {sizeof allocator, 0, NULL, allocate, resize, release};
+    static const reco_allocator allocator = {sizeof allocator, 0, NULL, allocate, resize, release, NULL};
     static const reco_host host = {sizeof host, RECO_MODULE_CONTRACT, &allocator, log_line};
     char path[PATH_SIZE];
     reco_error err = RECO_ERROR_INIT;

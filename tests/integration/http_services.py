@@ -415,6 +415,9 @@ class Metrics(WithData):
         text = self.read(self.all.api)
         self.assertIn("\nprocess_resident_memory_bytes ", text)
         self.assertIn("\nreco_build_info{", text)
+        memory = {kind: self.value(text, 'reco_memory_bytes{kind="%s"}' % kind) for kind in ("recommend", "allocated", "anonymous")}
+        self.assertTrue(0 < memory["recommend"] < memory["allocated"], memory)
+        self.assertGreater(memory["anonymous"], 0)
         self.assertRegex(text, r"\nreco_[a-z_]+_total")
         families = re.findall(r"^# TYPE (\S+)", text, re.M)
         self.assertEqual(len(families), len(set(families)))

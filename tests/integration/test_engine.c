@@ -783,6 +783,10 @@ START_TEST(stats_and_metrics)
     static const char *const stores[] = {"stream", "features", "records"};
     for (size_t i = 0; i < 3; i++)
         ck_assert_msg(json_object_size(json_object_get(stats, stores[i])) > 0, "nothing about %s", stores[i]);
+    const json_t *memory = json_object_get(stats, "memory");
+    ck_assert_int_gt(json_integer_value(json_object_get(memory, "allocated_bytes")),
+                     json_integer_value(json_object_get(memory, "recommend_bytes"))); /* it is a part */
+    ck_assert_int_gt(json_integer_value(json_object_get(memory, "anonymous_bytes")), 0);
     json_decref(stats);
     reco_free(json);
     process(engine);

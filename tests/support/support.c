@@ -1,6 +1,7 @@
 /* tests/support/support.c - see support.h. */
 #include <errno.h>
 #include <ftw.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,9 +88,17 @@ static void counting_release(void *context, void *block) {
     }
 }
 
+static size_t counting_usable(void *context, void *block) {
+    (void)context;
+    return malloc_usable_size(block);
+}
+
 void test_memory_install(void) {
-    reco_allocator allocator = {
-        .struct_size = sizeof(allocator), .allocate = counting_allocate, .resize = counting_resize, .release = counting_release};
+    reco_allocator allocator = {.struct_size = sizeof(allocator),
+                                .allocate = counting_allocate,
+                                .resize = counting_resize,
+                                .release = counting_release,
+                                .usable = counting_usable};
     reco_error err = RECO_ERROR_INIT;
 
     atomic_store(&live, 0);

@@ -1,4 +1,8 @@
 /* The allocator, arenas, buffers and the map: what they hold, their limits, and every allocation failing. */
+#include <malloc.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -58,6 +62,137 @@ START_TEST(memory_comes_and_goes) {
     reco_free(copy);
     ck_assert_int_eq(test_memory_live(), 0);
     test_memory_restore();
+}
+END_TEST
+
+/* --- how much is held ---------------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t held(void) {
+    uint64_t bytes;
+    ck_assert(reco__memory_held(&bytes));
+    return bytes;
+}
+
+START_TEST(what_is_held_is_counted) {
+    enum { BLOCKS = 3000 };
+    static void *blocks[BLOCKS];
+    reco__rand rand;
+    uint64_t before = held(), sum = 0;
+
+    reco__rand_seed(&rand, 3);
+    for (int i = 0; i < BLOCKS; i++) { /* small ones, and those that malloc maps by themselves */
+        size_t size = (size_t)reco__rand_below(&rand, i % 50 ? 2000 : 500000);
+        blocks[i] = i % 3 == 0 ? reco__alloc(size) : i % 3 == 1 ? reco__zalloc(size) : reco__realloc(NULL, size);
+        ck_assert_ptr_nonnull(blocks[i]);
+    }
+    for (int i = 0; i < BLOCKS; i += 2) {
+        blocks[i] = reco__realloc(blocks[i], (size_t)reco__rand_below(&rand, 300000));
+        ck_assert_ptr_nonnull(blocks[i]);
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        sum += malloc_usable_size(blocks[i]);
+    }
+    ck_assert_uint_eq(held() - before, sum);
+    for (int i = 0; i < BLOCKS; i++) {
+        reco__release(blocks[i]);
+    }
+    ck_assert_uint_eq(held(), before);
+    ck_assert_ptr_null(reco__realloc_array(NULL, SIZE_MAX, 2));
+    reco__release(NULL);
+    ck_assert_uint_eq(held(), before);
+}
+END_TEST
+
+START_TEST(what_failed_is_not_held) {
+    test_memory_install();
+    uint64_t before = held();
+    void *block = reco__alloc(1000);
+    uint64_t with = held();
+    ck_assert_uint_ge(with - before, 1000);
+    test_memory_fail(1, true);
+    ck_assert_ptr_null(reco__alloc(1000));
+    ck_assert_ptr_null(reco__zalloc(1000));
+    ck_assert_ptr_null(reco__realloc(block, 100000));
+    ck_assert_uint_eq(held(), with);
+    test_memory_fail(0, false);
+    reco__release(block);
+    ck_assert_uint_eq(held(), before);
+    test_memory_restore();
+}
+END_TEST
+
+START_TEST(an_allocator_need_not_tell) {
+    reco_allocator allocator = {.struct_size = sizeof(allocator), .allocate = use_malloc, .resize = use_realloc, .release = use_free};
+    reco_error err = RECO_ERROR_INIT;
+    uint64_t bytes;
+
+    test_ok(reco_set_allocator(&allocator, &err), &err);
+    void *block = reco__realloc(reco__alloc(10), 100);
+    ck_assert(!reco__memory_held(&bytes));
+    reco__release(block);
+    allocator.struct_size = offsetof(reco_allocator, usable); /* of a program that was built before there was such a function */
+    allocator.usable = (size_t(*)(void *, void *))1;
+    test_ok(reco_set_allocator(&allocator, &err), &err);
+    reco__release(reco__alloc(10));
+    ck_assert(!reco__memory_held(&bytes));
+    test_ok(reco_set_allocator(NULL, &err), &err);
+    ck_assert(reco__memory_held(&bytes));
+}
+END_TEST
+
+enum { HANDS = 4, PASSED = 20000 };
+static _Atomic(void *) passed[HANDS];
+
+/* Blocks go from thread to thread: who frees one is seldom who asked for it. */
+static void *pass_on(void *context) {
+    reco__rand rand;
+    reco__rand_seed(&rand, (uint64_t)(uintptr_t)context);
+    for (int i = 0; i < PASSED; i++) {
+        void *block = reco__alloc((size_t)reco__rand_below(&rand, 3000));
+        reco__release(atomic_exchange(&passed[reco__rand_below(&rand, HANDS)], block));
+    }
+    return NULL;
+}
+
+START_TEST(threads_count_together) {
+    pthread_t threads[HANDS];
+    uint64_t before = held(), sum = 0;
+
+    for (uintptr_t i = 0; i < HANDS; i++) {
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, pass_on, (void *)(i + 1)), 0);
+    }
+    for (int i = 0; i < HANDS; i++) {
+        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+    }
+    for (int i = 0; i < HANDS; i++) {
+        sum += passed[i] ? malloc_usable_size(passed[i]) : 0;
+    }
+    ck_assert_uint_eq(held() - before, sum);
+    for (int i = 0; i < HANDS; i++) {
+        reco__release(atomic_exchange(&passed[i], NULL));
+    }
+    ck_assert_uint_eq(held(), before);
+}
+END_TEST
+
+START_TEST(the_kernel_counts_it_too) {
+    enum { SIZE = 32 << 20 };
+    reco__footprint before, after;
+
+    reco__footprint_look(&before);
+    char *block = reco__alloc(SIZE);
+    ck_assert_ptr_nonnull(block);
+    memset(block, 1, SIZE);
+    reco__footprint_look(&after);
+    ck_assert(before.counted && after.counted && before.anonymous > 0);
+    ck_assert_uint_ge(after.allocated - before.allocated, SIZE);
+    ck_assert_uint_le(after.allocated - before.allocated, SIZE + SIZE / 20);
+    ck_assert_uint_ge(after.anonymous - before.anonymous, SIZE - SIZE / 20);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* whose malloc tells no such numbers, and needs pages of its own */
+    ck_assert_uint_le(after.anonymous - before.anonymous, SIZE + SIZE / 20);
+    ck_assert_uint_ge(after.heap - before.heap, SIZE);
+#endif
+    reco__release(block);
 }
 END_TEST
 
@@ -293,6 +428,11 @@ int main(void) {
     TCase *tests = tcase_create("all");
     tcase_add_test(tests, the_allocator_is_checked);
     tcase_add_test(tests, memory_comes_and_goes);
+    tcase_add_test(tests, what_is_held_is_counted);
+    tcase_add_test(tests, what_failed_is_not_held);
+    tcase_add_test(tests, an_allocator_need_not_tell);
+    tcase_add_test(tests, threads_count_together);
+    tcase_add_test(tests, the_kernel_counts_it_too);
     tcase_add_test(tests, an_arena_hands_out_and_keeps);
     tcase_add_test(tests, an_arena_does_not_pile_up_blocks);
     tcase_add_test(tests, an_arena_has_a_limit);
