@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -247,6 +248,9 @@ static void look_at_map(doctor *d, size_t store) {
 static void damaged(doctor *d, size_t store, reco_status status, const reco_error *err) {
     if (status == RECO_NO_MEMORY)
         d->no_memory = true;
+    else if (status != RECO_NEWER && status != RECO_REFUSED && status != RECO_CORRUPT)
+        tell(d, RECO_FINDING_ERROR, "unreadable", "Look what the kernel says of the disk (dmesg), and who may read the files.",
+             "The %s cannot be read: %s.", store_names[store], err->text);
     else if (status == RECO_NEWER)
         tell(d, RECO_FINDING_ERROR, "newer", "Use the libreco that wrote it, or a later one.", "The %s was written by a newer libreco: %s.",
              store_names[store], err->text);
@@ -297,10 +301,8 @@ static void look_at_store(doctor *d, size_t store) {
                                                    : reco__records_lmdb_kv(d->directory[store], 0, d->settings->map_size, 0);
     options.flags |= RECO__KV_READONLY | RECO__KV_LOOK;
     status = place->foreign || !place->has_data ? RECO_NOT_FOUND : reco__kv_open(&d->kv[store], &options, NULL, &err);
-    if (status == RECO_NEWER || status == RECO_REFUSED || status == RECO_CORRUPT || status == RECO_NO_MEMORY)
+    if (status != RECO_OK && status != RECO_NOT_FOUND)
         damaged(d, store, status, &err);
-    else if (status != RECO_OK && status != RECO_NOT_FOUND)
-        tell(d, RECO_FINDING_ERROR, "unreadable", "", "The %s cannot be read: %s.", store_names[store], err.text);
 }
 
 /* --- what is in them ----------------------------------------------------------------------------------------------------------------------- */
@@ -330,6 +332,33 @@ static void take_space(void *context, const char *space) {
         snprintf(d->others + at, sizeof d->others - at, "%s%s", at ? ", " : "", space);
 }
 
+/* Three hours, in words. */
+static const char *time_text(char out[32], int64_t ms) {
+    int64_t seconds = ms / 1000, days = seconds / 86400, hours = seconds / 3600 % 24, minutes = seconds / 60 % 60;
+    if (days)
+        snprintf(out, 32, "%lld days %lld hours", (long long)days, (long long)hours);
+    else if (hours)
+        snprintf(out, 32, "%lld hours %lld minutes", (long long)hours, (long long)minutes);
+    else
+        snprintf(out, 32, "%lld minutes %lld seconds", (long long)minutes, (long long)(seconds % 60));
+    return out;
+}
+
+/* Whoever has the stream open counts from the clock as it was. When nobody has, it only explains what else is found. */
+static void look_at_clock(doctor *d) {
+    const reco__kv_place *place = &d->places[STREAM];
+    char by[32];
+    bool forward = place->clock_jump > 0;
+    if (llabs(place->clock_jump) <= d->settings->skew)
+        return;
+    tell(d, place->held ? RECO_FINDING_WARNING : RECO_FINDING_NOTE, "clock_jumped",
+         !place->held ? "Look whether the clock is right (NTP)."
+         : forward ? "Look whether the clock is right (NTP). If it is, restart the processes that have the directory open: they refuse events (503)."
+                   : "Look whether the clock is right (NTP). If it is, nothing closes or expires until it is where it was.",
+         "The clock of this machine was set %s by %s since the stream was written last%s.", forward ? "forward" : "back",
+         time_text(by, llabs(place->clock_jump)), forward ? ", or the machine slept" : "");
+}
+
 static void look_at_times(doctor *d) {
     char newest[32], now_text[32];
     int64_t now = reco__now_ms(), max = 0;
@@ -345,6 +374,7 @@ static void look_at_times(doctor *d) {
 
 static void look_at_stream(doctor *d) {
     reco_error err = RECO_ERROR_INIT;
+    look_at_clock(d);
     if (!d->kv[STREAM])
         return;
     reco_status status = reco__stream_lmdb_spaces(d->kv[STREAM], take_space, d, &err);

@@ -385,6 +385,7 @@ static reco_status start_guarded(reco__kv *kv, bool *fresh, reco_error *err) {
     }
     if (status == RECO_OK) {
         status = reco__kv_signal_map(&kv->signal, kv->folder_fd, err);
+        kv->boot = reco__kv_boot();
     }
     if (status == RECO_OK) {
         status = reco__kv_env_open(kv, err);

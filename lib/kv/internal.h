@@ -14,7 +14,9 @@
 #define KV_NEARLY_FULL (16u << 20) /* an EIO with less than this left on the disk was a full disk */
 #define KV_MAX_READERS 1022u       /* slots in LMDB's lock file, for all processes */
 #define KV_META_TABLE "_kv"
-#define KV_WRITTEN 8u            /* u64 index in the shared page */
+#define KV_WRITTEN 8u            /* u64 index in the shared page; likewise the two below */
+#define KV_BOOT 16u
+#define KV_CLOCK 17u
 #define KV_AHEAD (1u << 20)      /* bytes written ahead of a synced file at a time */
 #define KV_SMALL_PAGES 64u       /* a transaction that takes more is bulk: its commit is dear anyway */
 
@@ -79,7 +81,10 @@ struct reco__kv {
     uint8_t id[16];
     int folder_fd; /* -1 for memory */
     int lock_fd;
-    uint32_t *signal; /* shared mapping of one page: the futex word, and at KV_WRITTEN how far the file has been written ahead */
+    /* Shared mapping of one page: the futex word; at KV_WRITTEN how far the file has been written ahead; at KV_CLOCK the milliseconds that the wall
+     * clock was ahead of the monotonic one when the word was bumped last, in the boot of KV_BOOT. */
+    uint32_t *signal;
+    uint64_t boot; /* 0: not known */
     uint64_t page_size;
 
     MDB_env *env;       /* NULL after a reopen that failed; changed only behind the gate */
@@ -140,6 +145,7 @@ void reco__kv_mark_clean(int folder_fd);
 /* Whether the environment was once made whole; the mark of it. */
 bool reco__kv_made(int folder_fd);
 reco_status reco__kv_mark_made(int folder_fd, reco_error *err);
+uint64_t reco__kv_boot(void); /* a hash of the boot id; 0: not known */
 reco_status reco__kv_signal_map(uint32_t **out, int folder_fd, reco_error *err);
 reco_status reco__kv_memory_folder(char **path, int *lock_fd, reco_error *err);
 void reco__kv_memory_unlink(const char *path);

@@ -164,6 +164,7 @@ typedef struct reco__kv_place {
     bool held;           /* a process has it open */
     bool foreign;        /* of another PID namespace */
     int left;            /* RECO__KV_NEVER ... */
+    int64_t clock_jump;  /* ms the wall clock was set forward, against the monotonic one, since the last commit that woke others; 0: not known */
     uint64_t file_bytes;
     uint64_t map_size;                 /* as the last writer had it; 0: not known */
     uint64_t used_bytes;               /* up to the last page; 0: not known */

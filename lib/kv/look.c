@@ -44,6 +44,18 @@ static int how_left(int folder_fd) {
     return reco__kv_trusted(folder_fd) ? RECO__KV_THIS_BOOT : RECO__KV_OTHER_BOOT;
 }
 
+static int64_t clock_jump(int folder_fd) {
+    uint64_t boot = 0, ahead = 0, mine = reco__kv_boot();
+    int fd = openat(folder_fd, "wake", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return 0;
+    }
+    bool known = pread(fd, &boot, sizeof boot, KV_BOOT * sizeof boot) == (ssize_t)sizeof boot &&
+                 pread(fd, &ahead, sizeof ahead, KV_CLOCK * sizeof ahead) == (ssize_t)sizeof ahead && boot != 0 && boot == mine;
+    close(fd);
+    return known ? reco__now_ms() - reco__monotonic_ns() / 1000000 - (int64_t)ahead : 0;
+}
+
 void reco__kv_place_of(reco__kv_place *out, int folder_fd) {
     struct stat st;
     out->exists = true;
@@ -51,6 +63,7 @@ void reco__kv_place_of(reco__kv_place *out, int folder_fd) {
     out->has_data = fstatat(folder_fd, "data.mdb", &st, 0) == 0;
     out->file_bytes = out->has_data ? (uint64_t)st.st_size : 0;
     out->left = how_left(folder_fd);
+    out->clock_jump = clock_jump(folder_fd);
     int fd = openat(folder_fd, "reco.lock", O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
         out->held = is_held(fd, KV_BYTE_PRESENCE);

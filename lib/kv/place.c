@@ -215,6 +215,11 @@ static bool boot_line(char line[TRUST_SIZE + 1]) {
     return got == 36;
 }
 
+uint64_t reco__kv_boot(void) {
+    char line[TRUST_SIZE + 1];
+    return boot_line(line) ? reco__hash64(line, TRUST_SIZE, 0) : 0;
+}
+
 bool reco__kv_trusted(int folder_fd) {
     char line[TRUST_SIZE + 1], stored[TRUST_SIZE + 1] = "";
     int fd = openat(folder_fd, "trust", O_RDONLY | O_CLOEXEC);

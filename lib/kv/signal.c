@@ -1,4 +1,4 @@
-/* kv/signal.c - the futex word that tells other threads and processes of a commit. */
+/* kv/signal.c - the futex word that tells other threads and processes of a commit; and how the clocks stood then, for those who look for trouble. */
 #include "kv/internal.h"
 
 #include <limits.h>
@@ -11,7 +11,18 @@
 
 uint32_t reco__kv_signal_value(const reco__kv *kv) { return __atomic_load_n(kv->signal, __ATOMIC_ACQUIRE); }
 
+/* The two are not written at once, but they change once a boot, and when the wall clock is set. */
+static void note_clocks(reco__kv *kv) {
+    uint64_t *shared = (uint64_t *)(void *)kv->signal;
+    int64_t ahead = reco__now_ms() - reco__monotonic_ns() / 1000000;
+    if (kv->boot) {
+        __atomic_store_n(&shared[KV_CLOCK], (uint64_t)ahead, __ATOMIC_RELAXED);
+        __atomic_store_n(&shared[KV_BOOT], kv->boot, __ATOMIC_RELEASE);
+    }
+}
+
 void reco__kv_signal_bump(reco__kv *kv) {
+    note_clocks(kv);
     __atomic_add_fetch(kv->signal, 1, __ATOMIC_RELEASE);
     syscall(SYS_futex, kv->signal, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }

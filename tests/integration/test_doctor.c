@@ -1,20 +1,110 @@
-/* tests/integration/test_doctor.c - each finding, made and found; and that looking leaves no trace. */
+/* tests/integration/test_doctor.c - each finding, made and found; and that looking leaves no trace.
+ *
+ * This program has its own clock_gettime, fstatfs, statvfs, open, openat and fopen in place of the C library's, for LMDB too, so that clocks jump,
+ * and disks are of another kind, full or broken, when it says so: also where no disk may be mounted. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/engine.h"
 #include "features/lmdb.h"
 #include "stream/lmdb.h"
 #include "support/engine.h"
+
+/* --- in place of the C library's ----------------------------------------------------------------------------------------------------------- */
+
+/* Not hidden, for what is hidden in a program a shared library does not find. */
+#pragma GCC visibility push(default)
+
+static struct {
+    int64_t wall_jump_ms;
+    uint32_t magic;        /* of all file systems; 0: their own */
+    const char *mountinfo; /* NULL: the kernel's */
+    const char *broken;    /* files whose path ends so cannot be opened: EIO; NULL: none */
+    bool read_only;
+    uint64_t free_bytes; /* of all disks; 0: what they have */
+} pretend;
+
+int clock_gettime(clockid_t clock, struct timespec *out) {
+    int failed = (int)syscall(SYS_clock_gettime, clock, out);
+    if (failed == 0 && clock == CLOCK_REALTIME)
+        out->tv_sec += pretend.wall_jump_ms / 1000;
+    return failed;
+}
+
+int fstatfs(int fd, struct statfs *out) {
+    int failed = (int)syscall(SYS_fstatfs, fd, out);
+    if (failed == 0 && pretend.magic)
+        out->f_type = (__typeof__(out->f_type))pretend.magic;
+    return failed;
+}
+
+int statvfs(const char *path, struct statvfs *out) {
+    struct statfs fs;
+    if (syscall(SYS_statfs, path, &fs) != 0)
+        return -1;
+    *out = (struct statvfs){
+        .f_bsize = 1, .f_frsize = 1, .f_bavail = (fsblkcnt_t)fs.f_bavail * (uint64_t)fs.f_bsize, .f_flag = (unsigned long)fs.f_flags};
+    if (pretend.free_bytes)
+        out->f_bavail = pretend.free_bytes;
+    if (pretend.read_only)
+        out->f_flag |= ST_RDONLY;
+    return 0;
+}
+
+static bool is_broken(const char *path) {
+    size_t size = strlen(path), ending = pretend.broken ? strlen(pretend.broken) : 0;
+    if (!ending || size < ending || strcmp(path + size - ending, pretend.broken) != 0)
+        return false;
+    errno = EIO;
+    return true;
+}
+
+static int open_at(int folder, const char *path, int flags, va_list more) {
+    return is_broken(path) ? -1 : (int)syscall(SYS_openat, folder, path, flags, flags & O_CREAT ? va_arg(more, mode_t) : 0);
+}
+
+int openat(int folder, const char *path, int flags, ...) {
+    va_list more;
+    va_start(more, flags);
+    int fd = open_at(folder, path, flags, more);
+    va_end(more);
+    return fd;
+}
+
+int open(const char *path, int flags, ...) {
+    va_list more;
+    va_start(more, flags);
+    int fd = open_at(AT_FDCWD, path, flags, more);
+    va_end(more);
+    return fd;
+}
+
+FILE *fopen(const char *path, const char *mode) {
+    if (pretend.mountinfo && strcmp(path, "/proc/self/mountinfo") == 0)
+        return fmemopen((void *)(uintptr_t)pretend.mountinfo, strlen(pretend.mountinfo), "r");
+    int flags = *mode == 'r' ? O_RDONLY : O_WRONLY | O_CREAT | (*mode == 'a' ? O_APPEND : O_TRUNC);
+    int fd = is_broken(path) ? -1 : (int)syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, 0666);
+    return fd < 0 ? NULL : fdopen(fd, mode);
+}
+
+#pragma GCC visibility pop
+
+/* --- asking -------------------------------------------------------------------------------------------------------------------------------- */
 
 static char dir[256], data_path[300];
 static reco_error err;
@@ -25,9 +115,10 @@ static void setup(void) {
     err = (reco_error)RECO_ERROR_INIT;
 }
 
-static void teardown(void) { test_dir_remove(dir); }
-
-/* --- asking -------------------------------------------------------------------------------------------------------------------------------- */
+static void teardown(void) {
+    memset(&pretend, 0, sizeof pretend);
+    test_dir_remove(dir);
+}
 
 typedef struct found {
     uint32_t severity;
@@ -253,12 +344,93 @@ static void as_nobody_with_a_file(void) {
     expect("permissions", RECO_FINDING_ERROR, "stream/data.mdb");
 }
 
+static void as_nobody_without_reading(void) {
+    if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+        _exit(77);
+    doctor(NULL);
+    expect("permissions", RECO_FINDING_ERROR, "stream/data.mdb");
+    expect("unreadable", RECO_FINDING_ERROR, "Permission denied");
+    ck_assert_ptr_null(find("damaged"));
+}
+
 static void as_nobody_in_root(void) {
     if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
         _exit(77);
     test_ok(ask("/proc/reco", NULL, &err), &err);
     expect("permissions", RECO_FINDING_ERROR, "cannot be made");
 }
+
+START_TEST(disks_of_all_kinds)
+{
+    static const char *const wanted[] = {"limits.min_free", "64MiB", NULL};
+    static const struct {
+        uint32_t magic;
+        const char *name;
+    } networks[] = {{0x6969, "NFS"}, {0xFF534D42, "CIFS"}, {0x01021997, "9p"}, {0x00C36400, "Ceph"}};
+    char info[500];
+    struct stat st;
+    make(NULL, true);
+    pretend.free_bytes = 63 << 20;
+    doctor(wanted);
+    only("disk_full", RECO_FINDING_ERROR, "63.0 MiB left");
+    pretend.free_bytes = 200 << 20;
+    doctor(wanted);
+    only("disk_nearly_full", RECO_FINDING_WARNING, "200 MiB left");
+    pretend.free_bytes = (uint64_t)256 << 20;
+    doctor(wanted);
+    nothing();
+    pretend.read_only = true;
+    doctor(NULL);
+    only("read_only", RECO_FINDING_ERROR, data_path);
+    pretend.read_only = false;
+    for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
+        pretend.magic = networks[i].magic;
+        doctor(NULL);
+        ck_assert_uint_eq(count, 3); /* each store */
+        expect("network_disk", RECO_FINDING_ERROR, networks[i].name);
+        reco_engine *engine = NULL; /* which is what an engine says */
+        test_status(RECO_REFUSED, test_engine_try(&engine, data_path, 0, NULL, &err));
+        ck_assert_msg(strstr(err.text, networks[i].name) != NULL, "%s", err.text);
+    }
+    /* FUSE is what the kernel calls it; by its device, not by another's. */
+    pretend.magic = 0x65735546;
+    ck_assert_int_eq(stat(data_path, &st), 0);
+    static const char form[] = "21 1 %u:%u / %s rw,relatime shared:1 - %s nobody@host:/ rw\n30 1 0:9999 / /else rw - %s there rw\n";
+    snprintf(info, sizeof info, form, major(st.st_dev), minor(st.st_dev), dir, "fuse.sshfs", "fuse.mergerfs");
+    pretend.mountinfo = info;
+    doctor(NULL);
+    expect("network_disk", RECO_FINDING_ERROR, "FUSE");
+    snprintf(info, sizeof info, form, major(st.st_dev), minor(st.st_dev), dir, "fuse.mergerfs", "fuse.sshfs");
+    doctor(NULL);
+    nothing();
+    snprintf(info, sizeof info, form, major(st.st_dev), minor(st.st_dev), dir, "fuse.sshfs-like", "fuse.sshfs");
+    doctor(NULL);
+    nothing();
+}
+END_TEST
+
+START_TEST(what_cannot_be_read)
+{
+    static const char *const stores[] = {"stream", "features", "records"};
+    char ending[64];
+    make(NULL, true);
+    for (size_t i = 0; i < 3; i++) { /* by LMDB, which names the whole path; last by the check before */
+        snprintf(ending, sizeof ending, "%s/data.mdb", stores[i]);
+        pretend.broken = ending;
+        doctor(NULL);
+        expect("unreadable", RECO_FINDING_ERROR, stores[i]);
+        ck_assert_msg(strstr(find("unreadable")->text, "Input/output error") != NULL, "%s", find("unreadable")->text);
+        ck_assert_ptr_null(find("damaged")); /* nobody shall restore a backup for that */
+    }
+    pretend.broken = "data.mdb";
+    doctor(NULL);
+    ck_assert_uint_eq(count, 3);
+    expect("unreadable", RECO_FINDING_ERROR, "cannot be read");
+    pretend.broken = NULL;
+    doctor(NULL);
+    nothing();
+}
+END_TEST
 
 START_TEST(disks_and_users)
 {
@@ -274,6 +446,8 @@ START_TEST(disks_and_users)
     path_in(path, "stream/data.mdb");
     ck_assert_int_eq(chmod(path, geteuid() == 0 ? 0644 : 0444), 0);
     in_a_child(as_nobody_with_a_file);
+    ck_assert_int_eq(chmod(path, 0), 0);
+    in_a_child(as_nobody_without_reading);
     ck_assert_int_eq(chmod(path, 0600), 0);
     if (geteuid() == 0) {
         ck_assert_int_eq(chown(path, 65534, 65534), 0);
@@ -519,6 +693,55 @@ START_TEST(clocks)
 }
 END_TEST
 
+static void tell_one(reco_engine *engine, reco_status status) {
+    reco_event event = test_event("u", "tea", "view");
+    test_status(status, reco_ingest(NULL, engine, &event, 1, sizeof event, NULL, NULL, &err));
+    if (status == RECO_OK)
+        test_engine_learn(engine, 0, NULL);
+}
+
+START_TEST(clocks_that_jump)
+{
+    make(NULL, true);
+    pretend.wall_jump_ms = 59000; /* less than the skew */
+    doctor(NULL);
+    nothing();
+    pretend.wall_jump_ms = 7530000; /* nobody is harmed */
+    doctor(NULL);
+    only("clock_jumped", RECO_FINDING_NOTE, "set forward by 2 hours 5 minutes");
+    pretend.wall_jump_ms = 0;
+    reco_engine *engine = test_engine_open(data_path, 0, NULL);
+    tell_one(engine, RECO_OK);
+    pretend.wall_jump_ms = 3 * INT64_C(86400000) + 60000;
+    tell_one(engine, RECO_CLOCK); /* as the advice says */
+    doctor(NULL);
+    expect("clock_jumped", RECO_FINDING_WARNING, "set forward by 3 days 0 hours");
+    ck_assert_msg(strstr(find("clock_jumped")->advice, "restart the processes") != NULL, "%s", find("clock_jumped")->advice);
+    ck_assert_uint_eq(worst, RECO_FINDING_WARNING);
+    reco_close(engine);
+    engine = test_engine_open(data_path, 0, NULL); /* restarted: it goes on, and there is nothing to say any more */
+    tell_one(engine, RECO_OK);
+    doctor(NULL);
+    expect("in_use", RECO_FINDING_NOTE, "");
+    ck_assert_uint_eq(worst, RECO_FINDING_NOTE);
+    ck_assert_ptr_null(find("clock_jumped"));
+    pretend.wall_jump_ms = 0; /* back again: what was received seems to come from the future, too */
+    doctor(NULL);
+    expect("clock_jumped", RECO_FINDING_WARNING, "set back by 3 days 0 hours");
+    expect("clock", RECO_FINDING_ERROR, "received at");
+    reco_close(engine);
+    /* Of another boot nothing is known: its monotonic clock was another. */
+    char path[400];
+    uint64_t other = 1;
+    path_in(path, "stream/wake");
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    ck_assert(fd >= 0 && pwrite(fd, &other, sizeof other, 16 * 8) == (ssize_t)sizeof other && close(fd) == 0);
+    doctor(NULL);
+    ck_assert_ptr_null(find("clock_jumped"));
+    expect("clock", RECO_FINDING_ERROR, "received at");
+}
+END_TEST
+
 START_TEST(a_trimmed_stream)
 {
     make(NULL, false);
@@ -582,6 +805,8 @@ int main(void) {
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, nothing_is_wrong_and_nothing_is_changed);
     tcase_add_test(tests, where_it_lies);
+    tcase_add_test(tests, disks_of_all_kinds);
+    tcase_add_test(tests, what_cannot_be_read);
     tcase_add_test(tests, disks_and_users);
     tcase_add_test(tests, another_process);
     tcase_add_test(tests, another_container);
@@ -590,6 +815,7 @@ int main(void) {
     tcase_add_test(tests, what_it_is);
     tcase_add_test(tests, what_is_in_it);
     tcase_add_test(tests, clocks);
+    tcase_add_test(tests, clocks_that_jump);
     tcase_add_test(tests, a_trimmed_stream);
     tcase_add_test(tests, snapshots);
     tcase_add_test(tests, no_memory);
