@@ -4,8 +4,8 @@
  * The table of each kind names the status and the words that are expected. Behind every failure stands the same audit: what was acknowledged is in
  * the stream or was learned, the rest of the engine goes on or opens again, and verify finds it equal.
  *
- * This program has its own pwrite, pwritev, fdatasync, msync and clock_gettime in place of the C library's, for LMDB and the engine too, so that they
- * fail, and clocks jump, when it says so. */
+ * This program has its own pwrite, pwritev, fdatasync, fsync, msync and clock_gettime in place of the C library's, for LMDB and the engine too, so
+ * that they fail, and clocks jump, when it says so. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -40,6 +40,9 @@ static struct {
 
 static int64_t wall_jump_ms;
 
+/* What is hidden in a program, as everything here is by default, a shared library does not find: LMDB would go on to call the C library's. */
+#pragma GCC visibility push(default)
+
 static bool fails(int what) {
     if (!trouble.error || !(trouble.what & what) || trouble.after-- > 0)
         return false;
@@ -53,6 +56,7 @@ ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t at) {
     return fails(WRITES) ? -1 : syscall(SYS_pwritev, fd, parts, count, at, (off_t)0);
 }
 int fdatasync(int fd) { return fails(SYNCS) ? -1 : (int)syscall(SYS_fdatasync, fd); }
+int fsync(int fd) { return fails(SYNCS) ? -1 : (int)syscall(SYS_fsync, fd); }
 int msync(void *data, size_t size, int flags) { return fails(SYNCS) ? -1 : (int)syscall(SYS_msync, data, size, flags); }
 
 int clock_gettime(clockid_t clock, struct timespec *out) {
@@ -61,6 +65,8 @@ int clock_gettime(clockid_t clock, struct timespec *out) {
         out->tv_sec += wall_jump_ms / 1000;
     return failed;
 }
+
+#pragma GCC visibility pop
 
 /* --- the engine under test --------------------------------------------------------------------------------------------------------------------- */
 
@@ -345,16 +351,49 @@ END_TEST
 
 /* --- a disk that fails ------------------------------------------------------------------------------------------------------------------------- */
 
-typedef enum doing { INGEST, LEARN, ITEMS, OPEN, CLOSE } doing;
-static const char *const doing_names[] = {"ingest", "learn", "items", "open", "close"};
+typedef enum doing { INGEST, LEARN, ITEMS, OPEN, CLOSE, TRIM, SNAPSHOT, BACKUP, RESTORE, REPLAY } doing;
+static const char *const doing_names[] = {"ingest", "learn", "items", "open", "close", "trim", "snapshot", "backup", "restore", "replay"};
 
 static const struct {
     doing doing;
     int what, after;
 } failures[] = {
-    {INGEST, WRITES, 0}, {INGEST, WRITES, 1}, {INGEST, WRITES, 2}, {INGEST, SYNCS, 0}, {INGEST, SYNCS, 1}, {LEARN, WRITES, 0}, {LEARN, WRITES, 1},
-    {LEARN, WRITES, 5},  {ITEMS, WRITES, 0},  {ITEMS, WRITES, 1},  {ITEMS, SYNCS, 0},  {OPEN, WRITES, 0},  {OPEN, SYNCS, 0},   {CLOSE, SYNCS, 0},
+    {INGEST, WRITES, 0}, {INGEST, WRITES, 1},  {INGEST, WRITES, 2}, {INGEST, SYNCS, 0},   {LEARN, WRITES, 0},
+    {LEARN, WRITES, 1},  {LEARN, WRITES, 5},   {ITEMS, WRITES, 0},  {ITEMS, WRITES, 1},   {ITEMS, SYNCS, 0},
+    {OPEN, WRITES, 0},   {OPEN, SYNCS, 0},     {CLOSE, SYNCS, 0},   {TRIM, WRITES, 0},    {TRIM, WRITES, 1},
+    {TRIM, SYNCS, 0},    {SNAPSHOT, SYNCS, 0}, {BACKUP, SYNCS, 0},  {RESTORE, WRITES, 0}, {RESTORE, WRITES, 9},
+    {RESTORE, SYNCS, 0}, {RESTORE, SYNCS, 9},  {REPLAY, WRITES, 0}, {REPLAY, WRITES, 9},  {REPLAY, SYNCS, 0},
 };
+
+static char made[400], backup[400]; /* what the doing is to make; of what it makes it */
+
+static void make_ready(doing what) {
+    snprintf(made, sizeof made, "%s/made", dir);
+    snprintf(backup, sizeof backup, "%s/backup", dir);
+    if (what == RESTORE)
+        test_ok(reco_backup(NULL, engine, backup, NULL, &err), &err);
+}
+
+static reco_status with_settings(doing what) {
+    reco_settings *settings = NULL;
+    test_ok(reco_settings_create(&settings, &err), &err);
+    test_ok(reco_settings_set(settings, "limits.map_size", "8GiB", &err), &err);
+    test_ok(reco_settings_set(settings, "limits.min_free", "0B", &err), &err);
+    test_ok(reco_settings_set(settings, "data", what == RESTORE ? made : data_path, &err), &err);
+    if (what == REPLAY)
+        test_ok(reco_settings_set(settings, "pairs.window", "3", &err), &err);
+    reco_replay_options options = {.struct_size = sizeof options, .into = made};
+    reco_status status = what == RESTORE ? reco_restore(NULL, backup, settings, 0, NULL, &err) : reco_replay(NULL, settings, &options, NULL, &err);
+    reco_settings_free(settings);
+    return status;
+}
+
+static reco_status trim_some(void) {
+    reco_status status = RECO_OK;
+    for (uint32_t p = 0; status == RECO_OK && p < engine->partitions; p++)
+        status = reco__stream_trim(engine->stream, p, 5, NULL, &err);
+    return status;
+}
 
 static reco_status do_it(doing what) {
     reco_engine *other = NULL;
@@ -373,6 +412,15 @@ static reco_status do_it(doing what) {
         engine = NULL;
         err = (reco_error)RECO_ERROR_INIT;
         return test_engine_try(&other, data_path, 0, plain, &err) == RECO_OK ? (engine = other, RECO_OK) : (reco_status)err.status;
+    case TRIM:
+        return trim_some();
+    case SNAPSHOT:
+        return reco_snapshot(NULL, engine, made, NULL, &err);
+    case BACKUP:
+        return reco_backup(NULL, engine, made, NULL, &err);
+    case RESTORE:
+    case REPLAY:
+        return with_settings(what);
     default:
         return RECO_OK;
     }
@@ -385,6 +433,7 @@ START_TEST(a_disk_that_fails)
     tell(60);
     test_ok(put_item(), &err);
     test_ok(process(), &err);
+    make_ready(failures[_i].doing);
     tell(60);
     trouble.what = failures[_i].what;
     trouble.after = failures[_i].after;
@@ -392,10 +441,15 @@ START_TEST(a_disk_that_fails)
     trouble.fired = 0;
     reco_status status = do_it(failures[_i].doing);
     trouble.error = 0;
-    if (status == RECO_OK) /* it did without, or nothing depended on it */
-        ck_assert_msg(trouble.fired == 0 || failures[_i].doing == CLOSE || failures[_i].doing == OPEN, "%s: a failure was passed over", name);
+    ck_assert_msg(trouble.fired > 0, "%s: nothing failed", name);
+    if (status == RECO_OK) /* nothing depended on it */
+        ck_assert_msg(failures[_i].doing == CLOSE, "%s: a failure was passed over", name);
     else
         says(name, status, RECO_IO, "", "Input/output error");
+    if (failures[_i].doing >= SNAPSHOT && failures[_i].doing <= RESTORE)
+        ck_assert_msg(access(made, F_OK) != 0, "%s: what failed is there", name);
+    if (failures[_i].doing >= SNAPSHOT) /* over what was left */
+        test_ok(do_it(failures[_i].doing), &err);
     if (!engine)
         engine = test_engine_open(data_path, 0, plain);
     status = tell_one(0); /* the same engine goes on, or says that it is to be opened again */
