@@ -11,8 +11,8 @@ extern "C" {
 #define RECO_ITEM_HIDDEN 1u /* never recommended, whatever its times say */
 
 /* Attributes are the application's own: a JSON object of up to 16 KiB and 256 members, named by 1 to 64 bytes, nested at most 31 deep, kept as
- * written. An answer can be filtered and capped by members that are a string, a finite number, a boolean, or an array of strings; what is nested
- * deeper, null, or an array of something else is kept and told, and meets no condition. No types are declared: an attribute is what its value is,
+ * written. An answer can be filtered and capped by members that are a string, a finite number, a boolean, or an array of these, whose elements are
+ * several values; what is nested deeper and null is kept and told, and meets no condition. No types are declared: an attribute is what its value is,
  * item by item, and a condition that asks for a number is not met by a string. Numbers are compared as doubles; integers have 64 bits. In JSON,
  * members that libreco does not know are taken for attributes. What can never be right (a name too long, a number beyond the range) is refused as
  * attributes.NAME. */

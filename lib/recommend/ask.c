@@ -438,6 +438,9 @@ static reco_status answer_from(reco__answer *answer, reco__recommend *recommend,
         c->catalogue = state->catalogue;
         status = reco__sieve_open(&c->sieve, state->catalogue, err);
     }
+    if (c->question == RECO__ASK_RANK) { /* variants of which nothing was learned are not in the catalogue */
+        c->sieve.collapse = !(c->sieve.flags & RECO_SELECTION_VARIANTS);
+    }
     if (status == RECO_OK) {
         status = choose_popularity(&own, c, recommend, state, call, err);
     }

@@ -15,6 +15,7 @@ typedef struct span {
     int64_t first, last; /* generations */
     bool kept;           /* the sums of window 0 or 1 are those */
     unsigned window;
+    uint32_t item_count; /* that features had, when it was summed from rows */
 } span;
 
 static reco_status choose_span(span *out, const reco__recommend *recommend, const reco_popular_query *query, const reco__popular_list *list,
@@ -37,7 +38,7 @@ static reco_status choose_span(span *out, const reco__recommend *recommend, cons
 }
 
 /* Sums of a span that is not kept, in c->sums; they are to be cleared. */
-static reco_status sum_span(reco_candidates *c, const span *s, const reco_call *call, reco_error *err) {
+static reco_status sum_span(reco_candidates *c, span *s, const reco_call *call, reco_error *err) {
     reco_features_info info = {.struct_size = sizeof(info)};
     reco_status status = reco__features_info(&info, c->features, call, err);
 
@@ -50,6 +51,7 @@ static reco_status sum_span(reco_candidates *c, const span *s, const reco_call *
         c->sums = sums;
         c->sum_room = info.item_count;
     }
+    s->item_count = info.item_count;
     return status == RECO_OK ? reco__popularity_sum(c->sums, c->sum_room, c->features, s->board, s->first, s->last, call, err) : status;
 }
 
@@ -71,12 +73,11 @@ static reco_status admits(bool *fine, picking *p, uint32_t item) {
     reco_candidates *c = p->c;
     reco_status status = RECO_OK;
 
-    *fine = true;
-    if (c->settings->filter_availability) {
-        *fine = reco__catalogue_available(c->catalogue, item, p->moment);
-        status = reco__catalogue_known(c->catalogue, item) ? RECO_OK : reco__ask_about(fine, c, item, p->call, p->err);
-        c->filtered += status == RECO_OK && !*fine;
+    *fine = !c->settings->filter_availability || reco__catalogue_available(c->catalogue, item, p->moment);
+    if (!reco__catalogue_known(c->catalogue, item)) {
+        status = reco__ask_about(fine, c, item, p->call, p->err);
     }
+    c->filtered += status == RECO_OK && !*fine;
     if (status == RECO_OK && *fine) {
         status = reco__item_fits(fine, c, item, p->call, p->err);
     }
@@ -222,6 +223,27 @@ static reco_status get_span(reco_candidates *c, span *s, const reco_call *call, 
     return status;
 }
 
+/* What is in a category is known of items the catalogue has; those features have just given a number are asked about first. */
+static reco_status know_new(reco_candidates *c, uint32_t item_count, const reco_call *call, reco_error *err) {
+    int64_t began = reco__monotonic_ns();
+    reco_error error = RECO_ERROR_INIT;
+    reco_status status = RECO_UNAVAILABLE;
+
+    if (reco__breaker_allows(c->records_breaker)) {
+        reco_call own;
+        status = reco__catalogue_catch_up(c->catalogue, item_count, reco__call_part(&own, call, RECO__RECORDS_PERCENT), &error);
+        reco__breaker_note(c->records_breaker, status, began);
+    }
+    if (reco__store_trouble(status)) {
+        c->degraded |= RECO_DEGRADED_RECORDS;
+        return RECO_OK;
+    }
+    if (status != RECO_OK && err) {
+        *err = error;
+    }
+    return status;
+}
+
 static reco_status answer_span(reco__answer *answer, reco_candidates *c, const reco__state *state, const reco__popular_list *list, span *s,
                                const reco_popular_query *query, const reco_call *call, reco_error *err) {
     picking p = {.c = c, .window = s->window, .moment = c->moment, .call = call, .err = err};
@@ -229,7 +251,11 @@ static reco_status answer_span(reco__answer *answer, reco_candidates *c, const r
     size_t chosen;
     reco_status status = sum ? get_span(c, s, call, err) : RECO_OK;
 
+    uint32_t item_count = s->kept ? list->item_count : s->item_count;
     p.popularity = s->kept ? state->popularity : NULL;
+    if (status == RECO_OK && query->category.size > 0 && !reco__catalogue_caught_up(c->catalogue, item_count)) {
+        status = know_new(c, item_count, call, err);
+    }
     if (status == RECO_OK) {
         status = pick_answer(&p, s->kept ? list->item_count : c->sum_room, query->category, &chosen);
     }

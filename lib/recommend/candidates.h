@@ -23,6 +23,10 @@
 #define RECO__MARK_FITS 1u /* in the column `values`: what the question says of items holds for it; else nobody has looked, or it is dropped */
 #define RECO__MARK_REVISIT 4u
 #define RECO__MARK_FLAGS 3u          /* bits below the value */
+/* Dropped, though it fits: it was on a page before. What scores are measured by still counts it. */
+static inline bool reco__mark_shown(uint32_t value) {
+    return (value & (RECO__MARK_DROPPED | RECO__MARK_FITS)) == (RECO__MARK_DROPPED | RECO__MARK_FITS);
+}
 #define RECO__VALUE_MOST 536870000.0 /* what all values together stay below, < 2^29 */
 
 /* What a question is for. */

@@ -81,6 +81,9 @@ reco_status reco__catalogue_load(reco__catalogue *catalogue, const reco_call *ca
 reco_status reco__catalogue_follow(reco__catalogue *catalogue, const reco_call *call, reco_error *err);
 /* Asks records about the numbers below `item_count` that are not known. */
 reco_status reco__catalogue_catch_up(reco__catalogue *catalogue, uint32_t item_count, const reco_call *call, reco_error *err);
+static inline bool reco__catalogue_caught_up(const reco__catalogue *catalogue, uint32_t item_count) {
+    return atomic_load_explicit(&catalogue->known_below, memory_order_acquire) >= item_count;
+}
 /* About one number. */
 reco_status reco__catalogue_learn(reco__catalogue *catalogue, uint32_t item, const reco_call *call, reco_error *err);
 /* The items of a category, in any order; appended as u32 to `out`. */

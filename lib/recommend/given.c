@@ -84,6 +84,19 @@ reco_status reco__given_similar(reco_candidates *c, reco__records *records, cons
 /* --- the candidates -------------------------------------------------------------------------------------------------------------------------------
  */
 
+/* What they are variants of decides about others, and records may know it of items the catalogue does not have yet. */
+static reco_status know_recents(reco_candidates *c, const reco_call *call, reco_error *err) {
+    reco_status status = RECO_OK;
+
+    for (uint32_t k = 0; k < c->recent_count && !(c->sieve.flags & RECO_SELECTION_VARIANTS) && status == RECO_OK; k++) {
+        bool fine;
+        if (!reco__catalogue_known(c->catalogue, c->recents[k].item)) {
+            status = reco__ask_about(&fine, c, c->recents[k].item, call, err);
+        }
+    }
+    return status;
+}
+
 static void narrow_similar(reco_candidates *c) {
     for (uint32_t k = 0; k < c->recent_count; k++) {
         uint32_t item = c->recents[k].item;
@@ -156,6 +169,7 @@ reco_status reco__given_narrow(reco_candidates *c, const reco_call *call, reco_e
     reco_status status = RECO_OK;
 
     if (c->question == RECO__ASK_SIMILAR) {
+        status = know_recents(c, call, err);
         narrow_similar(c);
     } else if (c->question == RECO__ASK_RANK) {
         status = number(c, c->asked, c->asked_count, call, err);

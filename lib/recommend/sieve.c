@@ -337,6 +337,11 @@ static reco_status open_exclude(reco__sieve *sieve, reco_error *err) {
     return RECO_OK;
 }
 
+/* Where there are none, nothing has to be collapsed. */
+static bool has_variants(const reco__sieve *sieve) {
+    return !(sieve->flags & RECO_SELECTION_VARIANTS) && atomic_load_explicit(&sieve->catalogue->variants, memory_order_relaxed) > 0;
+}
+
 reco_status reco__sieve_open(reco__sieve *sieve, reco__catalogue *catalogue, reco_error *err) {
     reco_status status = RECO_OK;
 
@@ -347,7 +352,7 @@ reco_status reco__sieve_open(reco__sieve *sieve, reco__catalogue *catalogue, rec
     if (catalogue) {
         sieve->catalogue = catalogue;
         sieve->ticket = reco__catalogue_enter(catalogue);
-        sieve->collapse = !(sieve->flags & RECO_SELECTION_VARIANTS) && atomic_load_explicit(&catalogue->variants, memory_order_relaxed) > 0;
+        sieve->collapse = has_variants(sieve);
     }
     for (size_t i = 0; i < sieve->condition_count && status == RECO_OK; i++) {
         status = open_condition(sieve, &sieve->conditions[i], err);
@@ -359,6 +364,7 @@ reco_status reco__sieve_open(reco__sieve *sieve, reco__catalogue *catalogue, rec
 }
 
 void reco__sieve_renumber(reco__sieve *sieve) {
+    sieve->collapse = sieve->collapse || (sieve->catalogue && has_variants(sieve));
     for (size_t i = 0; i < sieve->condition_count; i++) {
         reco__condition *condition = &sieve->conditions[i];
         if (condition->attribute == RECO__TRAIT_NONE && !condition->ids) {
@@ -519,9 +525,11 @@ static uint64_t tally_key(size_t rule, uint32_t type, uint64_t value) {
 static bool visit_caps(reco__sieve *sieve, const reco__traits *traits, uint32_t by) {
     bool full = false;
 
-    for (size_t k = 0; k < sieve->cap_count && traits && sieve->caps[k].attribute != RECO__TRAIT_NONE; k++) {
-        uint32_t from, to;
-        reco__traits_find(&from, &to, traits, sieve->caps[k].attribute);
+    for (size_t k = 0; k < sieve->cap_count && traits; k++) {
+        uint32_t from = 0, to = 0;
+        if (sieve->caps[k].attribute != RECO__TRAIT_NONE) { /* else nobody has it; the caps behind it count all the same */
+            reco__traits_find(&from, &to, traits, sieve->caps[k].attribute);
+        }
         for (uint32_t i = from; i < to; i++) {
             uint64_t key = tally_key(k + 1, reco__traits_keys(traits)[i] & 3, reco__traits_values(traits)[i]);
             reco__tally *tally = tally_in(sieve->tallies, sieve->tally_room, key);

@@ -71,7 +71,7 @@ uint64_t reco__question_hash(uint64_t begun, const reco_str *texts, size_t text_
 reco_status reco__sieve_read(reco__sieve *sieve, const reco_selection *selection, uint64_t question, reco_error *err);
 /* Ready to be asked about items of a catalogue (NULL: of none), which is read from now on until close. */
 reco_status reco__sieve_open(reco__sieve *sieve, reco__catalogue *catalogue, reco_error *err);
-/* Attributes that nobody had when it was opened may have numbers now. */
+/* After something was learned of an item: attributes that nobody had when it was opened may have numbers now, and there may be variants. */
 void reco__sieve_renumber(reco__sieve *sieve);
 /* May be closed already. */
 void reco__sieve_close(reco__sieve *sieve);

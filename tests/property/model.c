@@ -12,25 +12,34 @@ const type_rule type_rules[TYPES] = {
     {"cart", 3, false, false, 0}, {"purchase", 5, false, false, 0}, {"impression", 0, false, false, 0}, {"dislike", 0, true, false, 0},
     {"hide", 0, true, false, 0},  {"return", -2, false, false, 0}, /* the only one that is not there by default */
 };
-const char *const user_names[USERS] = {"ann", "ben", "cl\xc3\xa9o", "d/d%2f", "e", "f f"};
-char item_names[ITEMS][257] = {"a", "b", "c", "d", "e/e", "f%20", "\xe6\x9c\xac", "h h", "i", "j", "k", "l", "m", "n", "o"};
+const char *const user_names[USERS + STRANGERS] = {"ann", "ben", "cl\xc3\xa9o", "d/d%2f", "e",  "f f", "v-1", "v-2", "w1",  "w2",
+                                                   "w3",  "w4",  "w5",          "w6",     "w7", "w8",  "w9",  "w10", "w11", "w12"};
+char item_names[NAMES][257] = {"a", "b", "c", "d", "e/e", "f%20", "\xe6\x9c\xac", "h h",     "i", "j",
+                               "k", "l", "m", "n", "o",   "",     "nobody knows", "\xc3\xbc"};
 
-void model_names(void) { memset(item_names[ITEMS - 1], 'x', 256); }
+static int order_of_names[ITEMS]; /* by hash */
+
+static uint64_t hash_of(int item) { return XXH64(item_names[item], strlen(item_names[item]), 0); }
+
+static bool is_before(int a, int b) {
+    uint64_t x = hash_of(a), y = hash_of(b);
+    return x != y ? x < y : strcmp(item_names[a], item_names[b]) < 0;
+}
+
+void model_names(void) {
+    memset(item_names[ITEMS - 1], 'x', 256);
+    for (int a = 0; a < ITEMS; a++)
+        for (int b = 0; b < ITEMS; b++)
+            order_of_names[a] += is_before(b, a);
+}
+
+bool name_before(int a, int b) { return order_of_names[a] < order_of_names[b]; }
 
 void model_init(model *m, const rules *r) {
     addition *adds = m->adds;
     memset(m, 0, sizeof *m);
     m->adds = adds ? adds : malloc(ADD_ROOM * sizeof *adds);
     m->rules = *r;
-    for (int u = 0; u < USERS; u++)
-        m->segments[u] = -1;
-}
-
-static uint64_t hash_of(int item) { return XXH64(item_names[item], strlen(item_names[item]), 0); }
-
-bool name_before(int a, int b) {
-    uint64_t x = hash_of(a), y = hash_of(b);
-    return x != y ? x < y : strcmp(item_names[a], item_names[b]) < 0;
 }
 
 uint32_t model_partition(const model *m, int user) {
@@ -46,7 +55,7 @@ static void append(model *m, const happening *event, uint32_t partition) {
 }
 
 bool model_append(model *m, const happening *events, size_t count, int64_t received_at) {
-    if (m->count + count + PARTS > EVENT_ROOM || m->add_count + (m->count - m->learned + count) * 40 > ADD_ROOM)
+    if (m->count + count + PARTS > EVENT_ROOM || m->add_count + (m->count - m->learned + count) * 50 > ADD_ROOM)
         return false;
     for (size_t i = 0; i < count; i++)
         append(m, &events[i], events[i].partition);
@@ -78,8 +87,8 @@ static int64_t weight_of_age(const model *m, int64_t age) {
     return INT64_C(1) << (halvings < 20 ? halvings : 20);
 }
 
-static void add(model *m, int board, const happening *event, int64_t r, int item, int member, int64_t delta) {
-    int64_t own = event->t / length_of(m, board), oldest = oldest_open(m, board, r);
+static void add(model *m, int board, int64_t t, int64_t r, int item, int member, int64_t delta) {
+    int64_t own = t / length_of(m, board), oldest = oldest_open(m, board, r);
     m->adds[m->add_count++] = (addition){board, item, member, own > oldest ? own : oldest, delta};
 }
 
@@ -126,6 +135,10 @@ static void touch_item(const model *m, cell *c, const happening *event, int64_t 
     c->touches[0] = (touch){event->item, weight_of(event), t};
     c->touch_count = c->touch_count < m->rules.history ? c->touch_count : m->rules.history;
     c->session_count = c->session_count < c->touch_count ? c->session_count : c->touch_count;
+    if (c->touch_count > m->rules.recents) { /* what falls behind keeps only whether it may be paired */
+        c->touches[m->rules.recents].weight = c->touches[m->rules.recents].weight > 0;
+        c->touches[m->rules.recents].t = 0;
+    }
 }
 
 static void hide_item(const model *m, cell *c, int item) {
@@ -148,17 +161,86 @@ static void remember(const model *m, cell *c, const happening *event, int64_t t,
     c->last = r;
 }
 
+static void add_popularity(model *m, int item, int weight, int64_t t, int64_t r) {
+    if (weight != 0) {
+        add(m, HOURS, t, r, 0, item, weight);
+        add(m, DAYS, t, r, 0, item, weight);
+    }
+}
+
+static void add_pair(model *m, int64_t t, int64_t r, int a, int b, int weight, int distance) {
+    int64_t delta = weight * (int64_t)(m->rules.pair_inverse ? 2520 / distance : 2520);
+    add(m, COVIEW, t, r, a, b, delta);
+    add(m, COVIEW, t, r, b, a, delta);
+}
+
 static void add_pairs(model *m, const cell *c, const happening *event, int64_t r) {
     int end = m->rules.pair_session ? c->session_count : c->touch_count, distance = 0;
     for (int i = 0; i < end && distance < m->rules.pair_window && weight_of(event) > 0; i++) {
         const touch *other = &c->touches[i];
         if (other->item == event->item || other->weight <= 0)
             continue;
-        distance++;
-        int64_t delta = weight_of(event) * (int64_t)(m->rules.pair_inverse ? 2520 / distance : 2520);
-        add(m, COVIEW, event, r, event->item, other->item, delta);
-        add(m, COVIEW, event, r, other->item, event->item, delta);
+        add_pair(m, event->t, r, event->item, other->item, weight_of(event), ++distance);
     }
+}
+
+static int find_touch(const cell *c, int item) {
+    int at = 0;
+    while (at < c->touch_count && c->touches[at].item != item)
+        at++;
+    return at;
+}
+
+/* The pairs of the item at `at`: with those behind it, as its own event made them, and with those before it, as theirs did. */
+static void take_back_pairs(model *m, const cell *c, int at, int weight, int64_t t, int64_t r) {
+    int end = m->rules.pair_session ? c->session_count : c->touch_count, item = c->touches[at].item;
+    for (int i = at + 1, distance = 0; i < end && distance < m->rules.pair_window; i++)
+        if (c->touches[i].weight > 0)
+            add_pair(m, t, r, item, c->touches[i].item, -weight, ++distance);
+    for (int i = at - 1, distance = 0; at < end && i >= 0 && distance < m->rules.pair_window; i--)
+        if (c->touches[i].weight > 0)
+            add_pair(m, c->touches[i].t ? c->touches[i].t : t, r, item, c->touches[i].item, -c->touches[i].weight, ++distance);
+}
+
+static void leave_touch(cell *c, int at) {
+    memmove(c->touches + at, c->touches + at + 1, (size_t)(c->touch_count - at - 1) * sizeof *c->touches);
+    c->touch_count--;
+    c->session_count -= at < c->session_count;
+}
+
+static void leave_hidden(cell *c, int item) {
+    for (int at = 0; at < c->hidden_count; at++)
+        if (c->hidden[at] == item) {
+            memmove(c->hidden + at, c->hidden + at + 1, (size_t)(c->hidden_count - at - 1) * sizeof *c->hidden);
+            c->hidden_count--;
+        }
+}
+
+static void take_back(model *m, cell *c, const happening *event, int64_t r) {
+    const type_rule *type = &type_rules[event->type];
+    int at = type->weight > 0 ? find_touch(c, event->item) : c->touch_count, weight = weight_of(event);
+    bool stands = at < c->touch_count && (event->t == 0 || c->touches[at].t == 0 || c->touches[at].t == event->t);
+    int64_t t = event->t ? event->t : stands && c->touches[at].t ? c->touches[at].t : event->received_at;
+    add_popularity(m, event->item, -weight, t, r);
+    if (stands && weight > 0 && c->touches[at].weight > 0)
+        take_back_pairs(m, c, at, weight, t, r);
+    if (stands)
+        leave_touch(c, at);
+    if (type->hides)
+        leave_hidden(c, event->item);
+}
+
+/* That an event was taken back is noted as its id, negated. */
+static void learn_undo(model *m, cell *c, const happening *event, int64_t r) {
+    bool seen = seen_before(m, c, event->id, r);
+    if (seen_before(m, c, -event->id, r))
+        return;
+    if (!seen)
+        note_id(c, event->id, r);
+    note_id(c, -event->id, r);
+    if (seen)
+        take_back(m, c, event, r);
+    c->last = r;
 }
 
 static void learn(model *m, const happening *event) {
@@ -172,15 +254,16 @@ static void learn(model *m, const happening *event) {
     m->known[event->item] = true;
     if (c->last != 0 && r - c->last > m->rules.lifetime)
         memset(c, 0, sizeof *c);
+    if (event->undo) {
+        learn_undo(m, c, event, r);
+        return;
+    }
     if (event->id && seen_before(m, c, event->id, r))
         return;
     if (event->id)
         note_id(c, event->id, r);
     begin_session(m, c, event->session, r);
-    if (weight_of(event) != 0) {
-        add(m, HOURS, event, r, 0, event->item, weight_of(event));
-        add(m, DAYS, event, r, 0, event->item, weight_of(event));
-    }
+    add_popularity(m, event->item, weight_of(event), event->t, r);
     add_pairs(m, c, event, r);
     remember(m, c, event, event->t, r);
 }
@@ -197,11 +280,6 @@ void model_learn(model *m) {
 
 /* --- popularity -------------------------------------------------------------------------------------------------------------------------------- */
 
-bool model_available(const model *m, int item, int64_t moment) {
-    const document *d = &m->items[item];
-    return !m->rules.filter_availability || !d->there || (!d->hidden && moment >= d->from && (d->until == 0 || moment < d->until));
-}
-
 static void sum_window(int64_t sums[ITEMS], const model *m, int board, int64_t window, int64_t moment, const sight *from) {
     int64_t length = length_of(m, board), last = moment / length, first = last - (window + length - 1) / length + 1;
     int64_t gone = oldest_open(m, board, from->clock_low) - 1 - kept_of(m, board);
@@ -213,24 +291,34 @@ static void sum_window(int64_t sums[ITEMS], const model *m, int board, int64_t w
     }
 }
 
-int model_popular(int order[ITEMS], int64_t sums[ITEMS], const model *m, int64_t window, int64_t as_of, int category, int64_t now, const sight *from,
-                  const sight *time) {
-    window = window ? window : m->rules.window_hours;
-    int board = window <= m->rules.hours_kept * HOUR ? HOURS : DAYS, count = 0;
+int model_popular(int order[ITEMS], int64_t sums[ITEMS], int *capped, const model *m, const asked_popular *q, const sight *from, const sight *time) {
+    int64_t window = q->window ? q->window : m->rules.window_hours;
+    int board = window <= m->rules.hours_kept * HOUR ? HOURS : DAYS, count = 0, left = 0;
+    bool taken[NAMES] = {false};
     if (board == DAYS && window > m->rules.days_kept * DAY)
         return -1;
-    sum_window(sums, m, board, window, as_of ? as_of : time->clock_high, from);
+    sum_window(sums, m, board, window, q->as_of ? q->as_of : time->clock_high, from);
     for (int i = 0; i < ITEMS; i++) {
-        if (sums[i] <= 0 || !model_available(m, i, as_of ? as_of : now))
+        if (sums[i] <= 0 || !model_available(m, i, q->as_of ? q->as_of : q->now) || !model_fits(m, &q->select, i) ||
+            model_was_shown(m, &q->select, i))
             continue;
-        if (category >= 0 && !(m->items[i].there && m->items[i].categories >> category & 1))
+        if (q->category >= 0 && !(m->items[i].there && m->items[i].categories >> q->category & 1))
             continue;
         int at = count++;
         for (; at > 0 && (sums[order[at - 1]] < sums[i] || (sums[order[at - 1]] == sums[i] && name_before(i, order[at - 1]))); at--)
             order[at] = order[at - 1];
         order[at] = i;
     }
-    return count;
+    *capped = 0;
+    for (int i = 0; i < count; i++) {
+        int why = model_blocked(m, &q->select, taken, NULL, order[i]);
+        *capped += why == CAPPED;
+        if (why == FREE) {
+            taken[order[i]] = true;
+            order[left++] = order[i];
+        }
+    }
+    return left;
 }
 
 /* --- co-views ---------------------------------------------------------------------------------------------------------------------------------- */
@@ -249,8 +337,8 @@ static void cut(int64_t row[ITEMS], int most) {
 }
 
 typedef struct heads {
-    int64_t sums[ITEMS]; /* merged */
-    double total;        /* of the whole rows */
+    int64_t sums[ITEMS];    /* merged */
+    double total, positive; /* of the whole rows; of what is above 0 in the two heads */
 } heads;
 
 static void make_heads(heads *h, const model *m, int item) {
@@ -276,8 +364,10 @@ static void make_heads(heads *h, const model *m, int item) {
         h->total += (double)(weight * open[j]) + (double)closed[j];
     cut(open, m->rules.head);
     cut(closed, m->rules.head);
-    for (int j = 0; j < ITEMS; j++)
+    for (int j = 0; j < ITEMS; j++) {
         h->sums[j] = weight * open[j] + closed[j];
+        h->positive += (double)h->sums[j];
+    }
 }
 
 /* --- questions --------------------------------------------------------------------------------------------------------------------------------- */
@@ -287,13 +377,72 @@ typedef struct recent {
     bool session;
 } recent;
 
+/* Cells of one person, as one: touches by how new they are, or something behind them in their own list. */
+static void merge_cells(cell *out, const model *m, const cell *cells, int count, int64_t moment, bool as_of) {
+    const cell *newest = NULL;
+    int next[1 + ALIASES] = {0};
+    bool runs[1 + ALIASES], running = true;
+    memset(out, 0, sizeof *out);
+    for (int i = 0; i < count; i++)
+        if (cells[i].last != 0 && (!newest || cells[i].last > newest->last))
+            newest = &cells[i];
+    for (int i = 0; i < count; i++) {
+        int first = 0;
+        while (as_of && first < cells[i].session_count && cells[i].touches[first].t > moment)
+            first++;
+        runs[i] = first < cells[i].session_count && moment - (as_of ? cells[i].touches[first].t : cells[i].last) <= m->rules.gap;
+        runs[i] = runs[i] || (!as_of && &cells[i] == newest);
+    }
+    for (;;) {
+        int best = -1;
+        int64_t best_age = -1;
+        for (int i = 0; i < count; i++) {
+            int64_t age = next[i] < cells[i].touch_count ? 0 : -1; /* 0: without a time, the last of all */
+            for (int at = next[i]; at < cells[i].touch_count; at++)
+                age = cells[i].touches[at].t > age ? cells[i].touches[at].t : age;
+            if (age > best_age)
+                best = i, best_age = age;
+        }
+        if (best < 0)
+            break;
+        int at = next[best]++;
+        const touch *one = &cells[best].touches[at];
+        if (find_touch(out, one->item) < out->touch_count)
+            continue;
+        out->touches[out->touch_count++] = *one;
+        running = running && ((runs[best] && at < cells[best].session_count) || (as_of && one->t > moment));
+        out->session_count += running;
+    }
+    for (int i = count - 1; i >= 0; i--)
+        for (int at = 0; at < cells[i].hidden_count; at++)
+            hide_item(m, out, cells[i].hidden[at]);
+    out->last = newest ? newest->last : 0;
+    out->session = newest ? newest->session : 0;
+}
+
+static void live_cell(cell *out, const model *m, int user) {
+    if (user < USERS && !(m->cells[user].last != 0 && m->cells[user].last + m->rules.lifetime < m->clock[model_partition(m, user)]))
+        *out = m->cells[user];
+    else
+        memset(out, 0, sizeof *out);
+}
+
 /* The user's cell as the question sees it. */
 static void see_cell(cell *c, const model *m, const asked *q, int64_t moment) {
+    static model endless; /* merged lists are not cut to the length of one */
+    const profile *who = q->user >= 0 ? &m->users[q->user] : NULL;
+    cell cells[1 + ALIASES];
+    endless.rules = m->rules;
+    endless.rules.history = 1000;
     memset(c, 0, sizeof *c);
-    if (q->user >= 0 && q->kind != ASK_SIMILAR) {
-        *c = m->cells[q->user];
-        if (c->last != 0 && c->last + m->rules.lifetime < m->clock[model_partition(m, q->user)])
-            memset(c, 0, sizeof *c);
+    if (who && q->kind != ASK_SIMILAR) {
+        live_cell(&cells[0], m, q->user);
+        for (int i = 0; i < who->alias_count; i++)
+            live_cell(&cells[1 + i], m, who->aliases[i]);
+        if (who->alias_count > 0)
+            merge_cells(c, &endless, cells, 1 + who->alias_count, moment, q->as_of != 0);
+        else
+            *c = cells[0];
     }
     for (int i = 0; i < q->session_count; i++) {
         const happening *event = &q->session[i];
@@ -301,7 +450,7 @@ static void see_cell(cell *c, const model *m, const asked *q, int64_t moment) {
         if (!m->known[event->item])
             continue;
         begin_session(m, c, 0, r);
-        remember(m, c, event, event->t ? event->t : r, r);
+        remember(who && who->alias_count > 0 ? &endless : m, c, event, event->t ? event->t : r, r);
     }
 }
 
@@ -339,7 +488,7 @@ static void drop_what_must_not_be(expected *e, const model *m, const asked *q, c
         e->candidate[c->hidden[i]] = false;
     for (int i = 0; i < ITEMS; i++) {
         bool out = q->kind == ASK_SIMILAR ? is_asked(q, i) : q->kind == ASK_RANK && !(is_asked(q, i) && m->known[i]);
-        e->candidate[i] = e->candidate[i] && !out && model_available(m, i, moment);
+        e->candidate[i] = e->candidate[i] && !out && model_available(m, i, moment) && model_fits(m, &q->select, i);
     }
 }
 
@@ -365,7 +514,7 @@ void model_ask(expected *e, const model *m, const asked *q, const sight *from) {
             coview[j] += h.sums[j] > 0 ? rank * (double)h.sums[j] / norm : 0;
             e->candidate[j] |= h.sums[j] > 0;
         }
-        bound += h.total > 0 ? rank * h.total / norm : 0;
+        bound += h.total > 0 ? rank * fmax(h.total, h.positive) / norm : 0;
         counted += h.total;
         if (recents[k].session && r->revisit > 0 && !r->filter_seen && q->kind != ASK_SIMILAR) {
             revisit[recents[k].item] = r->revisit / (k + 1);
@@ -404,8 +553,8 @@ void model_ask(expected *e, const model *m, const asked *q, const sight *from) {
      * damping and popularity have 24 bits. */
     double unit = bound / 536870912.0;
     e->tolerance = 1.6 + (best > 0 ? r->weight_coview * 2e6 * unit * (2 * count + 1 + counted / 268435456.0) / best : 0);
-    for (int i = 0; i < q->item_count && q->kind == ASK_RANK; i++)
-        e->unknown += q->items[i] >= ITEMS || (!m->known[q->items[i]] && model_available(m, q->items[i], moment));
+    for (int j = 0; j < ITEMS; j++) /* what was shown counts for what scores are measured by, and that is all */
+        e->candidate[j] = e->candidate[j] && !model_was_shown(m, &q->select, j);
     e->not_found = q->kind == ASK_SIMILAR && count == 0;
     for (int i = 0; i < q->item_count && e->not_found; i++)
         e->not_found = q->items[i] >= ITEMS || !m->items[q->items[i]].there;

@@ -2,7 +2,9 @@
  *
  * It keeps every addition ever made and works everything out anew, by counting, when it is asked. It knows nothing of batches, transactions, chunks,
  * heads kept ready, caches or numbers: an item is its place in a table of names. Learning is what happens to all that waits when model_learn is
- * called. Ties are broken by xxh64 of the name, as the headers say. It shares no code with the library. */
+ * called. Ties are broken by xxh64 of the name, as the headers say. It shares no code with the library.
+ *
+ * model.c learns and scores; model_items.c says which items may be in an answer. */
 #ifndef PROPERTY_MODEL_H
 #define PROPERTY_MODEL_H
 
@@ -12,7 +14,8 @@
 
 #include <reco/status.h>
 
-enum { USERS = 6, ITEMS = 16, TYPES = 10, PARTS = 4, CATEGORIES = 3, EVENT_ROOM = 6000, ADD_ROOM = 400000, ID_ROOM = 256, SESSION_ROOM = 8 };
+enum { USERS = 8, STRANGERS = 12, ALIASES = 16, ITEMS = 16, NOBODY_KNOWS = 2, NAMES = ITEMS + NOBODY_KNOWS, TYPES = 10, PARTS = 4, CATEGORIES = 3 };
+enum { EVENT_ROOM = 6000, ADD_ROOM = 400000, ID_ROOM = 256, SESSION_ROOM = 8 };
 enum { HOURS, DAYS, COVIEW };
 
 #define SECOND INT64_C(1000)
@@ -27,8 +30,9 @@ typedef struct type_rule {
     double least;
 } type_rule;
 extern const type_rule type_rules[TYPES];
-extern const char *const user_names[USERS];
-extern char item_names[ITEMS][257];
+extern const char *const user_names[USERS + STRANGERS]; /* strangers do nothing: they are aliases only */
+extern char item_names[NAMES][257];                     /* from ITEMS on: names nobody has heard of */
+extern const char *const category_names[CATEGORIES];
 void model_names(void); /* once, before anything else */
 
 /* Settings, as numbers. */
@@ -53,6 +57,7 @@ typedef struct happening {
     bool has_value;
     double value;
     int session, id; /* 0: none */
+    bool undo;       /* takes back; t 0: it names no time */
     int64_t t, received_at;
 } happening;
 
@@ -83,11 +88,63 @@ typedef struct sight {
     int64_t clock_low, clock_high;
 } sight;
 
+/* --- what is known ------------------------------------------------------------------------------------------------------------------------------ */
+
+enum { ATTRIBUTES = 4, LITERALS = 17, VALUES_MOST = 4 };
+/* What can be asked about: the first ATTRIBUTES stand in documents, nobody has NOTHING_OF. */
+enum { NOTHING_OF = ATTRIBUTES, CATEGORIES_OF, CATEGORY_OF, PARENT_OF, ID_OF, ASKABLE };
+extern const char *const attribute_names[ASKABLE];
+
+typedef struct trait {
+    uint32_t type; /* RECO_VALUE_... */
+    double number; /* of a boolean, too */
+    const char *text;
+} trait;
+
+/* What an attribute may be in a document, and the values that makes. The first one stands for an attribute that is not there. */
+typedef struct literal {
+    const char *json;
+    int count;
+    trait values[3];
+} literal;
+extern const literal literals[LITERALS];
+
 typedef struct document {
     bool there, hidden;
     int64_t from, until;
     unsigned categories; /* a bit each */
+    int parent;          /* 0: none; else the item and 1 */
+    int attributes[ATTRIBUTES];
 } document;
+
+typedef struct profile {
+    bool there;
+    int segment, alias_count;
+    int aliases[ALIASES];
+} profile;
+
+/* --- which items ------------------------------------------------------------------------------------------------------------------------------- */
+
+enum { CONDITIONS = 3, WANTED = 4, CAPS = 2 };
+
+typedef struct condition {
+    int attribute, count;
+    bool range, not, missing, has_min, has_max, min_outside, max_outside;
+    double min, max;
+    trait values[WANTED];
+} condition;
+
+typedef struct selection {
+    bool variants;
+    bool excluded[NAMES];
+    condition conditions[CONDITIONS];
+    int condition_count;
+    struct {
+        int attribute, most;
+    } caps[CAPS];
+    int cap_count;
+    bool shown[NAMES]; /* on the pages before, items and what they are variants of */
+} selection;
 
 typedef struct model {
     rules rules;
@@ -101,12 +158,12 @@ typedef struct model {
     addition *adds;
     size_t add_count;
     document items[ITEMS];
-    int segments[USERS]; /* -1: no document */
-    sight now, seen;     /* as learned; as of the last look answers are known to have taken */
+    profile users[USERS];
+    sight now, seen; /* as learned; as of the last look answers are known to have taken */
 } model;
 
 void model_init(model *m, const rules *r);
-uint32_t model_partition(const model *m, int user);
+uint32_t model_partition(const model *m, int user); /* or stranger */
 /* What one call of ingest accepted; ticks follow by themselves. False when the model is full. */
 bool model_append(model *m, const happening *events, size_t count, int64_t received_at);
 void model_learn(model *m);
@@ -120,6 +177,7 @@ typedef struct asked {
     int items[ITEMS + 2], item_count; /* ITEMS and above: names nobody has heard of */
     int limit;
     int64_t as_of, now;
+    selection select;
 } asked;
 
 typedef struct expected {
@@ -127,16 +185,29 @@ typedef struct expected {
     double score[ITEMS];
     bool fallback;
     double tolerance;
-    int unknown; /* rank: given items nothing was learned of that may be shown */
     bool not_found;
-} expected;
+} expected; /* caps and variants are not in it: they depend on the order */
 /* `from`: the popularity that the answer was made from. */
 void model_ask(expected *e, const model *m, const asked *q, const sight *from);
 
 bool model_available(const model *m, int item, int64_t moment);
 bool name_before(int a, int b); /* ties */
-/* Sums of a window that ends at `moment` (0: the newest of `time`), in order: best first. Answers how many; -1: no such window. */
-int model_popular(int order[ITEMS], int64_t sums[ITEMS], const model *m, int64_t window, int64_t as_of, int category, int64_t now, const sight *from,
-                  const sight *time);
+
+typedef struct asked_popular {
+    int64_t window, as_of, now;
+    int category; /* -1: all */
+    selection select;
+} asked_popular;
+/* Sums of a window that ends at `as_of` (0: the newest of `time`), in order: best first. Answers how many may be answered, *capped is how many caps
+ * leave out; -1: no such window. */
+int model_popular(int order[ITEMS], int64_t sums[ITEMS], int *capped, const model *m, const asked_popular *q, const sight *from, const sight *time);
+
+/* Whether what was not excluded holds all conditions. */
+bool model_fits(const model *m, const selection *s, int item);
+bool model_was_shown(const model *m, const selection *s, int item);
+void model_note_shown(selection *s, const model *m, int item);
+enum { FREE, VARIANT, CAPPED };
+/* What keeps an item out of an answer that has those that are `taken` already; of variants of those it is `about` none is answered (NULL: none). */
+int model_blocked(const model *m, const selection *s, const bool taken[NAMES], const bool about[NAMES], int item);
 
 #endif

@@ -1,16 +1,22 @@
 /* tests/property/test_property.c - random traffic through the public API against a model of the whole engine; every difference is a failure.
  *
- * A history is random settings and a few hundred operations: events (good, bad, late, early, sent twice), items and users, learning all or a part of
- * what waits, questions of every kind, closing and opening again, verifying. Each operation has dice of its own, so that others can be left out: a
- * failing history is shortened by removing operations for as long as it still fails, and printed with its seed.
+ * A history is random settings and a few hundred operations: events (good, bad, late, early, sent twice, taken back), items and users with their
+ * attributes, parents and aliases (whole, in part, as structs and as JSON), learning all or a part of what waits, questions of every kind, alone and
+ * in batches, with sessions, exclude lists, conditions, caps, variants and pages, closing and opening again, verifying. Each operation has dice of
+ * its own, so that others can be left out: a failing history is shortened by removing operations for as long as it still fails, and printed with its
+ * seed.
+ *
+ * What is answered is compared item by item and score by score. Caps and variants go by the order of an answer, and scores of the model are not exact
+ * to the last micro-unit; so of what is missing in an answer that has them it must be shown that something before it stood in its way.
+ *
+ * CMakeLists.txt has libraries with one line changed, each of which this program must tell from the model: one or more for each kind of operation.
  *
  * Time is the test's: this program has its own clock_gettime, which adds to the steady clock and stands still in between for the wall clock. An
  * answer may be made from popularity that is up to a second old; most questions let that second pass first, the others are held against both what
  * was seen at the last look and what is there now.
  *
- * `test_property` runs for 30 seconds from one seed (10 minutes from a seed of the moment with RECO_FULL set), which it prints;
- * `test_property SECONDS SEED` for so long from that
- * seed; a third argument says that the first difference is wanted as it is. */
+ * `test_property` runs for 30 seconds from one seed (10 minutes from a seed of the moment with RECO_FULL set), which it prints; `test_property
+ * SECONDS SEED` for so long from that seed; a third argument says that the first difference is wanted as it is. */
 #include <math.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -24,8 +30,14 @@
 #include <reco.h>
 #include <reco/admin.h>
 
+#include <jansson.h>
+
+#include "asking.h"
+#include "dice.h"
 #include "model.h"
 #include "support/engine.h"
+
+uint64_t dice;
 
 /* --- time -------------------------------------------------------------------------------------------------------------------------------------- */
 
@@ -54,28 +66,13 @@ static double real_seconds(void) {
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* --- chance ------------------------------------------------------------------------------------------------------------------------------------ */
-
-static uint64_t dice; /* splitmix64 */
-
-static uint64_t roll(void) {
-    uint64_t z = dice += UINT64_C(0x9E3779B97F4A7C15);
-    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
-    return z ^ z >> 31;
-}
-static int below(int bound) { return (int)(roll() % (uint64_t)bound); }
-static bool one_in(int count) { return below(count) == 0; }
-static int64_t span(int64_t low, int64_t high) { return low + (int64_t)(roll() % (uint64_t)(high - low + 1)); }
-#define PICK(...) ((const int64_t[]){__VA_ARGS__}[below((int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)))])
-
 /* --- a history --------------------------------------------------------------------------------------------------------------------------------- */
 
-enum { OPS = 260, POSITIONS = 8, NOBODY_KNOWS = 2 };
-enum { INGEST, PASS, LEARN, LEARN_SOME, RECOMMEND, RANK, SIMILAR, POPULAR, ITEM, USER, REOPEN, VERIFY, KINDS };
-static const char *const kind_names[KINDS] = {"ingest",  "pass",    "learn", "learn some", "recommend", "rank",
-                                              "similar", "popular", "item",  "user",       "reopen",    "verify"};
-static const int kind_shares[KINDS] = {36, 12, 16, 3, 16, 6, 6, 9, 10, 3, 2, 1};
+enum { OPS = 260, POSITIONS = 8, PAGES = 6, REMEMBERED = 24 };
+enum { INGEST, PASS, LEARN, LEARN_SOME, RECOMMEND, RANK, SIMILAR, POPULAR, BATCH, ITEM, USER, REOPEN, VERIFY, KINDS };
+static const char *const kind_names[KINDS] = {"ingest",  "pass",  "learn", "learn some", "recommend", "rank",  "similar",
+                                              "popular", "batch", "item",  "user",       "reopen",    "verify"};
+static const int kind_shares[KINDS] = {36, 12, 16, 3, 14, 6, 6, 9, 2, 12, 5, 2, 1};
 
 typedef struct op {
     int kind;
@@ -102,11 +99,14 @@ static struct {
         uint64_t need[PARTS];
     } positions[POSITIONS];
     int position_count;
+    happening sent[REMEMBERED]; /* events with ids, which can be taken back */
+    int sent_count;
+    asking asking;
     char failure[2000];
     bool trace, full;
 } h;
 
-static uint64_t compared[KINDS];
+static uint64_t compared[KINDS], undone, pages;
 
 static bool wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static bool wrong(const char *format, ...) {
@@ -131,10 +131,7 @@ static bool fine(reco_status status, const char *what, const reco_error *err) {
 }
 
 static reco_str text(const char *of) { return (reco_str){of, strlen(of)}; }
-static const char *item_name(int item) {
-    static const char *const nobody_knows[NOBODY_KNOWS] = {"nobody knows", "\xc3\xbc"};
-    return item < ITEMS ? item_names[item] : nobody_knows[item - ITEMS];
-}
+static const char *item_name(int item) { return item_names[item]; }
 
 /* --- settings ---------------------------------------------------------------------------------------------------------------------------------- */
 
@@ -274,6 +271,43 @@ static void spoil(sending *s, int64_t received_at) {
     }
 }
 
+/* The event again, with a word less, or another. */
+static void random_undo(sending *s, int64_t received_at) {
+    const rules *r = &h.m.rules;
+    happening *a = &s->accepted;
+    if (h.sent_count > 0 && !one_in(8))
+        *a = h.sent[below(h.sent_count)];
+    a->undo = true;
+    a->id = a->id ? a->id : 1 + below(40);
+    if (one_in(8))
+        a->type = below(TYPES);
+    if (one_in(8))
+        a->item = below(ITEMS);
+    a->received_at = received_at;
+    a->t = one_in(3) ? 0 : a->t;
+    if (a->t != 0 && a->t < received_at - r->lateness)
+        s->status = RECO_TOO_LATE, s->field = "timestamp";
+    if (a->t > received_at + r->skew)
+        s->status = RECO_TOO_EARLY, s->field = "timestamp";
+    undone++;
+}
+
+static void fill_event(sending *s) {
+    const happening *a = &s->accepted;
+    s->event = (reco_event){.user_id = text(user_names[a->user]),
+                            .item_id = text(item_names[a->item]),
+                            .event_type = text(type_rules[a->type].name),
+                            .timestamp = !a->undo && a->t == a->received_at && one_in(2) ? 0 : a->t,
+                            .value = a->value,
+                            .flags = (a->has_value ? RECO_EVENT_HAS_VALUE : 0) | (a->undo ? RECO_EVENT_UNDO : 0)};
+    if (a->session)
+        s->event.session_id = (reco_str){s->session, (size_t)snprintf(s->session, sizeof s->session, "s%d", a->session)};
+    if (a->id)
+        s->event.event_id = (reco_str){s->id, (size_t)snprintf(s->id, sizeof s->id, "id%d", a->id)};
+    if (one_in(10))
+        s->event.properties = text("{\"a\":[1,{}]}");
+}
+
 static void random_event(sending *s, int64_t received_at) {
     const rules *r = &h.m.rules;
     memset(s, 0, sizeof *s);
@@ -281,30 +315,25 @@ static void random_event(sending *s, int64_t received_at) {
     a->user = below(one_in(2) ? 2 : USERS);
     a->item = below(one_in(2) ? 5 : ITEMS);
     a->type = one_in(2) ? 0 : below(TYPES);
-    a->partition = model_partition(&h.m, a->user);
     a->has_value = one_in(2);
     a->value = a->has_value ? (double)below(11) / 2 : 0;
     a->session = one_in(3) ? 1 + below(2) : 0;
     a->id = one_in(2) ? 1 + below(40) : 0;
     a->received_at = received_at;
     a->t = one_in(2) ? received_at : span(received_at - r->lateness, received_at + r->skew);
-    s->event = (reco_event){.user_id = text(user_names[a->user]),
-                            .item_id = text(item_names[a->item]),
-                            .event_type = text(type_rules[a->type].name),
-                            .timestamp = a->t == received_at && one_in(2) ? 0 : a->t,
-                            .value = a->value,
-                            .flags = a->has_value ? RECO_EVENT_HAS_VALUE : 0};
-    if (a->session)
-        s->event.session_id = (reco_str){s->session, (size_t)snprintf(s->session, sizeof s->session, "s%d", a->session)};
-    if (a->id)
-        s->event.event_id = (reco_str){s->id, (size_t)snprintf(s->id, sizeof s->id, "id%d", a->id)};
-    if (one_in(10))
-        s->event.properties = text("{\"a\":[1,{}]}");
-    if (one_in(12))
+    if (one_in(8))
+        random_undo(s, received_at);
+    a->partition = model_partition(&h.m, a->user);
+    fill_event(s);
+    if (!s->field && one_in(12) && !a->undo)
         spoil(s, received_at);
-    trace("    %s %s %s%s t%+lld session %d id %d value %g%s%s\n", user_names[a->user], type_rules[a->type].name, item_names[a->item],
-          s->event.timestamp ? "" : " now", (long long)(a->t - wall_ms), a->session, a->id, a->has_value ? a->value : -1, s->field ? " BAD: " : "",
-          s->field ? s->field : "");
+    if (a->undo && one_in(20))
+        s->event.event_id.size = 0, s->status = RECO_INVALID, s->field = "event_id";
+    if (!s->field && !a->undo && a->id)
+        h.sent[h.sent_count < REMEMBERED ? h.sent_count++ : below(REMEMBERED)] = *a;
+    trace("    %s %s%s %s%s t%+lld session %d id %d value %g%s%s\n", user_names[a->user], a->undo ? "takes back " : "", type_rules[a->type].name,
+          item_names[a->item], s->event.timestamp ? "" : " now", (long long)(a->t - wall_ms), a->session, a->id, a->has_value ? a->value : -1,
+          s->field ? " BAD: " : "", s->field ? s->field : "");
 }
 
 static void keep_position(const char *token, const happening *accepted, size_t count) {
@@ -393,46 +422,91 @@ static bool run_learn(bool some) {
 /* --- comparing --------------------------------------------------------------------------------------------------------------------------------- */
 
 static int item_of(reco_str name) {
-    for (int i = 0; i < ITEMS + NOBODY_KNOWS; i++)
+    for (int i = 0; i < NAMES; i++)
         if (name.size == strlen(item_name(i)) && memcmp(name.data, item_name(i), name.size) == 0)
             return i;
     return -1;
 }
 
+static bool check_reasons(const reco_answer_item *one, bool reasons, const char *name) {
+    int64_t sum = 0;
+    for (uint32_t j = 0; j < one->reason_count; j++)
+        sum += one->reasons[j].score;
+    if (!reasons)
+        return one->reason_count == 0 || wrong("%s: reasons that were not wanted", name);
+    return sum == one->score || wrong("%s: the reasons sum to %lld, the score is %lld", name, (long long)sum, (long long)one->score);
+}
+
 /* What holds for every answer, whatever was learned. */
-static bool check_always(const reco_answer *a, int limit, int64_t moment) {
-    bool seen[ITEMS + NOBODY_KNOWS] = {false};
+static bool check_always(const reco_answer *a, int limit, int64_t moment, const selection *select, bool reasons) {
+    bool taken[NAMES] = {false};
     if (a->count > (size_t)limit)
         return wrong("%zu items for a limit of %d", a->count, limit);
     if (a->degraded != 0)
         return wrong("degraded: 0x%x", a->degraded);
     for (size_t i = 0; i < a->count; i++) {
         const reco_answer_item *one = &a->items[i];
-        int item = item_of(one->item_id);
-        int64_t sum = 0;
-        if (item < 0 || seen[item] || one->rank != i + 1)
+        int item = item_of(one->item_id), why;
+        if (item < 0 || taken[item] || one->rank != i + 1)
             return wrong("place %zu: item %.*s (%d), rank %u", i, (int)one->item_id.size, one->item_id.data, item, one->rank);
-        seen[item] = true;
-        for (uint32_t j = 0; j < one->reason_count; j++)
-            sum += one->reasons[j].score;
-        if (sum != one->score)
-            return wrong("%s: the reasons sum to %lld, the score is %lld", item_name(item), (long long)sum, (long long)one->score);
+        if (!check_reasons(one, reasons, item_name(item)))
+            return false;
         if (item < ITEMS && !model_available(&h.m, item, moment))
             return wrong("%s may not be recommended", item_name(item));
+        if (!model_fits(&h.m, select, item))
+            return wrong("%s is excluded, or does not hold the conditions", item_name(item));
+        if (model_was_shown(&h.m, select, item))
+            return wrong("%s was on a page before", item_name(item));
+        why = model_blocked(&h.m, select, taken, NULL, item);
+        if (why != FREE)
+            return wrong("%s: %s", item_name(item), why == VARIANT ? "another variant is before it" : "a cap is reached");
         if (i > 0 && one->score > a->items[i - 1].score)
             return wrong("%s has a larger score than the item before it", item_name(item));
+        taken[item] = true;
     }
     return true;
 }
 
-static bool compare(const reco_answer *a, const expected *e, const asked *q) {
-    size_t all = 0, sure = 0, learned = 0;
-    bool answered[ITEMS] = {false};
-    double last = INFINITY;
-    for (int i = 0; i < ITEMS; i++) {
-        all += e->candidate[i];
-        sure += e->candidate[i] && !e->faint[i];
+/* Why something is missing: what stands before it in the answer, or as good as. */
+static int in_the_way(const reco_answer *a, const expected *e, const asked *q, int item) {
+    bool before[NAMES] = {false}, about[NAMES] = {false};
+    for (size_t i = 0; i < a->count; i++)
+        if ((double)a->items[i].score >= e->score[item] - e->tolerance - e->score[item] * 3e-7)
+            before[item_of(a->items[i].item_id)] = true;
+    for (int i = 0; i < q->item_count && q->kind == ASK_SIMILAR; i++)
+        about[q->items[i]] = q->items[i] < ITEMS && h.m.known[q->items[i]];
+    return model_blocked(&h.m, &q->select, before, about, item);
+}
+
+/* The items nothing was learned of, in the order given. */
+static bool compare_rest(const reco_answer *a, const asked *q, size_t at, bool *left) {
+    bool taken[NAMES] = {false};
+    for (size_t i = 0; i < at; i++)
+        taken[item_of(a->items[i].item_id)] = true;
+    for (int i = 0; i < q->item_count && q->kind == ASK_RANK; i++) {
+        int item = q->items[i];
+        if (item < ITEMS && h.m.known[item])
+            continue;
+        *left = *left || at == (size_t)q->limit; /* that it would not be answered is not known yet */
+        if ((item < ITEMS && !model_available(&h.m, item, q->as_of ? q->as_of : q->now)) || at == (size_t)q->limit ||
+            !model_fits(&h.m, &q->select, item) || model_was_shown(&h.m, &q->select, item))
+            continue;
+        int why = model_blocked(&h.m, &q->select, taken, NULL, item);
+        *left = *left || why == CAPPED;
+        if (why != FREE)
+            continue;
+        if (at >= a->count || item_of(a->items[at].item_id) != item || a->items[at].score != 0)
+            return wrong("place %zu: %s is expected with a score of 0", at, item_name(item));
+        taken[item] = true;
+        at++;
     }
+    return at == a->count || wrong("place %zu: %s is not to be answered", at, item_name(item_of(a->items[at].item_id)));
+}
+
+static bool compare(const reco_answer *a, const expected *e, const asked *q) {
+    size_t learned = 0;
+    bool answered[ITEMS] = {false}, left = false, must_go_on = false;
+    double last = INFINITY;
     for (; learned < a->count; learned++) {
         int item = item_of(a->items[learned].item_id);
         double score = (double)a->items[learned].score, off;
@@ -448,24 +522,23 @@ static bool compare(const reco_answer *a, const expected *e, const asked *q) {
         answered[item] = true;
         last = score;
     }
-    size_t wanted = (size_t)q->limit;
-    if (learned < (sure < wanted ? sure : wanted) || learned > all)
-        return wrong("%zu items, the model has %zu to %zu for a limit of %zu", learned, sure, all, wanted);
-    for (int i = 0; i < ITEMS; i++)
-        if (e->candidate[i] && !answered[i] && !e->faint[i] && e->score[i] > last + e->tolerance + last * 3e-7)
-            return wrong("%s is missing: the model has %.3f", item_names[i], e->score[i]);
+    for (int i = 0; i < ITEMS; i++) {
+        if (!e->candidate[i] || answered[i])
+            continue;
+        int why = in_the_way(a, e, q, i);
+        bool behind = learned == (size_t)q->limit && e->score[i] <= last + e->tolerance + last * 3e-7;
+        if (why == FREE && !behind && !e->faint[i])
+            return wrong("%s is missing: the model has %.3f", item_name(i), e->score[i]);
+        left = true;
+        must_go_on = must_go_on || (why != VARIANT && !e->faint[i]);
+    }
     if (q->kind != ASK_SIMILAR && ((a->flags & RECO_ANSWER_FALLBACK) != 0) != e->fallback)
         return wrong("fallback is %d, the model says %d", (a->flags & RECO_ANSWER_FALLBACK) != 0, e->fallback);
-    size_t rest = wanted - learned < (size_t)e->unknown ? wanted - learned : (size_t)e->unknown;
-    if (q->kind == ASK_RANK && a->count - learned != rest)
-        return wrong("%zu items nothing was learned of, the model has %zu", a->count - learned, rest);
-    for (size_t i = learned, at = 0; i < a->count; i++, at++) { /* in the order given */
-        while (at < (size_t)q->item_count && q->items[at] != item_of(a->items[i].item_id))
-            at++;
-        if (at == (size_t)q->item_count || a->items[i].score != 0)
-            return wrong("place %zu: %s is not in the order given, or has a score", i, item_name(item_of(a->items[i].item_id)));
-    }
-    return true;
+    if (!compare_rest(a, q, learned, &left))
+        return false;
+    if (must_go_on && a->next.size == 0)
+        return wrong("something is left, but there is no next page");
+    return left || a->next.size == 0 || wrong("a next page, but nothing is left");
 }
 
 /* --- questions --------------------------------------------------------------------------------------------------------------------------------- */
@@ -520,92 +593,282 @@ static void random_session(asked *q, reco_event events[SESSION_ROOM]) {
     }
 }
 
+/* A question and all it points to. */
+typedef struct question {
+    asked q;
+    reco_event session[SESSION_ROOM];
+    reco_str names[NAMES];
+    int limit, position; /* as given; -1: none */
+    bool no_reasons, as_json;
+    char cursor[8192];
+} question;
+
+static void trace_selection(const selection *s) {
+    static asking said;
+    reco_error err = RECO_ERROR_INIT;
+    reco_status status;
+    if (h.trace && asking_make(&said, s, "", true, &status, &err))
+        trace("   selection %s\n", said.json[0] ? said.json : "(as structs)");
+    asking_done(&said);
+    for (int i = 0; i < NAMES && h.trace; i++)
+        if (s->shown[i])
+            trace("    shown: %s\n", item_name(i));
+}
+
+static void random_question(question *out, int kind) {
+    memset(out, 0, sizeof *out);
+    asked *q = &out->q;
+    q->kind = kind;
+    q->user = one_in(8) ? -1 : below(USERS);
+    q->as_of = random_moment();
+    if (kind != ASK_SIMILAR) {
+        random_session(q, out->session);
+        trace("   user %s\n", q->user < 0 ? "nobody" : user_names[q->user]);
+    }
+    if (kind != ASK_USER)
+        random_items(q, kind == ASK_RANK ? NAMES : 4);
+    for (int i = 0; i < q->item_count; i++)
+        out->names[i] = text(item_name(q->items[i]));
+    out->limit = one_in(2) ? 0 : 1 + below(6);
+    out->position = h.position_count > 0 && q->user >= 0 && one_in(3) ? below(h.position_count) : -1;
+    out->no_reasons = one_in(8);
+    out->as_json = one_in(2);
+    if (one_in(2))
+        selection_random(&q->select);
+}
+
+/* Asks, and answers whether it went as expected so far: *answered is false when there is no answer to judge. */
+static bool ask(bool *answered, question *of) {
+    reco_error err = RECO_ERROR_INIT;
+    reco_status status;
+    asked *q = &of->q;
+    q->now = wall_ms;
+    q->limit = of->limit ? of->limit : q->kind == ASK_RANK ? q->item_count : 20;
+    trace("   limit %d\n", q->limit);
+    trace_selection(&q->select);
+    const reco_selection *chosen = asking_make(&h.asking, &q->select, of->cursor, of->as_json, &status, &err);
+    *answered = false;
+    if (!fine(status, "selection", &err))
+        return false;
+    if (q->kind == ASK_SIMILAR) {
+        reco_similar_query query = {.struct_size = sizeof query,
+                                    .flags = of->no_reasons ? RECO_QUERY_NO_REASONS : 0,
+                                    .items = of->names,
+                                    .item_count = (size_t)q->item_count,
+                                    .limit = (uint32_t)of->limit,
+                                    .as_of = q->as_of,
+                                    .selection = chosen};
+        expected e;
+        status = reco_similar(&h.answer, h.engine, &query, NULL, &err);
+        model_ask(&e, &h.m, q, &h.m.now);
+        if (!h.partly && (status == RECO_NOT_FOUND) != e.not_found)
+            return wrong("similar: %s: %s", reco_status_name(status), err.text);
+        *answered = status == RECO_OK;
+        return status == RECO_NOT_FOUND || fine(status, "similar", &err);
+    }
+    reco_query query = {.struct_size = sizeof query,
+                        .flags = of->no_reasons ? RECO_QUERY_NO_REASONS : 0,
+                        .as_of = q->as_of,
+                        .limit = (uint32_t)of->limit,
+                        .session = of->session,
+                        .session_count = (size_t)q->session_count,
+                        .event_size = sizeof *of->session,
+                        .selection = chosen};
+    if (q->user >= 0)
+        query.user_id = text(user_names[q->user]);
+    if (of->position >= 0)
+        query.min_position = text(h.positions[of->position].token);
+    status = q->kind == ASK_USER ? reco_recommend(&h.answer, h.engine, &query, NULL, &err)
+                                 : reco_rank(&h.answer, h.engine, &query, of->names, (size_t)q->item_count, NULL, &err);
+    *answered = status == RECO_OK;
+    return fine(status, "question", &err);
+}
+
+/* Whether all that the position stands for was learned: of the user, and of those that are the user. */
+static bool judge_behind(const reco_answer *answer, const asked *q, int position) {
+    const profile *who = &h.m.users[q->user];
+    bool behind = (answer->flags & RECO_ANSWER_BEHIND) != 0, due = false;
+    if (position < 0 || h.partly)
+        return position >= 0 || !behind || wrong("behind without a position");
+    for (int i = -1; i < who->alias_count; i++) {
+        uint32_t p = model_partition(&h.m, i < 0 ? q->user : who->aliases[i]);
+        due = due || h.positions[position].need[p] > h.m.done[p];
+    }
+    return behind == due || wrong("behind is %d", behind);
+}
+
 /* Answers against the popularity of the last look, or of now. */
-static bool judge(const asked *q) {
+static bool judge(const reco_answer *answer, const question *of) {
+    const asked *q = &of->q;
     expected e;
-    if (!check_always(h.answer, q->limit, q->as_of ? q->as_of : q->now))
+    if (!check_always(answer, q->limit, q->as_of ? q->as_of : q->now, &q->select, !of->no_reasons) ||
+        (q->user >= 0 && q->kind != ASK_SIMILAR && !judge_behind(answer, q, of->position)))
         return false;
     if (h.partly)
         return true;
     model_ask(&e, &h.m, q, &h.m.seen);
-    if (compare(h.answer, &e, q))
+    if (compare(answer, &e, q))
         return true;
     model_ask(&e, &h.m, q, &h.m.now);
-    if (compare(h.answer, &e, q))
+    if (compare(answer, &e, q))
         return true;
-    for (size_t i = 0; i < h.answer->count; i++)
-        trace("   answered: %.*s %lld\n", (int)h.answer->items[i].item_id.size, h.answer->items[i].item_id.data, (long long)h.answer->items[i].score);
+    for (size_t i = 0; i < answer->count; i++)
+        trace("   answered: %.*s %lld\n", (int)answer->items[i].item_id.size, answer->items[i].item_id.data, (long long)answer->items[i].score);
     for (int i = 0; i < ITEMS; i++)
         if (e.candidate[i])
             trace("   the model: %s %.3f%s\n", item_names[i], e.score[i], e.faint[i] ? " faint" : "");
     return false;
 }
 
-static bool judge_behind(const asked *q, int position) {
-    uint32_t p = model_partition(&h.m, q->user);
-    bool behind = (h.answer->flags & RECO_ANSWER_BEHIND) != 0;
-    if (position < 0 || h.partly)
-        return position >= 0 || !behind || wrong("behind without a position");
-    return behind == (h.positions[position].need[p] > h.m.done[p]) || wrong("behind is %d", behind);
+/* --- pages ------------------------------------------------------------------------------------------------------------------------------------- */
+
+static void note_page(selection *select, char cursor[8192]) {
+    for (size_t i = 0; i < h.answer->count; i++)
+        model_note_shown(select, &h.m, item_of(h.answer->items[i].item_id));
+    snprintf(cursor, 8192, "%.*s", (int)h.answer->next.size, h.answer->next.data);
+}
+
+static bool run_item(void);
+static bool run_ingest(void);
+static bool run_learn(bool some);
+static void run_pass(void);
+
+/* Something may happen between two pages. */
+static bool meanwhile(void) {
+    switch (below(6)) {
+    case 0:
+        return run_ingest();
+    case 1:
+        return run_learn(false);
+    case 2:
+        return run_item();
+    case 3:
+        run_pass();
+        return true;
+    default:
+        return true;
+    }
+}
+
+/* The next of this is no next of another question. */
+static bool ask_another(const question *of) {
+    question other = *of;
+    reco_error err = RECO_ERROR_INIT;
+    reco_status status;
+    other.q.select.variants = !other.q.select.variants;
+    const reco_selection *chosen = asking_make(&h.asking, &other.q.select, other.cursor, other.as_json, &status, &err);
+    reco_query query = {.struct_size = sizeof query, .user_id = text(user_names[0]), .as_of = other.q.as_of, .selection = chosen};
+    if (of->q.kind == ASK_USER && of->q.user >= 0 && one_in(2))
+        query.user_id = text(user_names[(of->q.user + 1) % USERS]);
+    if (status == RECO_OK)
+        status = reco_recommend(&h.answer, h.engine, &query, NULL, &err);
+    return (status == RECO_INVALID && strcmp(err.field, "cursor") == 0) || wrong("a cursor of another question: %s", reco_status_name(status));
 }
 
 static bool run_question(int kind) {
-    reco_error err = RECO_ERROR_INIT;
-    reco_event session[SESSION_ROOM];
-    reco_str names[ITEMS + NOBODY_KNOWS];
-    asked q = {.kind = kind, .user = one_in(8) ? -1 : below(USERS)};
+    question of;
+    bool answered, ok;
     look();
-    q.now = wall_ms;
-    q.as_of = random_moment();
-    if (kind != ASK_SIMILAR) {
-        random_session(&q, session);
-        trace("   user %s\n", q.user < 0 ? "nobody" : user_names[q.user]);
-    }
-    if (kind != ASK_USER)
-        random_items(&q, kind == ASK_RANK ? ITEMS + NOBODY_KNOWS : 4);
-    for (int i = 0; i < q.item_count; i++)
-        names[i] = text(item_name(q.items[i]));
-    int limit = one_in(2) ? 0 : 1 + below(6), position = h.position_count > 0 && q.user >= 0 && one_in(3) ? below(h.position_count) : -1;
-    q.limit = limit ? limit : kind == ASK_RANK ? q.item_count : 20;
-    trace("   limit %d\n", q.limit);
-    if (kind == ASK_SIMILAR) {
-        reco_similar_query query = {
-            .struct_size = sizeof query, .items = names, .item_count = (size_t)q.item_count, .limit = (uint32_t)limit, .as_of = q.as_of};
-        reco_status status = reco_similar(&h.answer, h.engine, &query, NULL, &err);
-        expected e;
-        model_ask(&e, &h.m, &q, &h.m.now);
-        if (h.partly && status == RECO_NOT_FOUND)
+    random_question(&of, kind);
+    int most = one_in(2) ? 1 : PAGES;
+    for (int page = 0; page < most; page++) {
+        if (page > 0) {
+            if (!meanwhile())
+                return false;
+            look();
+            of.limit = one_in(3) ? 1 + below(6) : of.limit;
+            of.as_json = one_in(2);
+            if (one_in(6))
+                selection_grow(&of.q.select);
+            trace("  page %d\n", page + 1);
+            pages++;
+        }
+        ok = ask(&answered, &of) && (!answered || judge(h.answer, &of));
+        if (!ok || !answered)
+            return ok;
+        compared[kind == ASK_USER ? RECOMMEND : kind == ASK_RANK ? RANK : SIMILAR]++;
+        if (h.answer->next.size == 0)
             return true;
-        if (!h.partly && (status == RECO_NOT_FOUND) != e.not_found)
-            return wrong("similar: %s: %s", reco_status_name(status), err.text);
-        if (status == RECO_NOT_FOUND)
-            return true;
-        if (!fine(status, "similar", &err))
-            return false;
-    } else {
-        reco_query query = {.struct_size = sizeof query,
-                            .as_of = q.as_of,
-                            .limit = (uint32_t)limit,
-                            .session = session,
-                            .session_count = (size_t)q.session_count,
-                            .event_size = sizeof *session};
-        if (q.user >= 0)
-            query.user_id = text(user_names[q.user]);
-        if (position >= 0)
-            query.min_position = text(h.positions[position].token);
-        reco_status status = kind == ASK_USER ? reco_recommend(&h.answer, h.engine, &query, NULL, &err)
-                                              : reco_rank(&h.answer, h.engine, &query, names, (size_t)q.item_count, NULL, &err);
-        if (!fine(status, "question", &err) || (q.user >= 0 && !judge_behind(&q, position)))
+        note_page(&of.q.select, of.cursor);
+        if (one_in(8) && !ask_another(&of))
             return false;
     }
-    compared[kind == ASK_USER ? RECOMMEND : kind == ASK_RANK ? RANK : SIMILAR]++;
-    return judge(&q);
+    return true;
 }
 
-static bool compare_popular(int64_t window, int64_t as_of, int category, int limit, const sight *from, const sight *time) {
-    int order[ITEMS];
+/* --- batches ----------------------------------------------------------------------------------------------------------------------------------- */
+
+enum { BATCH_MOST = 5 };
+
+typedef struct batch {
+    question questions[BATCH_MOST];
+    const char *spoilt[BATCH_MOST]; /* the field that is wrong */
+    size_t told;
+    bool fine;
+} batch;
+
+static int take_answer(void *context, size_t index, reco_status status, reco_answer *answer, const reco_error *error) {
+    batch *b = context;
+    if (index != b->told++)
+        b->fine = wrong("batch: the answer to %zu came as number %zu", index, b->told - 1);
+    else if (b->spoilt[index])
+        b->fine =
+            (status == RECO_INVALID && !answer && strcmp(error->field, b->spoilt[index]) == 0) ||
+            wrong("batch: question %zu is wrong in %s, the answer is %s of %s", index, b->spoilt[index], reco_status_name(status), error->field);
+    else
+        b->fine = fine(status, "batch", error) && judge(answer, &b->questions[index]);
+    return !b->fine;
+}
+
+static bool run_batch(void) {
+    static batch b;
+    static asking said[BATCH_MOST];
+    reco_query queries[BATCH_MOST];
+    reco_error err = RECO_ERROR_INIT;
+    reco_status status = RECO_OK;
+    int count = 1 + below(BATCH_MOST);
+    memset(&b, 0, sizeof b);
+    b.fine = true;
+    look();
+    for (int i = 0; i < count; i++) {
+        question *of = &b.questions[i];
+        trace("  question %d\n", i);
+        random_question(of, ASK_USER);
+        of->position = -1;
+        of->q.now = wall_ms;
+        of->q.limit = of->limit ? of->limit : 20;
+        trace_selection(&of->q.select);
+        queries[i] = (reco_query){.struct_size = sizeof *queries,
+                                  .flags = of->no_reasons ? RECO_QUERY_NO_REASONS : 0,
+                                  .as_of = of->q.as_of,
+                                  .limit = (uint32_t)of->limit,
+                                  .session = of->session,
+                                  .session_count = (size_t)of->q.session_count,
+                                  .event_size = sizeof *of->session,
+                                  .selection = asking_make(&said[i], &of->q.select, "", of->as_json, &status, &err)};
+        if (!fine(status, "selection", &err))
+            return false;
+        if (of->q.user >= 0)
+            queries[i].user_id = text(user_names[of->q.user]);
+        if (i > 0 && one_in(6)) { /* after the first one, which looks at popularity */
+            b.spoilt[i] = one_in(2) ? "limit" : "as_of";
+            queries[i].limit = b.spoilt[i][0] == 'l' ? 1000000 : queries[i].limit;
+            queries[i].as_of = b.spoilt[i][0] == 'a' ? -1 : queries[i].as_of;
+        }
+    }
+    status = reco_recommend_batch(h.engine, queries, (size_t)count, sizeof *queries, take_answer, &b, NULL, &err);
+    for (int i = 0; i < count; i++)
+        asking_done(&said[i]);
+    compared[BATCH]++;
+    return b.fine && fine(status, "batch", &err) && (b.told == (size_t)count || wrong("batch: %zu answers to %d questions", b.told, count));
+}
+
+/* --- what is popular --------------------------------------------------------------------------------------------------------------------------- */
+
+static bool compare_popular(const asked_popular *q, int limit, const sight *from, const sight *time) {
+    int order[ITEMS], capped, all;
     int64_t sums[ITEMS];
-    int count = model_popular(order, sums, &h.m, window, as_of, category, wall_ms, from, time);
+    int count = all = model_popular(order, sums, &capped, &h.m, q, from, time);
     count = count < limit ? count : limit;
     if (h.answer->count != (size_t)count)
         return wrong("popular: %zu items, the model has %d", h.answer->count, count);
@@ -614,93 +877,278 @@ static bool compare_popular(int64_t window, int64_t as_of, int category, int lim
             return wrong("popular: place %d: %.*s with %lld, the model has %s with %lld", i, (int)h.answer->items[i].item_id.size,
                          h.answer->items[i].item_id.data, (long long)h.answer->items[i].score, item_names[order[i]],
                          (long long)(sums[order[i]] * RECO_SCORE_UNIT));
+    if (h.answer->next.size == 0)
+        return (all <= limit && capped == 0) || wrong("popular: something is left, but there is no next page");
     return true;
 }
 
-static bool run_popular(void) {
-    static const char *const categories[CATEGORIES] = {"red", "gr\xc3\xbcn", "c c"};
+static void random_popular(asked_popular *q) {
+    *q = (asked_popular){.as_of = random_moment(), .category = one_in(3) ? below(CATEGORIES) : -1};
+    q->window = one_in(2) ? 0 : PICK(1, HOUR, 3 * HOUR, DAY, 2 * DAY, 60 * DAY, 61 * DAY, h.m.rules.window_hours, h.m.rules.window_days);
+    if (one_in(2))
+        selection_random(&q->select);
+}
+
+/* One page. *over: there is no other. */
+static bool ask_popular(bool *over, asked_popular *q, int limit, const char *cursor, bool as_json) {
     reco_error err = RECO_ERROR_INIT;
-    int order[ITEMS];
+    reco_status status;
+    int order[ITEMS], capped;
     int64_t sums[ITEMS];
-    look();
-    int64_t as_of = random_moment(),
-            window = one_in(2) ? 0 : PICK(1, HOUR, 3 * HOUR, DAY, 2 * DAY, 60 * DAY, 61 * DAY, h.m.rules.window_hours, h.m.rules.window_days);
-    int category = one_in(3) ? below(CATEGORIES) : -1, limit = one_in(2) ? 0 : 1 + below(5);
-    reco_popular_query query = {.struct_size = sizeof query, .limit = (uint32_t)limit, .window = window, .as_of = as_of};
-    if (category >= 0)
-        query.category = text(categories[category]);
+    bool reasons = !one_in(8);
+    reco_popular_query query = {.struct_size = sizeof query,
+                                .flags = reasons ? 0 : RECO_QUERY_NO_REASONS,
+                                .limit = (uint32_t)limit,
+                                .window = q->window,
+                                .as_of = q->as_of,
+                                .selection = asking_make(&h.asking, &q->select, cursor, as_json, &status, &err)};
+    *over = true;
+    if (!fine(status, "selection", &err))
+        return false;
+    if (q->category >= 0)
+        query.category = text(category_names[q->category]);
     limit = limit ? limit : 20;
-    trace("   window %lld category %d limit %d\n", (long long)window, category, limit);
-    reco_status status = reco_popular(&h.answer, h.engine, &query, NULL, &err);
-    if (model_popular(order, sums, &h.m, window, as_of, category, wall_ms, &h.m.now, &h.m.now) < 0)
+    q->now = wall_ms;
+    trace("   window %lld category %d limit %d\n", (long long)q->window, q->category, limit);
+    trace_selection(&q->select);
+    status = reco_popular(&h.answer, h.engine, &query, NULL, &err);
+    if (model_popular(order, sums, &capped, &h.m, q, &h.m.now, &h.m.now) < 0)
         return (status == RECO_INVALID && strcmp(err.field, "window") == 0) || wrong("popular of too long a window: %s", reco_status_name(status));
-    if (!fine(status, "popular", &err) || !check_always(h.answer, limit, as_of ? as_of : wall_ms))
+    if (!fine(status, "popular", &err) || !check_always(h.answer, limit, q->as_of ? q->as_of : wall_ms, &q->select, reasons))
         return false;
     compared[POPULAR]++;
+    *over = h.answer->next.size == 0;
     const sight *sights[2] = {&h.m.seen, &h.m.now};
     for (int i = 0; i < 4 && !h.partly; i++)
-        if (compare_popular(window, as_of, category, limit, sights[i & 1], sights[i >> 1]))
+        if (compare_popular(q, limit, sights[i & 1], sights[i >> 1]))
             return true;
     return h.partly;
 }
 
-/* --- documents --------------------------------------------------------------------------------------------------------------------------------- */
+static bool run_popular(void) {
+    static char cursor[8192];
+    asked_popular q;
+    bool over = false, ok = true;
+    look();
+    random_popular(&q);
+    cursor[0] = 0;
+    int limit = one_in(2) ? 0 : 1 + below(5), most = one_in(2) ? 1 : PAGES;
+    for (int page = 0; page < most && ok && !over; page++) {
+        if (page > 0) {
+            note_page(&q.select, cursor);
+            ok = meanwhile();
+            look();
+            trace("  page %d\n", page + 1);
+            pages++;
+        }
+        ok = ok && ask_popular(&over, &q, limit, cursor, one_in(2));
+    }
+    return ok;
+}
 
-static const char *const categories[CATEGORIES] = {"red", "gr\xc3\xbcn", "c c"};
+/* --- documents --------------------------------------------------------------------------------------------------------------------------------- */
 
 static int64_t random_border(void) { return one_in(2) ? 0 : wall_ms + (one_in(2) ? span(-5 * MINUTE, 5 * MINUTE) : span(-DAY, DAY)); }
 
-static bool put_item(int item) {
-    reco_error err = RECO_ERROR_INIT;
-    document d = {.there = true, .hidden = one_in(4), .from = random_border(), .until = random_border(), .categories = (unsigned)below(8)};
-    bool bad = d.until != 0 && d.until <= d.from;
-    reco_str names[CATEGORIES];
-    reco_item given = {
-        .item_id = text(item_names[item]), .title = text("t"), .categories = names, .available_from = d.from, .available_until = d.until};
-    given.flags = d.hidden ? RECO_ITEM_HIDDEN : 0;
+static void random_document(document *d) {
+    *d = (document){.there = true, .hidden = one_in(4), .from = random_border(), .until = random_border(), .categories = (unsigned)below(8)};
+    d->parent = one_in(3) ? 1 + below(one_in(2) ? 3 : NAMES) : 0;
+    for (int i = 0; i < ATTRIBUTES; i++)
+        d->attributes[i] = one_in(2) ? 0 : below(LITERALS);
+}
+
+/* The same as JSON. */
+static json_t *tell_document(const document *d, int item) {
+    json_t *told = json_object(), *categories = json_array(), *attributes = json_object();
+    json_object_set_new(told, "item_id", json_string(item_name(item)));
+    json_object_set_new(told, "title", json_string("t"));
     for (int i = 0; i < CATEGORIES; i++)
-        if (d.categories >> i & 1)
-            names[given.category_count++] = text(categories[i]);
-    trace("   put %s hidden %d from %+lld until %+lld categories %u\n", item_names[item], d.hidden, d.from ? (long long)(d.from - wall_ms) : 0,
-          d.until ? (long long)(d.until - wall_ms) : 0, d.categories);
-    reco_status status = reco_items_put(h.engine, &given, 1, sizeof given, NULL, &err);
-    if (bad)
-        return status == RECO_INVALID || wrong("an item that ends before it begins: %s", reco_status_name(status));
-    h.m.items[item] = d;
+        if (d->categories >> i & 1)
+            json_array_append_new(categories, json_string(category_names[i]));
+    if (d->categories)
+        json_object_set(told, "categories", categories);
+    if (d->parent)
+        json_object_set_new(told, "parent", json_string(item_name(d->parent - 1)));
+    if (d->hidden)
+        json_object_set_new(told, "hidden", json_true());
+    if (d->from)
+        json_object_set_new(told, "available_from", json_integer(d->from));
+    if (d->until)
+        json_object_set_new(told, "available_until", json_integer(d->until));
+    for (int i = 0; i < ATTRIBUTES; i++)
+        if (d->attributes[i])
+            json_object_set_new(attributes, attribute_names[i], json_loads(literals[d->attributes[i]].json, JSON_DECODE_ANY, NULL));
+    if (json_object_size(attributes) > 0)
+        json_object_set(told, "attributes", attributes);
+    json_decref(categories);
+    json_decref(attributes);
+    return told;
+}
+
+static const char *wrong_with(const document *d, int item) {
+    return d->parent == item + 1 ? "parent" : d->until != 0 && d->until <= d->from ? "available_until" : NULL;
+}
+
+enum { PUT_MOST = 3 };
+
+/* All as one JSON array, or one object. */
+static reco_status put_as_json(const document *documents, const int *items, int count, reco_error *err) {
+    json_t *all = json_array();
+    for (int i = 0; i < count; i++)
+        json_array_append_new(all, tell_document(&documents[i], items[i]));
+    size_t put = 0;
+    char *body = json_dumps(count == 1 && one_in(2) ? json_array_get(all, 0) : all, JSON_COMPACT);
+    reco_status status = reco_items_put_json(&put, h.engine, body, strlen(body), RECO_JSON_AUTO, NULL, err);
+    if (status == RECO_OK && put != (size_t)count)
+        status = wrong("%zu items were put, not %d", put, count) ? RECO_OK : RECO_INTERNAL;
+    free(body);
+    json_decref(all);
+    return status;
+}
+
+static reco_status put_as_structs(const document *documents, const int *items, int count, reco_error *err) {
+    reco_item given[PUT_MOST];
+    reco_str names[PUT_MOST][CATEGORIES];
+    char *bags[PUT_MOST];
+    for (int i = 0; i < count; i++) {
+        const document *d = &documents[i];
+        json_t *told = tell_document(d, items[i]), *attributes = json_object_get(told, "attributes");
+        given[i] = (reco_item){.item_id = text(item_names[items[i]]),
+                               .title = text("t"),
+                               .categories = names[i],
+                               .available_from = d->from,
+                               .available_until = d->until,
+                               .flags = d->hidden ? RECO_ITEM_HIDDEN : 0};
+        for (int k = 0; k < CATEGORIES; k++)
+            if (d->categories >> k & 1)
+                names[i][given[i].category_count++] = text(category_names[k]);
+        if (d->parent)
+            given[i].parent = text(item_name(d->parent - 1));
+        bags[i] = attributes ? json_dumps(attributes, JSON_COMPACT) : NULL;
+        if (bags[i])
+            given[i].attributes = text(bags[i]);
+        json_decref(told);
+    }
+    reco_status status = reco_items_put(h.engine, given, (size_t)count, sizeof *given, NULL, err);
+    for (int i = 0; i < count; i++)
+        free(bags[i]);
+    return status;
+}
+
+static void trace_document(const char *what, const document *d, int item) {
+    json_t *told = h.trace ? tell_document(d, item) : NULL;
+    char *shown = told ? json_dumps(told, JSON_COMPACT) : NULL;
+    trace("   %s %s\n", what, shown ? shown : "");
+    free(shown);
+    json_decref(told);
+}
+
+/* One to three at once: all or none. */
+static bool put_items(int item) {
+    reco_error err = RECO_ERROR_INIT;
+    document documents[PUT_MOST];
+    int items[PUT_MOST], count = one_in(2) ? 1 : 1 + below(PUT_MOST), first = -1;
+    for (int i = 0; i < count; i++) {
+        items[i] = (item + i * 3) % ITEMS;
+        random_document(&documents[i]);
+        trace_document("put", &documents[i], items[i]);
+        first = first < 0 && wrong_with(&documents[i], items[i]) ? i : first;
+    }
+    reco_status status = one_in(2) ? put_as_json(documents, items, count, &err) : put_as_structs(documents, items, count, &err);
+    if (first >= 0)
+        return (status == RECO_INVALID && err.index == first && strcmp(err.field, wrong_with(&documents[first], items[first])) == 0) ||
+               wrong("item %d of %d is wrong in %s: %s of %s at %d", first, count, wrong_with(&documents[first], items[first]),
+                     reco_status_name(status), err.field, err.index);
+    for (int i = 0; i < count; i++)
+        h.m.items[items[i]] = documents[i];
     return fine(status, "put", &err);
+}
+
+/* A merge patch, as text, and what it makes of the document. */
+static json_t *random_patch(document *d) {
+    json_t *patch = json_object(), *inside;
+    int64_t border = random_border();
+    int one = below(ATTRIBUTES), other = below(ATTRIBUTES);
+    switch (below(7)) {
+    case 0:
+        json_object_set_new(patch, "hidden", (d->hidden = one_in(2)) ? json_true() : one_in(2) ? json_false() : json_null());
+        break;
+    case 1:
+        d->from = border;
+        json_object_set_new(patch, "available_from", border ? json_integer(border) : json_null());
+        break;
+    case 2:
+        d->until = border;
+        json_object_set_new(patch, "available_until", border ? json_integer(border) : json_null());
+        break;
+    case 3:
+        d->parent = one_in(2) ? 1 + below(NAMES) : 0;
+        json_object_set_new(patch, "parent", d->parent ? json_string(item_name(d->parent - 1)) : json_null());
+        break;
+    case 4:
+        d->categories = one_in(2) ? 2 : 0;
+        json_object_set_new(patch, "categories", d->categories ? json_pack("[s]", category_names[1]) : json_null());
+        break;
+    case 5:
+        memset(d->attributes, 0, sizeof d->attributes);
+        json_object_set_new(patch, "attributes", json_null());
+        break;
+    default: /* inside or beside, null takes away */
+        inside = one_in(2) ? json_object() : json_incref(patch);
+        for (int i = 0; i < 2; i++) {
+            int attribute = i == 0 ? one : other, to = below(LITERALS);
+            json_object_set_new(inside, attribute_names[attribute], to > 1 ? json_loads(literals[to].json, JSON_DECODE_ANY, NULL) : json_null());
+            d->attributes[attribute] = to > 1 ? to : 0;
+        }
+        if (inside != patch)
+            json_object_set(patch, "attributes", inside);
+        json_decref(inside);
+        break;
+    }
+    return patch;
+}
+
+/* What is told is what the model has, but for the form of times and of an empty bag. */
+static bool same_document(const char *json, const document *d, int item) {
+    json_t *told = json_loads(json, 0, NULL), *due = tell_document(d, item), *bag = json_object_get(told, "attributes");
+    static const char *const times[] = {"available_from", "available_until"};
+    bool same = told != NULL;
+    for (int i = 0; i < 2; i++) {
+        same = same && (json_object_get(told, times[i]) != NULL) == (json_object_get(due, times[i]) != NULL);
+        json_object_del(told, times[i]);
+        json_object_del(due, times[i]);
+    }
+    if (bag && json_object_size(bag) == 0)
+        json_object_del(told, "attributes");
+    same = same && json_equal(told, due);
+    json_decref(told);
+    json_decref(due);
+    return same || wrong("%s is told as %s", item_name(item), json);
 }
 
 static bool patch_item(int item) {
     reco_error err = RECO_ERROR_INIT;
     document d = h.m.items[item];
-    char patch[200], *json = NULL;
-    int64_t border = random_border();
-    switch (below(4)) {
-    case 0:
-        snprintf(patch, sizeof patch, "{\"hidden\":%s}", (d.hidden = one_in(2)) ? "true" : "null");
-        break;
-    case 1:
-        d.from = border;
-        snprintf(patch, sizeof patch, border ? "{\"available_from\":%lld}" : "{\"available_from\":null}", (long long)border);
-        break;
-    case 2:
-        d.until = border;
-        snprintf(patch, sizeof patch, border ? "{\"available_until\":%lld}" : "{\"available_until\":null}", (long long)border);
-        break;
-    default:
-        d.categories = 2;
-        snprintf(patch, sizeof patch, "{\"categories\":[\"%s\"],\"year\":1979}", categories[1]);
-        break;
-    }
+    char *told = NULL;
+    bool wanted = one_in(2);
+    json_t *tree = random_patch(&d);
+    char *patch = json_dumps(tree, JSON_COMPACT);
+    json_decref(tree);
     trace("   patch %s %s\n", item_names[item], patch);
-    reco_status status = reco_item_patch(one_in(2) ? &json : NULL, h.engine, text(item_names[item]), patch, strlen(patch), NULL, &err);
-    reco_free(json);
+    reco_status status = reco_item_patch(wanted ? &told : NULL, h.engine, text(item_names[item]), patch, strlen(patch), NULL, &err);
+    free(patch);
+    bool same = true;
     if (!d.there)
-        return status == RECO_NOT_FOUND || wrong("a patch of no document: %s", reco_status_name(status));
-    if (d.until != 0 && d.until <= d.from)
-        return status == RECO_INVALID || wrong("a patch so that it ends before it begins: %s", reco_status_name(status));
-    h.m.items[item] = d;
-    return fine(status, "patch", &err);
+        same = status == RECO_NOT_FOUND || wrong("a patch of no document: %s", reco_status_name(status));
+    else if (wrong_with(&d, item))
+        same = (status == RECO_INVALID && strcmp(err.field, wrong_with(&d, item)) == 0) ||
+               wrong("a patch that is wrong in %s: %s of %s", wrong_with(&d, item), reco_status_name(status), err.field);
+    else {
+        h.m.items[item] = d;
+        same = fine(status, "patch", &err) && (!told || same_document(told, &d, item));
+    }
+    reco_free(told);
+    return same;
 }
 
 static bool get_item(int item) {
@@ -708,12 +1156,8 @@ static bool get_item(int item) {
     const document *d = &h.m.items[item];
     char *json = NULL;
     reco_status status = reco_item_get(&json, h.engine, text(item_names[item]), NULL, &err);
-    bool same = status == (d->there ? RECO_OK : RECO_NOT_FOUND);
-    for (int i = 0; i < CATEGORIES && same && json; i++)
-        same = (strstr(json, categories[i]) != NULL) == (d->categories >> i & 1);
-    same = same && (!json || (strstr(json, "\"hidden\":true") != NULL) == d->hidden);
-    if (!same)
-        wrong("get %s: %s: %s", item_names[item], reco_status_name(status), json ? json : "");
+    bool same = status == (d->there ? RECO_OK : RECO_NOT_FOUND) || wrong("get %s: %s", item_names[item], reco_status_name(status));
+    same = same && (!json || same_document(json, d, item));
     reco_free(json);
     return same;
 }
@@ -722,50 +1166,156 @@ static bool run_item(void) {
     reco_error err = RECO_ERROR_INIT;
     int item = below(one_in(2) ? 5 : ITEMS);
     compared[ITEM]++;
-    switch (below(6)) {
+    switch (below(8)) {
     case 0:
         trace("   delete %s\n", item_names[item]);
         h.m.items[item] = (document){.there = false};
         return fine(reco_item_delete(h.engine, text(item_names[item]), NULL, &err), "delete", &err);
     case 1:
-        return patch_item(item);
     case 2:
+        return patch_item(item);
+    case 3:
         return get_item(item);
     default:
-        return put_item(item);
+        return put_items(item);
     }
 }
 
-static bool run_user(void) {
-    static const char *const segments[] = {"s-one", "s-two"};
+/* --- users ------------------------------------------------------------------------------------------------------------------------------------- */
+
+static const char *const segments[] = {"s-one", "s-two"};
+
+/* Different ids, not the user's own. */
+static void random_aliases(profile *p, int user) {
+    int most = one_in(8) ? ALIASES : below(4);
+    p->alias_count = 0;
+    while (p->alias_count < most) {
+        int alias = below(one_in(3) ? USERS + STRANGERS : USERS);
+        bool fresh = alias != user;
+        for (int i = 0; i < p->alias_count; i++)
+            fresh = fresh && p->aliases[i] != alias;
+        if (fresh)
+            p->aliases[p->alias_count++] = alias;
+        else if (one_in(30))
+            break;
+    }
+    for (int i = 0; i < p->alias_count; i++)
+        trace("    alias %s\n", user_names[p->aliases[i]]);
+}
+
+static json_t *tell_aliases(const profile *p) {
+    json_t *aliases = json_array();
+    for (int i = 0; i < p->alias_count; i++)
+        json_array_append_new(aliases, json_string(user_names[p->aliases[i]]));
+    return aliases;
+}
+
+static bool same_profile(const char *json, const profile *p, int user) {
+    json_t *told = json_loads(json, 0, NULL), *aliases = tell_aliases(p), *due = json_pack("{ss}", "user_id", user_names[user]);
+    if (p->segment)
+        json_object_set_new(due, "segment", json_string(segments[p->segment - 1]));
+    if (p->alias_count > 0)
+        json_object_set(due, "aliases", aliases);
+    bool same = told && json_equal(told, due);
+    json_decref(told);
+    json_decref(aliases);
+    json_decref(due);
+    return same || wrong("user %s is told as %s", user_names[user], json);
+}
+
+static bool put_user(int user) {
     reco_error err = RECO_ERROR_INIT;
-    int user = below(USERS), segment = below(2);
-    reco_user given = {.user_id = text(user_names[user]), .segment = text(segments[segment])};
-    char *json = NULL, patch[64];
+    profile p = {.there = true, .segment = below(3)};
+    reco_str aliases[ALIASES];
+    reco_user given = {.user_id = text(user_names[user]), .aliases = aliases};
+    random_aliases(&p, user);
+    for (int i = 0; i < p.alias_count; i++)
+        aliases[given.alias_count++] = text(user_names[p.aliases[i]]);
+    if (p.segment)
+        given.segment = text(segments[p.segment - 1]);
+    h.m.users[user] = p;
+    return fine(reco_users_put(h.engine, &given, 1, sizeof given, NULL, &err), "put", &err);
+}
+
+static bool patch_user(int user) {
+    reco_error err = RECO_ERROR_INIT;
+    profile p = h.m.users[user];
+    json_t *tree = json_object();
+    if (one_in(2)) {
+        p.segment = below(3);
+        json_object_set_new(tree, "segment", p.segment ? json_string(segments[p.segment - 1]) : json_null());
+    }
+    if (one_in(2)) {
+        random_aliases(&p, user);
+        json_object_set_new(tree, "aliases", p.alias_count > 0 || one_in(2) ? tell_aliases(&p) : json_null());
+    }
+    char *patch = json_dumps(tree, JSON_COMPACT), *json = NULL;
+    json_decref(tree);
+    trace("   patch %s %s\n", user_names[user], patch);
+    reco_status status = reco_user_patch(&json, h.engine, text(user_names[user]), patch, strlen(patch), NULL, &err);
+    free(patch);
+    bool same = p.there ? fine(status, "patch", &err) && same_profile(json, &p, user)
+                        : status == RECO_NOT_FOUND || wrong("a patch of no user: %s", reco_status_name(status));
+    if (p.there)
+        h.m.users[user] = p;
+    reco_free(json);
+    return same;
+}
+
+static bool add_alias(int user) {
+    reco_error err = RECO_ERROR_INIT;
+    profile *p = &h.m.users[user];
+    int alias = below(USERS + STRANGERS);
+    bool there = false;
+    char *json = NULL;
+    for (int i = 0; i < p->alias_count; i++)
+        there = there || p->aliases[i] == alias;
+    trace("   %s was %s\n", user_names[user], user_names[alias]);
+    reco_status status = reco_user_alias(&json, h.engine, text(user_names[user]), text(user_names[alias]), NULL, &err);
+    bool same;
+    if (alias == user) {
+        same = (status == RECO_INVALID && strcmp(err.field, "anonymous_id") == 0) || wrong("an alias of oneself: %s", reco_status_name(status));
+    } else if (!there && p->alias_count == ALIASES) {
+        same = (status == RECO_CONFLICT && strcmp(err.field, "aliases") == 0) || wrong("one alias too many: %s", reco_status_name(status));
+    } else {
+        p->there = true;
+        if (!there)
+            p->aliases[p->alias_count++] = alias;
+        same = fine(status, "alias", &err) && same_profile(json, p, user);
+    }
+    reco_free(json);
+    return same;
+}
+
+static bool get_user(int user) {
+    reco_error err = RECO_ERROR_INIT;
+    const profile *p = &h.m.users[user];
+    char *json = NULL;
+    reco_status status = reco_user_get(&json, h.engine, text(user_names[user]), NULL, &err);
+    bool same = status == (p->there ? RECO_OK : RECO_NOT_FOUND) || wrong("get user %s: %s", user_names[user], reco_status_name(status));
+    same = same && (!json || same_profile(json, p, user));
+    reco_free(json);
+    return same;
+}
+
+static bool run_user(void) {
+    reco_error err = RECO_ERROR_INIT;
+    int user = below(USERS);
     compared[USER]++;
-    switch (below(4)) {
+    trace("   %s\n", user_names[user]);
+    switch (below(6)) {
     case 0:
-        h.m.segments[user] = -1;
-        return fine(reco_user_delete(h.engine, given.user_id, NULL, &err), "delete", &err);
+        trace("   delete\n");
+        h.m.users[user] = (profile){.there = false};
+        return fine(reco_user_delete(h.engine, text(user_names[user]), NULL, &err), "delete", &err);
     case 1:
-        h.m.segments[user] = segment;
-        return fine(reco_users_put(h.engine, &given, 1, sizeof given, NULL, &err), "put", &err);
-    case 2: {
-        snprintf(patch, sizeof patch, "{\"segment\":\"%s\"}", segments[segment]);
-        reco_status status = reco_user_patch(NULL, h.engine, given.user_id, patch, strlen(patch), NULL, &err);
-        bool there = h.m.segments[user] >= 0;
-        h.m.segments[user] = there ? segment : -1;
-        return there ? fine(status, "patch", &err) : status == RECO_NOT_FOUND || wrong("a patch of no user: %s", reco_status_name(status));
-    }
-    default: {
-        reco_status status = reco_user_get(&json, h.engine, given.user_id, NULL, &err);
-        bool there = h.m.segments[user] >= 0,
-             same = status == (there ? RECO_OK : RECO_NOT_FOUND) && (!there || strstr(json, segments[h.m.segments[user]]));
-        if (!same)
-            wrong("get user %s: %s: %s", user_names[user], reco_status_name(status), json ? json : "");
-        reco_free(json);
-        return same;
-    }
+        return put_user(user);
+    case 2:
+        return patch_user(user);
+    case 3:
+        return get_user(user);
+    default:
+        return add_alias(user);
     }
 }
 
@@ -816,6 +1366,8 @@ static bool run_op(const op *o) {
         return run_question(ASK_SIMILAR);
     case POPULAR:
         return run_popular();
+    case BATCH:
+        return run_batch();
     case ITEM:
         return run_item();
     case USER:
@@ -832,7 +1384,7 @@ static bool play(const history *of) {
     bool same;
     h.failure[0] = 0;
     h.partly = h.full = false;
-    h.position_count = 0;
+    h.position_count = h.sent_count = 0;
     dice = of->seed;
     wall_ms = INT64_C(1767225600000) + span(0, DAY);
     random_rules(&r);
@@ -850,6 +1402,7 @@ static bool play(const history *of) {
     reco_close(h.engine);
     reco_settings_free(h.settings);
     reco_answer_free(h.answer);
+    asking_done(&h.asking);
     h.engine = NULL, h.settings = NULL, h.answer = NULL;
     if (h.on_disk)
         test_dir_remove(h.folder);
@@ -932,6 +1485,7 @@ int main(int argc, char **argv) {
     for (int k = 0; k < KINDS; k++)
         if (compared[k])
             printf(" %s %llu", kind_names[k], (unsigned long long)compared[k]);
+    printf(" undo %llu page %llu", (unsigned long long)undone, (unsigned long long)pages);
     printf("\n");
     free(h.m.adds);
     return 0;

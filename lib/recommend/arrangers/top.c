@@ -19,7 +19,7 @@ static reco_status admits(bool *fine, reco_candidates *c, size_t place, const re
     reco_status status = reco__candidate_fits(fine, c, place, call, err);
 
     if (status == RECO_OK && *fine && reco__item_shown(c, c->items[place])) {
-        c->values[place] |= RECO__MARK_DROPPED;
+        c->values[place] |= RECO__MARK_DROPPED; /* still FITS: see reco__mark_shown */
         *fine = false;
     }
     return status;
@@ -140,7 +140,10 @@ reco_status reco__ask_about(bool *fine, reco_candidates *c, uint32_t item, const
         status = reco__catalogue_learn(c->catalogue, item, reco__call_part(&own, call, RECO__RECORDS_PERCENT), &error);
         reco__breaker_note(c->records_breaker, status, began);
     }
-    *fine = status == RECO_OK && reco__catalogue_available(c->catalogue, item, c->moment);
+    if (status == RECO_OK) {
+        reco__sieve_renumber(&c->sieve); /* its attributes may be the first of their names, its parent the first there is */
+    }
+    *fine = status == RECO_OK && (!c->settings->filter_availability || reco__catalogue_available(c->catalogue, item, c->moment));
     if (reco__store_trouble(status)) {
         c->degraded |= RECO_DEGRADED_RECORDS;
         return RECO_OK;
@@ -151,23 +154,26 @@ reco_status reco__ask_about(bool *fine, reco_candidates *c, uint32_t item, const
     return status;
 }
 
-/* Asks about winners; *again: one of them must not be recommended. */
+/* Asks about winners nobody knows yet; *again: one of them must not be recommended, or is a variant of what was on a page before. */
 static reco_status ask_about_new(bool *again, reco_candidates *c, const reco__top *top, const reco_call *call, reco_error *err) {
     reco_status status = RECO_OK;
 
     *again = false;
-    for (size_t i = 0; i < top->count && c->settings->filter_availability && status == RECO_OK; i++) {
-        uint32_t item = top->entries[i].item;
+    for (size_t i = 0; i < top->count && status == RECO_OK; i++) {
+        uint32_t item = top->entries[i].item, *value = &c->values[top->entries[i].place];
+        bool fine;
         if (reco__catalogue_known(c->catalogue, item)) {
             continue;
         }
-        bool fine;
         status = reco__ask_about(&fine, c, item, call, err);
         if (status == RECO_OK && !fine) {
-            c->values[top->entries[i].place] |= RECO__MARK_DROPPED;
+            *value = (*value & ~RECO__MARK_FITS) | RECO__MARK_DROPPED;
             c->filtered++;
-            *again = true;
+        } else if (status == RECO_OK && reco__item_shown(c, item)) {
+            *value |= RECO__MARK_DROPPED | RECO__MARK_FITS;
+            fine = false;
         }
+        *again = *again || (status == RECO_OK && !fine);
     }
     return status;
 }

@@ -43,8 +43,8 @@ static double damped(const reco_candidates *c, size_t place) {
     return (double)(c->values[place] >> RECO__MARK_FLAGS) * load(&weighing_of(c, c->items[place])->damp);
 }
 
-/* The largest value x damp of those that may be in the answer. Values below its integer part cannot be better, and only what is better is asked
- * about. */
+/* The largest value x damp of those that may be in the answer, or were on a page before: all pages are measured alike. Values below its integer part
+ * cannot be better, and only what is better is asked about. */
 static reco_status find_best(reco_candidates *c, const reco_call *call, reco_error *err) {
     double best = 0;
     uint32_t least = 1u << RECO__MARK_FLAGS;
@@ -52,9 +52,10 @@ static reco_status find_best(reco_candidates *c, const reco_call *call, reco_err
 
     for (size_t i = reco__candidates_next(c->values, 0, c->count, least); i < c->count && status == RECO_OK;
          i = reco__candidates_next(c->values, i + 1, c->count, least)) {
-        double value = c->values[i] & RECO__MARK_DROPPED ? 0 : damped(c, i);
+        bool shown = reco__mark_shown(c->values[i]);
+        double value = c->values[i] & RECO__MARK_DROPPED && !shown ? 0 : damped(c, i);
         bool fine = value > best;
-        if (fine && c->sieve.asks) {
+        if (fine && c->sieve.asks && !shown) {
             reco__candidates_foresee(c, i);
             status = reco__candidate_fits(&fine, c, i, call, err);
         }
@@ -74,7 +75,8 @@ static reco_status revisits_left(bool *left, reco_candidates *c, const reco_call
     *left = false;
     for (size_t i = 0; i < c->count && c->revisited && !*left && status == RECO_OK; i++) {
         if (c->values[i] & RECO__MARK_REVISIT) {
-            status = reco__candidate_fits(left, c, i, call, err);
+            *left = reco__mark_shown(c->values[i]);
+            status = *left ? RECO_OK : reco__candidate_fits(left, c, i, call, err);
         }
     }
     return status;

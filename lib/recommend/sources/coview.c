@@ -9,6 +9,9 @@
  * together. Each addition is rounded down on its own and only integers are added, so neither the order of additions nor the numbers of items can make
  * a difference, and what an item owes to each recent one is known exactly.
  *
+ * A row sum is no bound when members of an open row have sums below 0, as an event that was taken back late can leave them. Nobody looks for them:
+ * the additions are counted, and when there were too many, units are chosen again by what is positive, and all is walked once more.
+ *
  * This is where most of an answer's time goes: some ten thousand entries in bytes of varying length. Heads are copied out of the store one after the
  * other; then two lists are walked side by side, because where an entry begins is known only when the one before was read, and two such chains keep
  * the processor twice as busy. Each entry's share goes into a trace first, and its mark is fetched meanwhile; then the trace is added to the marks.
@@ -140,15 +143,33 @@ static void add_list(reco_candidates *c, uint32_t k, size_t at, size_t size, uin
     }
 }
 
-/* The lists to be walked, with their factors; *entries: how many entries they have. */
-static void plan_lists(reco_candidates *c, size_t *entries) {
+static double positive_sum(const reco_candidates *c, size_t at, size_t size) {
+    reco__packed list = reco__packed_of(c->heads.data + at, size);
+    double sum = 0;
+
+    while (reco__packed_next(&list)) {
+        sum += list.sum > 0 ? (double)list.sum : 0;
+    }
+    return sum;
+}
+
+/* What the entries of a head come to, at most. */
+static double head_bound(const reco_candidates *c, const reco__head_copy *copy, double row_sum, int64_t weight) {
+    double sum = positive_sum(c, copy->open_at, copy->open_size) * (double)weight + positive_sum(c, copy->closed_at, copy->closed_size);
+    return sum > row_sum ? sum : row_sum;
+}
+
+/* The lists to be walked, with their factors; *entries: how many entries they have. `mixed`: row sums are no bound. */
+static void plan_lists(reco_candidates *c, size_t *entries, bool mixed) {
     int64_t weight = c->rules->boards.weight[0];
     double bound = 0;
 
     for (uint32_t k = 0; k < c->recent_count; k++) {
-        double row_sum = (double)c->copies[k].open_sum + (double)c->copies[k].closed_sum;
-        bound += share_of(c, k, row_sum, weight) * row_sum;
+        const reco__head_copy *copy = &c->copies[k];
+        double row_sum = (double)copy->open_sum + (double)copy->closed_sum;
+        bound += share_of(c, k, row_sum, weight) * (mixed && copy->found ? head_bound(c, copy, row_sum, weight) : row_sum);
     }
+    c->list_count = 0;
     double unit = bound > 0 ? RECO__VALUE_MOST / bound : 0;
     for (uint32_t k = 0; k < c->recent_count; k++) {
         const reco__head_copy *copy = &c->copies[k];
@@ -168,6 +189,7 @@ static void plan_lists(reco_candidates *c, size_t *entries) {
 /* --- walking ------------------------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct walk {
+    uint64_t total; /* of all that was added */
     uint32_t *marks;
     uint32_t room;   /* of marks */
     uint64_t beyond; /* one more than the largest member that has none; 0: all have one */
@@ -175,6 +197,10 @@ typedef struct walk {
     size_t count;
     bool bad;
 } walk;
+
+#define TOO_MUCH ((uint32_t)RECO__VALUE_MOST + 1)
+
+static inline uint32_t value_of(u128 share) { return share < TOO_MUCH ? (uint32_t)share : TOO_MUCH; }
 
 /* An entry whose sum takes more than four bytes, is negative, or is cut off. Returns the place after it, NULL when the bytes are bad. */
 static const uint8_t *read_rare(uint32_t *value, const uint8_t *at, const uint8_t *end, uint64_t factor) {
@@ -185,8 +211,7 @@ static const uint8_t *read_rare(uint32_t *value, const uint8_t *at, const uint8_
         return NULL;
     }
     if (list.sum > 0) {
-        u128 share = (u128)(uint64_t)list.sum * factor >> 28;
-        *value = share < RECO__VALUE_MOST ? (uint32_t)share : (uint32_t)RECO__VALUE_MOST;
+        *value = value_of((u128)(uint64_t)list.sum * factor >> 28);
     }
     return list.at;
 }
@@ -217,7 +242,8 @@ static inline __attribute__((always_inline)) const uint8_t *step(const uint32_t 
         return read_rare(&values[i], at, end, factor);
     }
     uint64_t twice = join_groups(bytes & (stop ^ (stop - 1))); /* a positive sum in zigzag is twice the sum */
-    values[i] = (uint32_t)((u128)(twice << 35) * factor >> 64);
+    uint64_t share = (uint64_t)((u128)(twice << 35) * factor >> 64);
+    values[i] = share < TOO_MUCH ? (uint32_t)share : TOO_MUCH;
     return at + 5 + ((unsigned)__builtin_ctz(stop) >> 3);
 }
 
@@ -226,9 +252,11 @@ static void add_up(walk *w, const uint32_t *members, const uint32_t *values, uin
     uint32_t *const marks = w->marks, *const items = w->items;
     const uint32_t room = w->room;
     size_t count = w->count;
+    uint64_t total = w->total;
 
     for (uint32_t i = 0; i < steps; i++) {
         uint32_t member = members[i];
+        total += values[i];
         if (__builtin_expect(member >= room, 0)) {
             w->beyond = member >= w->beyond ? (uint64_t)member + 1 : w->beyond;
             continue;
@@ -239,6 +267,7 @@ static void add_up(walk *w, const uint32_t *members, const uint32_t *values, uin
         marks[member] = (mark + (values[i] << RECO__MARK_FLAGS)) | RECO__MARK_LISTED;
     }
     w->count = count;
+    w->total = total;
 }
 
 static void advance(lane *l, const uint8_t *at, uint32_t steps) {
@@ -348,12 +377,13 @@ static reco_status reserve(reco_candidates *c, size_t entries, reco_error *err) 
 
 reco_status reco__source_coview(reco_candidates *c, const reco_call *call, reco_error *err) {
     size_t entries, before = c->count;
+    bool mixed = false;
     reco_status status = c->recent_count > 0 ? fetch(c, call, err) : RECO_OK;
 
     if (status != RECO_OK || c->recent_count == 0) {
         return status;
     }
-    plan_lists(c, &entries);
+    plan_lists(c, &entries, false);
     if (!plausible(c)) {
         return reco__fail(err, RECO_CORRUPT, NULL, "the head of a recent item is damaged");
     }
@@ -364,6 +394,11 @@ reco_status reco__source_coview(reco_candidates *c, const reco_call *call, reco_
         c->count = w.count;
         if (w.bad || w.beyond > c->settings->max_items) {
             status = reco__fail(err, RECO_CORRUPT, NULL, "the head of a recent item is damaged");
+        } else if (w.total > (uint64_t)RECO__VALUE_MOST && !mixed) {
+            mixed = true;
+            reco__candidates_unmark(c, before);
+            plan_lists(c, &entries, true);
+            status = reserve(c, entries, err);
         } else if (w.beyond == 0) {
             c->trace_count = entries;
             return RECO_OK;
