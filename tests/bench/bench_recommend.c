@@ -1,18 +1,22 @@
 /* bench_recommend.c - what an answer costs beside its floor.
  *
- *     bench_recommend [URL [ITEMS [ROUNDS [SPREAD [ALIASES]]]]]        lmdb: (a temporary folder), 100000, 4000, 2, none
+ *     bench_recommend [--data lmdb:|memory:] [--items 100000] [--open N --closed N] [--spread 2] [--aliases N] [--rounds 3000] [--runs 3] [--only
+ * NAME]
  *
- * State: every item has a full head, 128 open and 128 closed entries. Items live in clusters of 500; of the members of a row 7 in 10 are of its own
- * cluster and 3 in 10 of all items; counts fall like 1/rank, by chance, and are whole numbers of co-views (2,520 each). SPREAD clusters is how many a
- * user's 50 recent items come from; 0: all items alike, which makes as many candidates as can be. Popularity falls like 1/rank. Answers have 20 items
- * with reasons. Without ALIASES records know no user; with it they know all, and each has so many others as aliases.
+ * State: every item has a head of N open and N closed entries. Without the two options there are two states, one after the other: 25 + 25, which is
+ * the shape other systems are measured in (50 neighbours an item), and 128 + 128, which is all that a head can hold. Items live in clusters of 500;
+ * of the members of a row 7 in 10 are of its own cluster and 3 in 10 of all items; counts fall like 1/rank, by chance, and are whole numbers of
+ * co-views (2,520 each). SPREAD clusters is how many a user's 50 recent items come from; 0: all items alike, which makes as many candidates as can
+ * be. Popularity falls like 1/rank. Answers have 20 items with reasons. Without --aliases records know no user; with it they know all, and each has
+ * so many others as aliases.
  *
  * Floor: the same heads in an LMDB table of their own, by item number; 50 mdb_get in one renewed transaction and every entry added to a dense array
  * of 64-bit sums. No cell, no candidates, no ranking, no names. Asks and floors take turns, each with a user of its own, so that neither warms the
  * caches for the other.
  *
- * Then every item gets a record with attributes, and the same questions are asked with filters that one in two, one in ten and one in two hundred
- * items match, with an exclude list, a cap and all of it; last while another thread makes 1,000 changes of records a second. */
+ * Every item has a record with attributes. The same questions are asked without any selection, with filters that one in two, one in ten and one in
+ * two hundred items match, with an exclude list, a cap and all of it; then while another thread makes 1,000 changes of records a second. --only
+ * leaves out all whose name does not have it. Figures are medians of the runs. */
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -22,16 +26,18 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/measure.h"
 #include "model/item.h"
 #include "model/user.h"
 #include "recommend/recommend.h"
 #include "support/support.h"
 
-enum { RECENTS = 50, HALF = 128, CLUSTER = 500, PIECE = 500, USERS = 4000, DAY = 86400000 };
+enum { RECENTS = 50, HALF = 128, CLUSTER = 500, PIECE = 500, USERS = 4000, DAY = 86400000, RUNS_MOST = 15 };
 
 typedef struct bench {
     const char *url;
     uint32_t items, spread, aliases;
+    uint32_t half[2]; /* entries of a head: open, closed */
     bool users_known;
     reco__rand rand;
     reco__settings settings;
@@ -76,8 +82,8 @@ static int by_member(const void *a, const void *b) {
     return left < right ? -1 : left > right;
 }
 
-static void draw_row(bench *b, reco_add *row, uint32_t item, uint8_t *taken) {
-    for (uint32_t i = 0; i < HALF;) {
+static void draw_row(bench *b, reco_add *row, uint32_t count, uint32_t item, uint8_t *taken) {
+    for (uint32_t i = 0; i < count;) {
         uint32_t member = draw_member(b, item);
         if (member == item || taken[member]) {
             continue;
@@ -86,10 +92,10 @@ static void draw_row(bench *b, reco_add *row, uint32_t item, uint8_t *taken) {
         row[i] = (reco_add){item, member, 2520 * (1 + (int64_t)reco__rand_below(&b->rand, 1 + 400 / (i + 1)))};
         i++;
     }
-    for (uint32_t i = 0; i < HALF; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         taken[row[i].member] = 0;
     }
-    qsort(row, HALF, sizeof(*row), by_member);
+    qsort(row, count, sizeof(*row), by_member);
 }
 
 static void name_items(bench *b) {
@@ -120,11 +126,11 @@ static void load_rows(bench *b) {
     for (uint32_t first = 0; first < b->items; first += PIECE) {
         uint32_t count = b->items - first < PIECE ? b->items - first : PIECE;
         for (uint32_t i = 0; i < count; i++) {
-            draw_row(b, closed + (size_t)i * HALF, first + i, taken);
-            draw_row(b, open + (size_t)i * HALF, first + i, taken);
+            draw_row(b, closed + (size_t)i * b->half[1], b->half[1], first + i, taken);
+            draw_row(b, open + (size_t)i * b->half[0], b->half[0], first + i, taken);
         }
-        reco_add_group groups[2] = {{RECO_BOARD_COVIEW, 0, generation - 2, closed, (size_t)count * HALF},
-                                    {RECO_BOARD_COVIEW, 0, generation, open, (size_t)count * HALF}};
+        reco_add_group groups[2] = {{RECO_BOARD_COVIEW, 0, generation - 2, closed, (size_t)count * b->half[1]},
+                                    {RECO_BOARD_COVIEW, 0, generation, open, (size_t)count * b->half[0]}};
         reco_restore_piece piece = {.struct_size = sizeof(piece), .groups = groups, .group_count = 2};
         must(reco__features_restore(b->features, &piece, NULL, &err), "restore rows", &err);
     }
@@ -204,6 +210,30 @@ static uint32_t partition_of(const void *context, reco_str user) {
 
     (void)context;
     return (uint32_t)((digits[0] - '0') * 10 + digits[1] - '0') % 4; /* that of the whole number: 100 is a multiple of 4 */
+}
+
+/* Records of items. What `change` says is of no account for any selection. */
+static void put_items(bench *b, uint32_t first, uint32_t count, uint32_t change) {
+    static char names[PIECE][16], attributes[PIECE][96];
+    static reco_record_change changes[PIECE];
+    reco__buf documents[PIECE] = {{0}};
+    reco_error err = RECO_ERROR_INIT;
+    uint64_t sequence;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t item = first + i, mixed = item * 2654435761u >> 7;
+        reco_item one = {.item_id = {names[i], (size_t)snprintf(names[i], sizeof(names[i]), "item-%u", item)}};
+        one.attributes = (reco_str){
+            attributes[i], (size_t)snprintf(attributes[i], sizeof(attributes[i]),
+                                            "{\"brand\":\"brand %u\",\"price\":%u,\"in_stock\":%s,\"colors\":[\"red\",\"blue\"],\"change\":%u}",
+                                            mixed % 50, mixed % 200, mixed & 1 ? "true" : "false", change)};
+        reco__item_document(&documents[i], &one);
+        changes[i] = (reco_record_change){.kind = RECO_RECORD_ITEM, .id = one.item_id, .document = {documents[i].data, documents[i].size}};
+    }
+    must(reco__records_change(&sequence, b->records, changes, count, NULL, &err), "change records", &err);
+    for (uint32_t i = 0; i < count; i++) {
+        reco__buf_dispose(&documents[i]);
+    }
 }
 
 /* A record for each user. */
@@ -294,6 +324,9 @@ static void make_state(bench *b, const char *folder) {
     if (b->users_known) {
         tell_users(b);
     }
+    for (uint32_t item = 0; item < b->items; item += PIECE) {
+        put_items(b, item, b->items - item < PIECE ? b->items - item : PIECE, 0);
+    }
     options.features = b->features;
     options.records = b->records;
     must(reco__recommend_open(&b->recommend, &options, NULL, &err), "open recommend", &err);
@@ -368,113 +401,7 @@ static void run_floor(bench *b, const uint32_t *recents) {
     mdb_txn_reset(b->txn);
 }
 
-/* --- measuring ---------------------------------------------------------------------------------------------------------------------------------- */
-
-static int by_time(const void *a, const void *b) {
-    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
-    return left < right ? -1 : left > right;
-}
-
-static double percentile(int64_t *times, size_t count, double part) {
-    qsort(times, count, sizeof(*times), by_time);
-    return (double)times[(size_t)((double)(count - 1) * part)] / 1000;
-}
-
-static void measure(bench *b, size_t rounds) {
-    int64_t *asks = malloc(rounds * sizeof(*asks)), *floors = malloc(rounds * sizeof(*floors));
-    reco_answer *answer = NULL;
-    reco_error err = RECO_ERROR_INIT;
-    uint64_t candidates = 0;
-
-    for (size_t i = 0; i < rounds + 200; i++) {
-        char name[16];
-        uint32_t user = (uint32_t)reco__rand_below(&b->rand, USERS), other = (uint32_t)reco__rand_below(&b->rand, USERS);
-        reco_query query = {.struct_size = sizeof(query), .user_id = user_name(name, sizeof(name), user), .limit = 20};
-        int64_t begun = reco__monotonic_ns();
-        must(reco__recommend_ask(&answer, b->recommend, &query, b->now, user % 4, 0, NULL, &err), "ask", &err);
-        int64_t asked = reco__monotonic_ns();
-        run_floor(b, b->recents[other]);
-        int64_t done = reco__monotonic_ns();
-        if (answer->count != 20 || answer->flags != 0 || answer->items[0].reason_count == 0) {
-            fprintf(stderr, "an answer is not what it should be: %zu items, flags %u\n", answer->count, answer->flags);
-            exit(1);
-        }
-        if (i >= 200) {
-            asks[i - 200] = asked - begun;
-            floors[i - 200] = done - asked;
-            candidates += answer->candidates;
-        }
-    }
-    double ask = percentile(asks, rounds, 0.5), slow = percentile(asks, rounds, 0.99), floor = percentile(floors, rounds, 0.5);
-    printf("ask    p10 %7.1f us   p50 %7.1f us   p90 %7.1f us   p99 %7.1f us   (%.0f candidates)\n", percentile(asks, rounds, 0.1), ask,
-           percentile(asks, rounds, 0.9), slow, (double)candidates / (double)rounds);
-    printf("floor  p10 %7.1f us   p50 %7.1f us   p90 %7.1f us   p99 %7.1f us\n", percentile(floors, rounds, 0.1), floor,
-           percentile(floors, rounds, 0.9), percentile(floors, rounds, 0.99));
-    printf("ask / floor at p50 %.2f (goal 1.60)   ask p99 / p50 %.2f (goal 3.00)\n", ask / floor, slow / ask);
-    reco__answer_free(answer);
-    free(asks);
-    free(floors);
-}
-
 /* --- selections --------------------------------------------------------------------------------------------------------------------------------- */
-
-static void put_items(bench *b, uint32_t first, uint32_t count, uint32_t change) {
-    static char names[PIECE][16], attributes[PIECE][96];
-    static reco_record_change changes[PIECE];
-    reco__buf documents[PIECE] = {{0}};
-    reco_error err = RECO_ERROR_INIT;
-    uint64_t sequence;
-
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t item = first + i, mixed = item * 2654435761u >> 7;
-        reco_item one = {.item_id = {names[i], (size_t)snprintf(names[i], sizeof(names[i]), "item-%u", item)}};
-        one.attributes = (reco_str){
-            attributes[i], (size_t)snprintf(attributes[i], sizeof(attributes[i]),
-                                            "{\"brand\":\"brand %u\",\"price\":%u,\"in_stock\":%s,\"colors\":[\"red\",\"blue\"],\"change\":%u}",
-                                            mixed % 50, mixed % 200, mixed & 1 ? "true" : "false", change)};
-        reco__item_document(&documents[i], &one);
-        changes[i] = (reco_record_change){.kind = RECO_RECORD_ITEM, .id = one.item_id, .document = {documents[i].data, documents[i].size}};
-    }
-    must(reco__records_change(&sequence, b->records, changes, count, NULL, &err), "change records", &err);
-    for (uint32_t i = 0; i < count; i++) {
-        reco__buf_dispose(&documents[i]);
-    }
-}
-
-/* Of this thread: what is measured beside others on the machine. */
-static int64_t spent_ns(void) {
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
-
-static void measure_selection(bench *b, const char *name, const reco_selection *selection, size_t rounds) {
-    int64_t *asks = malloc(rounds * sizeof(*asks)), *spent = malloc(rounds * sizeof(*spent));
-    reco_answer *answer = NULL;
-    reco_error err = RECO_ERROR_INIT;
-    uint64_t filtered = 0, items = 0;
-
-    for (size_t i = 0; i < rounds + 200; i++) {
-        char room[16];
-        uint32_t user = (uint32_t)reco__rand_below(&b->rand, USERS);
-        reco_query query = {.struct_size = sizeof(query), .user_id = user_name(room, sizeof(room), user), .limit = 20, .selection = selection};
-        int64_t begun = reco__monotonic_ns(), before = spent_ns();
-        must(reco__recommend_ask(&answer, b->recommend, &query, b->now, user % 4, 0, NULL, &err), "ask", &err);
-        if (i >= 200) {
-            asks[i - 200] = reco__monotonic_ns() - begun;
-            spent[i - 200] = spent_ns() - before;
-            filtered += answer->filtered;
-            items += answer->count;
-        }
-    }
-    printf("%-28s p50 %7.1f us   p90 %7.1f us   p99 %7.1f us   CPU p50 %7.1f us   p99 %7.1f us   (%.1f items, %.0f left out)\n", name,
-           percentile(asks, rounds, 0.5), percentile(asks, rounds, 0.9), percentile(asks, rounds, 0.99), percentile(spent, rounds, 0.5),
-           percentile(spent, rounds, 0.99), (double)items / (double)rounds, (double)filtered / (double)rounds);
-    reco__answer_free(answer);
-    free(spent);
-    free(asks);
-}
 
 typedef struct changer {
     bench *b;
@@ -498,90 +425,246 @@ static void *change_all(void *context) {
     return NULL;
 }
 
-static void measure_selections(bench *b, size_t rounds) {
-    static reco_str out[20];
-    static char names[20][16];
-    reco_value brands[5] = {{0}};
-    static const char *const brand_names[] = {"brand 1", "brand 2", "brand 3", "brand 4", "brand 5"};
-    const reco_value yes = {.type = RECO_VALUE_BOOLEAN, .boolean = 1}, seven = {.type = RECO_VALUE_NUMBER, .number = 7};
-    const reco_cap cap = {.attribute = reco__str_of("brand"), .most = 2};
-    changer c = {.b = b};
-    pthread_t thread;
+/* Selections, as questions ask for them. */
+typedef struct selections {
+    reco_value yes, seven, brands[5];
+    reco_filter half, tenth, rare, two[2];
+    reco_str out[20];
+    char names[20][16];
+    reco_cap cap;
+} selections;
 
+static void make_selections(selections *s) {
+    static const char *const brand_names[] = {"brand 1", "brand 2", "brand 3", "brand 4", "brand 5"};
+
+    *s = (selections){.yes = {.type = RECO_VALUE_BOOLEAN, .boolean = 1}, .seven = {.type = RECO_VALUE_NUMBER, .number = 7}};
     for (uint32_t i = 0; i < 5; i++) {
-        brands[i] = (reco_value){.type = RECO_VALUE_STRING, .text = reco__str_of(brand_names[i])};
+        s->brands[i] = (reco_value){.type = RECO_VALUE_STRING, .text = reco__str_of(brand_names[i])};
     }
     for (uint32_t i = 0; i < 20; i++) {
-        out[i] = (reco_str){names[i], (size_t)snprintf(names[i], sizeof(names[i]), "item-%u", i * 977)};
+        s->out[i] = (reco_str){s->names[i], (size_t)snprintf(s->names[i], sizeof(s->names[i]), "item-%u", i * 977)};
     }
-    const reco_filter half = {.attribute = reco__str_of("in_stock"), .op = RECO_FILTER_ANY_OF, .values = &yes, .value_count = 1},
-                      tenth = {.attribute = reco__str_of("brand"), .op = RECO_FILTER_ANY_OF, .values = brands, .value_count = 5},
-                      rare = {.attribute = reco__str_of("price"), .op = RECO_FILTER_ANY_OF, .values = &seven, .value_count = 1};
-    const reco_filter all[] = {half, {.attribute = reco__str_of("price"), .op = RECO_FILTER_RANGE, .flags = RECO_FILTER_MIN, .min = 20}};
-    reco_selection selection = {.struct_size = sizeof(selection), .filter_size = sizeof(half), .cap_size = sizeof(cap)};
+    s->half = (reco_filter){.attribute = reco__str_of("in_stock"), .op = RECO_FILTER_ANY_OF, .values = &s->yes, .value_count = 1};
+    s->tenth = (reco_filter){.attribute = reco__str_of("brand"), .op = RECO_FILTER_ANY_OF, .values = s->brands, .value_count = 5};
+    s->rare = (reco_filter){.attribute = reco__str_of("price"), .op = RECO_FILTER_ANY_OF, .values = &s->seven, .value_count = 1};
+    s->two[0] = s->half;
+    s->two[1] = (reco_filter){.attribute = reco__str_of("price"), .op = RECO_FILTER_RANGE, .flags = RECO_FILTER_MIN, .min = 20};
+    s->cap = (reco_cap){.attribute = reco__str_of("brand"), .most = 2};
+}
 
-    for (uint32_t first = 0; first < b->items; first += PIECE) {
-        put_items(b, first, b->items - first < PIECE ? b->items - first : PIECE, 0);
-    }
-    measure_selection(b, "no selection", NULL, rounds);
-    selection.filter_count = 1;
-    selection.filters = &half;
-    measure_selection(b, "one in 2 matches", &selection, rounds);
-    selection.filters = &tenth;
-    measure_selection(b, "one in 10", &selection, rounds);
-    selection.filters = &rare;
-    measure_selection(b, "one in 200", &selection, rounds);
-    selection.filters = all;
-    selection.filter_count = 2;
-    selection.exclude = out;
+static reco_selection select_by(const reco_filter *filters, size_t count) {
+    return (reco_selection){.struct_size = sizeof(reco_selection), .filters = filters, .filter_count = count, .filter_size = sizeof(*filters)};
+}
+
+static reco_selection and_exclude(reco_selection selection, const selections *s) {
+    selection.exclude = s->out;
     selection.exclude_count = 20;
-    measure_selection(b, "two filters, 20 excluded", &selection, rounds);
-    selection.caps = &cap;
+    return selection;
+}
+
+static reco_selection and_cap(reco_selection selection, const selections *s) {
+    selection.caps = &s->cap;
     selection.cap_count = 1;
-    measure_selection(b, "the same with a cap of 2", &selection, rounds);
-    pthread_create(&thread, NULL, change_all, &c);
+    selection.cap_size = sizeof(s->cap);
+    return selection;
+}
+
+/* --- measuring ---------------------------------------------------------------------------------------------------------------------------------- */
+
+/* us, but for the last three. */
+enum { ASK_P50, ASK_P99, CPU_P50, CPU_P99, FLOOR_P50, FLOOR_P99, RATIO, CANDIDATES, LEFT_OUT, FIGURES };
+
+/* A kind of question, and the figures of its runs. */
+typedef struct row {
+    const char *name;
+    const reco_selection *selection;
+    bool changes;
+    double figures[FIGURES][RUNS_MOST];
+} row;
+
+/* Of this thread: what is measured beside others on the machine. */
+static int64_t spent_ns(void) {
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+typedef struct times {
+    double *asks, *spent, *floors; /* us */
+} times;
+
+/* One question and one floor, each of some user. */
+static const reco_answer *ask_one(reco_answer **answer, bench *b, const row *of, double *ask, double *spent, double *floor) {
+    char name[16];
+    reco_error err = RECO_ERROR_INIT;
+    uint32_t user = (uint32_t)reco__rand_below(&b->rand, USERS), other = (uint32_t)reco__rand_below(&b->rand, USERS);
+    reco_query query = {.struct_size = sizeof(query), .user_id = user_name(name, sizeof(name), user), .limit = 20, .selection = of->selection};
+    int64_t before = spent_ns(), begun = reco__monotonic_ns();
+
+    must(reco__recommend_ask(answer, b->recommend, &query, b->now, user % 4, 0, NULL, &err), "ask", &err);
+    int64_t asked = reco__monotonic_ns();
+    *spent = (double)(spent_ns() - before) / 1e3;
+    *ask = (double)(asked - begun) / 1e3;
+    int64_t next = reco__monotonic_ns();
+    run_floor(b, b->recents[other]);
+    *floor = (double)(reco__monotonic_ns() - next) / 1e3;
+    bool full = (*answer)->count == 20 && (*answer)->flags == 0 && (*answer)->items[0].reason_count > 0;
+    if (!full) {
+        fprintf(stderr, "an answer is not what it should be: %zu items, flags %u\n", (*answer)->count, (*answer)->flags);
+        exit(1);
+    }
+    return *answer;
+}
+
+static void measure(bench *b, row *of, int run, size_t rounds, const times *t) {
+    reco_answer *answer = NULL;
+    double candidates = 0, left_out = 0;
+
+    for (size_t i = 0; i < rounds + 200; i++) { /* the first ones are not counted */
+        double ask, spent, floor;
+        const reco_answer *got = ask_one(&answer, b, of, &ask, &spent, &floor);
+        if (i >= 200) {
+            t->asks[i - 200] = ask;
+            t->spent[i - 200] = spent;
+            t->floors[i - 200] = floor;
+            candidates += got->candidates;
+            left_out += got->filtered;
+        }
+    }
+    reco_answer_free(answer);
+    of->figures[ASK_P50][run] = bench_percentile(t->asks, rounds, 0.5);
+    of->figures[ASK_P99][run] = bench_percentile(t->asks, rounds, 0.99);
+    of->figures[CPU_P50][run] = bench_percentile(t->spent, rounds, 0.5);
+    of->figures[CPU_P99][run] = bench_percentile(t->spent, rounds, 0.99);
+    of->figures[FLOOR_P50][run] = bench_percentile(t->floors, rounds, 0.5);
+    of->figures[FLOOR_P99][run] = bench_percentile(t->floors, rounds, 0.99);
+    of->figures[RATIO][run] = of->figures[ASK_P50][run] / of->figures[FLOOR_P50][run];
+    of->figures[CANDIDATES][run] = candidates / (double)rounds;
+    of->figures[LEFT_OUT][run] = left_out / (double)rounds;
+}
+
+static void print_row(row *of, int runs) {
+    double m[FIGURES];
+
+    for (int i = 0; i < FIGURES; i++) {
+        m[i] = bench_median(of->figures[i], (size_t)runs);
+    }
+    printf("%-26s p50 %6.1f  p99 %6.1f us   CPU p50 %6.1f  p99 %6.1f us   floor p50 %6.1f  p99 %6.1f us   ratio %5.2f   (%.0f candidates, %.0f left "
+           "out)\n",
+           of->name, m[ASK_P50], m[ASK_P99], m[CPU_P50], m[CPU_P99], m[FLOOR_P50], m[FLOOR_P99], m[RATIO], m[CANDIDATES], m[LEFT_OUT]);
+}
+
+/* Leaves those whose name has `only` (NULL: all); how many. */
+static size_t pick_rows(row *rows, size_t count, const char *only) {
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (!only || strstr(rows[i].name, only)) {
+            rows[kept++] = rows[i];
+        }
+    }
+    return kept;
+}
+
+/* The rows of a run one after the other, then the next run: what comes and goes on the machine is not one row's alone. */
+static void measure_rows(bench *b, row *rows, size_t count, int runs, size_t rounds, const times *t) {
+    double changed = 0, seconds = 0;
+
+    for (int run = 0; run < runs; run++) {
+        for (size_t i = 0; i < count; i++) {
+            changer c = {.b = b};
+            pthread_t thread;
+            int64_t begun = reco__monotonic_ns();
+            if (rows[i].changes && pthread_create(&thread, NULL, change_all, &c) != 0) {
+                fprintf(stderr, "cannot start a thread\n");
+                exit(1);
+            }
+            measure(b, &rows[i], run, rounds, t);
+            if (rows[i].changes) {
+                atomic_store(&c.done, true);
+                pthread_join(thread, NULL);
+                seconds += (double)(reco__monotonic_ns() - begun) / 1e9;
+                changed += c.made;
+            }
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        print_row(&rows[i], runs);
+    }
+    if (seconds > 0) {
+        printf("%.0f changes a second were made; the room holds %.1f MB\n", changed / seconds, (double)reco__recommend_bytes(b->recommend) / 1e6);
+    }
+}
+
+static void measure_all(bench *b, int runs, size_t rounds, const char *only) {
+    static selections s;
+    times t = {calloc(rounds, sizeof(double)), calloc(rounds, sizeof(double)), calloc(rounds, sizeof(double))};
+
+    make_selections(&s);
+    reco_selection half = select_by(&s.half, 1), tenth = select_by(&s.tenth, 1), rare = select_by(&s.rare, 1),
+                   two = and_exclude(select_by(s.two, 2), &s), all = and_cap(two, &s);
+    row rows[] = {{.name = "no selection"},
+                  {.name = "one in 2 matches", .selection = &half},
+                  {.name = "one in 10", .selection = &tenth},
+                  {.name = "one in 200", .selection = &rare},
+                  {.name = "two filters, 20 excluded", .selection = &two},
+                  {.name = "the same with a cap of 2", .selection = &all},
+                  {.name = "the same, 1,000 changes/s", .selection = &all, .changes = true},
+                  {.name = "none,     1,000 changes/s", .changes = true}};
+    bench_need(t.asks && t.spent && t.floors, "memory");
+    measure_rows(b, rows, pick_rows(rows, sizeof(rows) / sizeof(*rows), only), runs, rounds, &t);
+    free(t.asks);
+    free(t.spent);
+    free(t.floors);
+}
+
+/* One state from making to removing it. */
+static void measure_state(bench *b, int runs, size_t rounds, const char *only) {
+    char folder[256];
+
+    reco__rand_seed(&b->rand, 7);
+    test_dir_make(folder);
     int64_t begun = reco__monotonic_ns();
-    measure_selection(b, "the same, 1,000 changes/s", &selection, rounds);
-    measure_selection(b, "none,     1,000 changes/s", NULL, rounds);
-    double seconds = (double)(reco__monotonic_ns() - begun) / 1e9;
-    atomic_store(&c.done, true);
-    pthread_join(thread, NULL);
-    printf("%.0f changes a second were made; the room holds %.1f MB\n", c.made / seconds, (double)reco__recommend_bytes(b->recommend) / 1e6);
+    make_state(b, folder);
+    make_floor(b, folder);
+    printf(
+        "%s, %u items, heads of %u + %u entries, %.0f bytes a head, %u recents from %u clusters (0: anywhere), limit 20, reasons; made in %.1f s\n",
+        b->url, b->items, b->half[0], b->half[1], (double)b->head_bytes / b->items, RECENTS, b->spread, (double)(reco__monotonic_ns() - begun) / 1e9);
+    measure_all(b, runs, rounds, only);
+    mdb_txn_abort(b->txn);
+    mdb_env_close(b->env);
+    free(b->sums);
+    free(b->recents);
+    reco__recommend_close(b->recommend);
+    reco__features_close(b->features);
+    reco__records_close(b->records);
+    test_dir_remove(folder);
 }
 
 int main(int count, char **arguments) {
-    static bench b;
-    char folder[256];
-    size_t rounds = count > 3 ? (size_t)atol(arguments[3]) : 4000;
+    static const uint32_t shapes[][2] = {{25, 25}, {HALF, HALF}};
+    bench_options options = bench_options_begin(count, arguments);
+    bench b = {.url = bench_text(&options, "--data", "lmdb:"), .items = (uint32_t)bench_number(&options, "--items", 100000)};
+    uint32_t open = (uint32_t)bench_number(&options, "--open", 0), closed = (uint32_t)bench_number(&options, "--closed", open);
+    const char *aliases = bench_text(&options, "--aliases", NULL);
+    size_t rounds = bench_number(&options, "--rounds", 3000), runs = bench_number(&options, "--runs", 3);
+    const char *only = bench_text(&options, "--only", NULL);
 
-    b.url = count > 1 ? arguments[1] : "lmdb:";
-    b.items = count > 2 ? (uint32_t)atol(arguments[2]) : 100000;
-    b.spread = count > 4 ? (uint32_t)atol(arguments[4]) : 2;
-    b.users_known = count > 5;
-    b.aliases = b.users_known ? (uint32_t)atol(arguments[5]) : 0;
-    if (b.aliases > RECO_USER_ALIASES_MAX) {
-        fprintf(stderr, "at most %u aliases\n", RECO_USER_ALIASES_MAX);
-        return 2;
+    b.spread = (uint32_t)bench_number(&options, "--spread", 2);
+    b.users_known = aliases != NULL;
+    b.aliases = aliases ? (uint32_t)strtoul(aliases, NULL, 10) : 0;
+    bench_options_end(&options,
+                      "bench_recommend [--data lmdb:|memory:] [--items N] [--open N --closed N] [--spread N] [--aliases N] [--rounds N] [--runs N] "
+                      "[--only NAME]");
+    bench_need(b.aliases <= RECO_USER_ALIASES_MAX && runs >= 1 && runs <= RUNS_MOST && rounds >= 100 && b.items >= 2 * CLUSTER,
+               "at most 16 aliases, 1 to 15 runs of at least 100 rounds, at least 1,000 items");
+    bench_need(open <= HALF && closed <= HALF && (open > 0) == (closed > 0), "1 to 128 open and 1 to 128 closed entries");
+    for (size_t i = 0; i < (open > 0 ? 1 : sizeof(shapes) / sizeof(*shapes)); i++) {
+        bench state = b;
+        state.half[0] = open > 0 ? open : shapes[i][0];
+        state.half[1] = open > 0 ? closed : shapes[i][1];
+        measure_state(&state, (int)runs, rounds, only);
     }
-    reco__rand_seed(&b.rand, 7);
-    test_dir_make(folder);
-    int64_t begun = reco__monotonic_ns();
-    make_state(&b, folder);
-    make_floor(&b, folder);
-    printf("%s, %u items, full heads of %u + %u entries, %.0f bytes a head, %u recents from %u clusters (0: anywhere), limit 20, reasons; made in "
-           "%.1f s\n",
-           b.url, b.items, HALF, HALF, (double)b.head_bytes / b.items, RECENTS, b.spread, (double)(reco__monotonic_ns() - begun) / 1e9);
-    for (int run = 0; run < 3; run++) {
-        measure(&b, rounds);
-    }
-    measure_selections(&b, rounds);
-    mdb_txn_abort(b.txn);
-    mdb_env_close(b.env);
-    free(b.sums);
-    free(b.recents);
-    reco__recommend_close(b.recommend);
-    reco__features_close(b.features);
-    reco__records_close(b.records);
-    test_dir_remove(folder);
     return 0;
 }
