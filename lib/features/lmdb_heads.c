@@ -12,6 +12,7 @@
 
 #include "features/varint.h"
 
+#define SIDE_BY_SIDE 8u /* heads that are fetched at a time */
 #define NOTED INT64_MIN /* closed_at of a head that has only its list of generations yet: it is being restored */
 
 void reco__flmdb_head_key(uint8_t *key, const reco_features_store *store, uint32_t item) {
@@ -529,6 +530,22 @@ reco_status reco__flmdb_head_note(reco__flmdb_work *work, reco__kv_cursor *heads
     return status == RECO_OK ? draft_write(&draft, store, heads, err) : status;
 }
 
+/* Where a head lies, and that it is asked of memory; NULL: there is none. */
+static reco_status find_head(reco__kv_value *out, reco__kv_txn *txn, const reco_features_store *store, uint32_t item, reco_error *err) {
+    uint8_t key[RECO__FLMDB_HEAD_KEY];
+    reco__flmdb_head_key(key, store, item);
+    reco_status status = reco__kv_get(out, txn, store->heads, key, sizeof key, err);
+    if (status == RECO_NOT_FOUND) {
+        *out = (reco__kv_value){NULL, 0};
+        return RECO_OK;
+    }
+    for (size_t at = 0; status == RECO_OK && at < out->size; at += 64) {
+        __builtin_prefetch((const uint8_t *)out->data + at);
+    }
+    return status;
+}
+
+/* Heads lie anywhere in a file that is larger than any cache: while some are being fetched, the places of the next are looked for. */
 reco_status reco__flmdb_heads(reco_features_store *store, const uint32_t *items, size_t count, reco_features_sink sink, void *context,
                               const reco_call *call, reco_error *err) {
     (void)call;
@@ -537,15 +554,16 @@ reco_status reco__flmdb_heads(reco_features_store *store, const uint32_t *items,
     if (status != RECO_OK) {
         return status;
     }
-    for (size_t i = 0; i < count && status == RECO_OK; i++) {
-        uint8_t key[RECO__FLMDB_HEAD_KEY];
-        reco__kv_value value;
-        reco__flmdb_head_key(key, store, items[i]);
-        status = reco__kv_get(&value, txn, store->heads, key, sizeof key, err);
-        if (status == RECO_OK) {
-            sink(context, i, value.data, value.size);
-        } else if (status == RECO_NOT_FOUND) {
-            status = RECO_OK;
+    for (size_t i = 0; i < count && status == RECO_OK; i += SIDE_BY_SIDE) {
+        reco__kv_value values[SIDE_BY_SIDE];
+        size_t some = count - i < SIDE_BY_SIDE ? count - i : SIDE_BY_SIDE;
+        for (size_t k = 0; k < some && status == RECO_OK; k++) {
+            status = find_head(&values[k], txn, store, items[i + k], err);
+        }
+        for (size_t k = 0; k < some && status == RECO_OK; k++) {
+            if (values[k].data) {
+                sink(context, i + k, values[k].data, values[k].size);
+            }
         }
     }
     reco__kv_read_end(txn);

@@ -24,7 +24,6 @@
 
 #define PAD 16u   /* readable bytes behind the last list */
 #define ENTRY 14u /* most bytes of an entry */
-#define LINE 64u  /* bytes that memory hands over at a time */
 
 __extension__ typedef unsigned __int128 u128;
 
@@ -35,9 +34,6 @@ static void take_head(void *context, size_t index, const void *data, size_t size
     reco__head_copy *copy = &c->copies[index];
     reco_head head;
 
-    for (size_t at = 0; at < size; at += LINE) { /* all of it comes from far away: the waits are to overlap */
-        __builtin_prefetch((const uint8_t *)data + at);
-    }
     reco_status status = reco_head_read(&head, data, size);
     if (status != RECO_OK) {
         c->heads_status = status;
