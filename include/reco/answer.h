@@ -108,7 +108,7 @@ typedef struct reco_answer {
     reco_str position;             /* what of the stream is reflected for this user */
     int64_t as_of;                 /* the moment the answer is for, ms */
     uint32_t candidates, filtered; /* how many were considered; how many filters dropped while the best were looked for: a figure of the work done,
-                                    * which may differ from one backend to the other when the items do not */
+                                    * which may differ from one backend or process to the other when the items do not */
     uint32_t degraded;             /* RECO_DEGRADED_... */
     uint32_t reserved;
     reco_str next; /* what `cursor` of the same question asks for the page after this one, which may turn out empty; "" when there is none */

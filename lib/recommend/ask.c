@@ -207,6 +207,7 @@ static reco_status run_plan(reco_candidates *c, const reco_call *call, reco_erro
         }
         if (kind == RECO_STAGE_RANKER && !c->collected) {
             reco__candidates_collect(c);
+            reco__candidates_sift(c);
         }
         for (uint32_t i = 0; i < c->plan->count && status == RECO_OK; i++) {
             reco__stage *stage = &c->plan->stages[i];

@@ -111,25 +111,58 @@ reco_status reco__candidates_reserve_ranked(reco_candidates *c, size_t count, re
     return grown ? RECO_OK : reco__no_memory(err);
 }
 
-/* Asks for what ranking will want to know of an item. */
-static inline void expect(const reco_candidates *c, uint32_t item) {
-    const reco__popularity_chunk *chunk = reco__popularity_chunk_of(c->popularity, item);
-    __builtin_prefetch(chunk ? &chunk->weighing[item % RECO__CHUNK_ITEMS] : NULL);
-}
-
-/* Those with at least a quarter of the largest value so far are likely to be looked at. */
 void reco__candidates_collect(reco_candidates *c) {
-    uint32_t *marks = c->marks, *values = c->values, likely = 1u << RECO__MARK_FLAGS;
+    uint32_t *marks = c->marks, *values = c->values;
     const uint32_t *items = c->items;
 
     for (size_t i = 0; i < c->count; i++) {
         uint32_t item = items[i], value = marks[item];
         values[i] = value & ~RECO__MARK_LISTED; /* which is RECO__MARK_FITS from here on */
         marks[item] = 0;
-        if (__builtin_expect(value >= likely, 0)) {
-            expect(c, item);
-            likely = value / 4 > likely ? value / 4 : likely;
-        }
     }
     c->collected = true;
+}
+
+/* Of those whose signs, which are there by now, do not rule them out: first where traits are to be found, then these. */
+static void expect_traits(const uint32_t *places, size_t count, const reco_candidates *c) {
+    uint32_t items[RECO__AHEAD];
+    size_t left = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        uint32_t item = c->items[places[i]];
+        if (!(c->values[places[i]] & RECO__MARK_FITS) && reco__sieve_may_hold(&c->sieve, reco__catalogue_sign(c->catalogue, item))) {
+            __builtin_prefetch(reco__catalogue_traits_slot(c->catalogue, item));
+            items[left++] = item;
+        }
+    }
+    for (size_t i = 0; i < left; i++) {
+        const char *traits = (const char *)reco__catalogue_traits(c->catalogue, items[i]);
+        __builtin_prefetch(traits);
+        __builtin_prefetch(traits + 64); /* harmless where there is none */
+    }
+}
+
+size_t reco__candidates_ahead(uint32_t *places, const reco_candidates *c, size_t *from, uint32_t least) {
+    size_t count = 0;
+
+    for (; count < RECO__AHEAD; ++*from) {
+        *from = reco__candidates_next(c->values, *from, c->count, least);
+        if (*from == c->count) {
+            break;
+        }
+        if (c->values[*from] & RECO__MARK_DROPPED && !reco__mark_shown(c->values[*from])) { /* while anything is good enough */
+            continue;
+        }
+        uint32_t item = c->items[*from];
+        const reco__popularity_chunk *chunk = reco__popularity_chunk_of(c->popularity, item);
+        __builtin_prefetch(chunk ? &chunk->weighing[item % RECO__CHUNK_ITEMS] : NULL);
+        if (c->sieve.condition_count > 0) {
+            reco__catalogue_expect_sign(c->catalogue, item);
+        }
+        places[count++] = (uint32_t)*from;
+    }
+    if (c->sieve.condition_count > 0) {
+        expect_traits(places, count, c);
+    }
+    return count;
 }

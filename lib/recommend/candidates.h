@@ -22,7 +22,7 @@
 #define RECO__MARK_DROPPED 2u
 #define RECO__MARK_FITS 1u /* in the column `values`: what the question says of items holds for it; else nobody has looked, or it is dropped */
 #define RECO__MARK_REVISIT 4u
-#define RECO__MARK_FLAGS 3u          /* bits below the value */
+#define RECO__MARK_FLAGS 3u /* bits below the value */
 /* Dropped, though it fits: it was on a page before. What scores are measured by still counts it. */
 static inline bool reco__mark_shown(uint32_t value) {
     return (value & (RECO__MARK_DROPPED | RECO__MARK_FITS)) == (RECO__MARK_DROPPED | RECO__MARK_FITS);
@@ -35,7 +35,7 @@ enum { RECO__ASK_USER, RECO__ASK_RANK, RECO__ASK_SIMILAR, RECO__ASK_POPULAR };
 #define RECO__ARRANGE_LEAST 100u /* how many candidates an application's arranger sees at least */
 #define RECO__ARRANGE_TIMES 4u   /* and in terms of the limit */
 #define RECO__REASONS_MOST 10u
-#define RECO__FORESEEN 8u        /* places */
+#define RECO__AHEAD 16u          /* candidates whose memory is on its way at once */
 #define RECO__FILTER_SLOTS 4096u /* a power of two */
 
 /* A recent item that counts as a source. */
@@ -244,15 +244,12 @@ reco_status reco__ask_about(bool *fine, reco_candidates *c, uint32_t item, const
 reco_status reco__item_fits(bool *fine, reco_candidates *c, uint32_t item, const reco_call *call, reco_error *err);
 /* The same of a place in the columns, once; what does not fit is dropped. */
 reco_status reco__candidate_fits(bool *fine, reco_candidates *c, size_t place, const reco_call *call, reco_error *err);
-/* Asks for what conditions will want to know of candidates a few places on: it lies anywhere in memory, and the waits are to overlap. */
-static inline void reco__candidates_foresee(const reco_candidates *c, size_t place) {
-    if (place + 2 * RECO__FORESEEN < c->count && c->sieve.condition_count > 0) {
-        __builtin_prefetch(reco__catalogue_traits_slot(c->catalogue, c->items[place + 2 * RECO__FORESEEN]));
-        const char *traits = (const char *)reco__catalogue_traits(c->catalogue, c->items[place + RECO__FORESEEN]);
-        __builtin_prefetch(traits);
-        __builtin_prefetch(traits + 64); /* harmless where there is none */
-    }
-}
+/* Drops what the signs of traits (traits.h) say does not fit, after collecting. */
+void reco__candidates_sift(reco_candidates *c);
+/* The next RECO__AHEAD places, at most, from *from on whose value is at least `least` and that are not dropped, but for having been shown; how many.
+ * What ranking and conditions will want to know of them lies anywhere in memory: it is asked for here, for all of them at once, so that the waits
+ * overlap. */
+size_t reco__candidates_ahead(uint32_t *places, const reco_candidates *c, size_t *from, uint32_t least);
 /* Whether it was on a page before; counted. */
 bool reco__item_shown(reco_candidates *c, uint32_t item);
 /* Drops all that does not fit, for stages of the application; but not what records were not asked about yet. */

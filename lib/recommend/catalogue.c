@@ -13,6 +13,9 @@
  * round begins when the readers of the round before it have left; then nobody can have what was retired in that one, and it is freed. Readers never
  * wait and take no lock; a reader that stays long keeps what is retired meanwhile in memory, and nothing else.
  *
+ * Beside the traits lies their sign (traits.h), which rules most items out of most conditions. It is swapped before the traits are: who reads the new
+ * one with the old traits, or the other way round, has read the item as it was or as it is.
+ *
  * What traits take is limited (limits.attributes): beyond it items are held as unknown, and conditions leave them out.
  *
  * What the catalogue does not do: know items that have no number. They have no events, so nothing was learned of them and they are no candidates;
@@ -356,6 +359,7 @@ static void count_traits(reco__catalogue *catalogue, const reco__traits *traits,
 
 static void replace_traits(reco__catalogue *catalogue, reco__catalogue_details *details, uint32_t at, const reco__traits *made) {
     count_traits(catalogue, made, 1);
+    atomic_store_explicit(&details->signs[at], reco__traits_sign(made), memory_order_relaxed);
     const reco__traits *old = atomic_exchange(&details->traits[at], made);
     count_traits(catalogue, old, -1);
     if (old || catalogue->retired[0] || catalogue->retired[1]) {
@@ -689,6 +693,9 @@ reco_status reco__catalogue_catch_up(reco__catalogue *catalogue, uint32_t item_c
 /* --- reading the catalogue ---------------------------------------------------------------------------------------------------------------------- */
 
 bool reco__catalogue_available(const reco__catalogue *catalogue, uint32_t item, int64_t moment) {
+    if (!reco__catalogue_restricted(catalogue, item)) {
+        return true;
+    }
     reco__catalogue_chunk *chunk = reco__catalogue_chunk_of(catalogue, item);
     uint32_t at = item % RECO__CHUNK_ITEMS;
     uint_fast8_t flags = chunk ? atomic_load_explicit(&chunk->flags[at], memory_order_acquire) : 0;

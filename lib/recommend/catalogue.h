@@ -19,8 +19,10 @@
 #define RECO__ITEM_HIDDEN 2u
 #define RECO__ITEM_WINDOWED 4u /* available from or until */
 
-/* Only of chunks that have an item with a record. The moments and traits are read without the lock, the rest under it. */
+/* Only of chunks that have an item with a record. Signs, moments and traits are read without the lock, the
+ * rest under it. */
 typedef struct reco__catalogue_details {
+    _Atomic uint64_t signs[RECO__CHUNK_ITEMS]; /* of the traits */
     atomic_int_fast64_t from[RECO__CHUNK_ITEMS], until[RECO__CHUNK_ITEMS];
     _Atomic(const reco__traits *) traits[RECO__CHUNK_ITEMS]; /* NULL: none */
     uint64_t sequence[RECO__CHUNK_ITEMS];                    /* of the change that is shown; 0: none */
@@ -95,8 +97,21 @@ static inline reco__catalogue_chunk *reco__catalogue_chunk_of(const reco__catalo
 }
 
 static inline bool reco__catalogue_known(const reco__catalogue *catalogue, uint32_t item) {
+    if (item < atomic_load_explicit(&catalogue->known_below, memory_order_acquire)) { /* nearly always, and no look into memory far away */
+        return true;
+    }
     const reco__catalogue_chunk *chunk = reco__catalogue_chunk_of(catalogue, item);
     return chunk && atomic_load_explicit(&chunk->flags[item % RECO__CHUNK_ITEMS], memory_order_acquire) != 0;
+}
+
+/* Whether it is hidden or windowed. */
+static inline bool reco__catalogue_restricted(const reco__catalogue *catalogue, uint32_t item) {
+    if (atomic_load_explicit(&catalogue->restricted, memory_order_relaxed) == 0) {
+        return false;
+    }
+    const reco__catalogue_chunk *chunk = reco__catalogue_chunk_of(catalogue, item);
+    uint32_t at = item % RECO__CHUNK_ITEMS;
+    return chunk && (atomic_load_explicit(&chunk->restricted[at / 64], memory_order_relaxed) >> (at % 64) & 1);
 }
 
 /* Whether it may be recommended at a moment; an item records know nothing of may. */
@@ -110,10 +125,27 @@ reco_status reco__catalogue_describe(reco__traits **out, reco__catalogue *catalo
 /* The number of an attribute; RECO__TRAIT_NONE when no item has it. */
 uint32_t reco__catalogue_attribute(reco__catalogue *catalogue, reco_str name);
 
+/* NULL: no item of its chunk has a record. */
+static inline const reco__catalogue_details *reco__catalogue_details_of(const reco__catalogue *catalogue, uint32_t item) {
+    const reco__catalogue_chunk *chunk = reco__catalogue_chunk_of(catalogue, item);
+    return chunk ? atomic_load_explicit(&chunk->details, memory_order_acquire) : NULL;
+}
+
+/* The sign of an item's traits (traits.h). */
+static inline uint64_t reco__catalogue_sign(const reco__catalogue *catalogue, uint32_t item) {
+    const reco__catalogue_details *details = reco__catalogue_details_of(catalogue, item);
+    return details ? atomic_load_explicit(&details->signs[item % RECO__CHUNK_ITEMS], memory_order_relaxed) : 0;
+}
+
+/* Asks memory for it. */
+static inline void reco__catalogue_expect_sign(const reco__catalogue *catalogue, uint32_t item) {
+    const reco__catalogue_details *details = reco__catalogue_details_of(catalogue, item);
+    __builtin_prefetch(details ? &details->signs[item % RECO__CHUNK_ITEMS] : NULL); /* harmless where there is none */
+}
+
 /* Where the traits of an item are to be found; NULL: nowhere. */
 static inline const _Atomic(const reco__traits *) *reco__catalogue_traits_slot(const reco__catalogue *catalogue, uint32_t item) {
-    const reco__catalogue_chunk *chunk = reco__catalogue_chunk_of(catalogue, item);
-    const reco__catalogue_details *details = chunk ? atomic_load_explicit(&chunk->details, memory_order_acquire) : NULL;
+    const reco__catalogue_details *details = reco__catalogue_details_of(catalogue, item);
     return details ? &details->traits[item % RECO__CHUNK_ITEMS] : NULL;
 }
 

@@ -4,6 +4,9 @@
  * question is tried: then attributes have numbers, and texts the hashes of that catalogue. Asking about an item then takes no lock and no look-up but
  * that of its traits.
  *
+ * Of most items the signs of their traits (traits.h) say that a condition cannot hold: one that asks for a value, and neither for its absence nor for
+ * that of the attribute. Then nothing else of them is looked at.
+ *
  * Nothing is held against what is not known: what conditions ask of an item and the catalogue could not hold (limits.item_values,
  * limits.attributes) does not hold, whatever the condition. */
 #include <math.h>
@@ -16,6 +19,7 @@
 
 #define TEXT_MAX 1024u /* bytes of a text in a condition */
 #define NEAR 8u        /* so many values are looked through one by one */
+#define SIGNED 8u      /* so many signs of values rule out enough to be worth a look */
 
 /* --- reading ------------------------------------------------------------------------------------------------------------------------------------ */
 
@@ -342,6 +346,35 @@ static bool has_variants(const reco__sieve *sieve) {
     return !(sieve->flags & RECO_SELECTION_VARIANTS) && atomic_load_explicit(&sieve->catalogue->variants, memory_order_relaxed) > 0;
 }
 
+/* What signs can say of a condition. An attribute without a number has no items, and may have some later. */
+static void sign_condition(reco__sieve *sieve, reco__condition *condition) {
+    const reco_filter *filter = &condition->given;
+    uint32_t name = condition->attribute;
+    reco__sieve_value *values = sieve->values + condition->first;
+
+    condition->any = false;
+    if (condition->ids || name == RECO__TRAIT_NONE || filter->flags & RECO_FILTER_MISSING) {
+        return;
+    }
+    sieve->signs |= reco__trait_name_sign(name); /* without the attribute it does not hold */
+    if (filter->op == RECO_FILTER_RANGE || filter->flags & RECO_FILTER_NOT) {
+        return;
+    }
+    condition->any = condition->count > 1 && condition->count <= SIGNED;
+    for (size_t i = 0; i < condition->count; i++) {
+        values[i].sign = reco__trait_sign(name, values[i].type, values[i].value);
+    }
+    sieve->signs |= condition->count == 1 ? values[0].sign : 0;
+}
+
+static void sign_conditions(reco__sieve *sieve) {
+    sieve->signs = 0;
+    for (size_t i = 0; i < sieve->condition_count; i++) {
+        sign_condition(sieve, &sieve->conditions[i]);
+    }
+    sieve->signed_ = sieve->signs != 0; /* `any` needs the attribute as well */
+}
+
 reco_status reco__sieve_open(reco__sieve *sieve, reco__catalogue *catalogue, reco_error *err) {
     reco_status status = RECO_OK;
 
@@ -357,6 +390,9 @@ reco_status reco__sieve_open(reco__sieve *sieve, reco__catalogue *catalogue, rec
     for (size_t i = 0; i < sieve->condition_count && status == RECO_OK; i++) {
         status = open_condition(sieve, &sieve->conditions[i], err);
     }
+    if (status == RECO_OK) {
+        sign_conditions(sieve);
+    }
     for (size_t i = 0; i < sieve->cap_count; i++) {
         sieve->caps[i].attribute = number_of(catalogue, sieve->caps[i].name);
     }
@@ -371,6 +407,7 @@ void reco__sieve_renumber(reco__sieve *sieve) {
             condition->attribute = number_of(sieve->catalogue, condition->given.attribute);
         }
     }
+    sign_conditions(sieve);
     for (size_t i = 0; i < sieve->cap_count; i++) {
         if (sieve->caps[i].attribute == RECO__TRAIT_NONE) {
             sieve->caps[i].attribute = number_of(sieve->catalogue, sieve->caps[i].name);

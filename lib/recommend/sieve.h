@@ -11,7 +11,7 @@ enum { RECO__SIEVED_EXCLUDE, RECO__SIEVED_FILTERS, RECO__SIEVED_CAPS, RECO__SIEV
 /* A value of a condition, as traits hold it. */
 typedef struct reco__sieve_value {
     uint32_t type;
-    uint64_t value;
+    uint64_t value, sign;
 } reco__sieve_value;
 
 typedef struct reco__condition {
@@ -19,6 +19,7 @@ typedef struct reco__condition {
     uint32_t attribute;  /* of the catalogue that is open */
     bool ids;            /* item_id, which is no trait */
     size_t first, count; /* of its values; sorted */
+    bool any;            /* it holds for nothing that has none of the signs of its values */
 } reco__condition;
 
 typedef struct reco__cap_rule {
@@ -54,6 +55,8 @@ typedef struct reco__sieve {
     bool collapse; /* there are variants, and of each product only one may be in the answer */
     reco__sieve_value *values;
     size_t value_count, value_room;
+    uint64_t signs;     /* what all have that the conditions hold for */
+    bool signed_;       /* signs rule something out */
     uint64_t *excluded; /* xxh64 of ids; sorted */
     size_t excluded_room;
 
@@ -80,6 +83,23 @@ uint64_t reco__sieve_bytes(const reco__sieve *sieve);
 
 /* Whether all conditions hold for an item, as the catalogue knows it; `hash`: xxh64 of its id. */
 bool reco__sieve_holds(const reco__sieve *sieve, const reco__traits *traits, uint64_t hash);
+/* False: the conditions do not hold for an item of this sign (traits.h). */
+static inline bool reco__sieve_may_hold(const reco__sieve *sieve, uint64_t sign) {
+    if ((sign & sieve->signs) != sieve->signs) {
+        return false;
+    }
+    for (size_t i = 0; i < sieve->condition_count; i++) {
+        const reco__condition *condition = &sieve->conditions[i];
+        bool has = !condition->any;
+        for (size_t k = condition->first; k < condition->first + condition->count && !has; k++) {
+            has = (sign & sieve->values[k].sign) == sieve->values[k].sign;
+        }
+        if (!has) {
+            return false;
+        }
+    }
+    return true;
+}
 bool reco__sieve_excludes(const reco__sieve *sieve, uint64_t hash);
 /* Whether it, or with `collapse` its product, was on a page before. */
 bool reco__sieve_shown(const reco__sieve *sieve, const reco__traits *traits, uint64_t hash);

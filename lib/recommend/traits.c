@@ -181,3 +181,13 @@ reco__traits *reco__traits_pack(reco__trait *list, size_t count, bool cut, uint6
     }
     return traits;
 }
+
+uint64_t reco__traits_sign(const reco__traits *traits) {
+    uint64_t sign = 0;
+
+    for (uint32_t i = 0; traits && i < traits->count; i++) {
+        uint16_t key = reco__traits_keys(traits)[i];
+        sign |= reco__trait_name_sign(key >> 2) | reco__trait_sign(key >> 2, key & 3, reco__traits_values(traits)[i]);
+    }
+    return sign;
+}

@@ -51,6 +51,20 @@ reco_status reco__traits_list(reco__trait **out, size_t *count, bool *cut, reco_
 /* Packs values whose names have numbers; those of RECO__TRAIT_NONE are left out, which counts as cut. NULL: out of memory. */
 reco__traits *reco__traits_pack(reco__trait *list, size_t count, bool cut, uint64_t product);
 
+/* Signs: 64 bits that tell of most items that they lack something, without a look at their traits. A value is three bits, the name of an attribute is
+ * one; the sign of an item has those of all its traits. Who lacks one of the bits lacks the value; who has them all may have it. */
+static inline uint64_t reco__trait_spread(uint64_t number) { /* the upper bits depend on all of them */
+    number *= UINT64_C(0x9e3779b97f4a7c15);
+    return (number ^ number >> 32) * UINT64_C(0xd6e8feb86659fd93);
+}
+static inline uint64_t reco__trait_sign(uint32_t name, uint32_t type, uint64_t value) {
+    uint64_t spread = reco__trait_spread(value + reco__trait_spread(name * 4 + type));
+    return UINT64_C(1) << (spread >> 58) | UINT64_C(1) << (spread >> 52 & 63) | UINT64_C(1) << (spread >> 46 & 63);
+}
+static inline uint64_t reco__trait_name_sign(uint32_t name) { return UINT64_C(1) << (reco__trait_spread(name) >> 58); }
+/* Of NULL: no bits. */
+uint64_t reco__traits_sign(const reco__traits *traits);
+
 /* The values of one attribute: places [*from, *to). */
 static inline void reco__traits_find(uint32_t *from, uint32_t *to, const reco__traits *traits, uint32_t name) {
     const uint16_t *keys = reco__traits_keys(traits);

@@ -522,7 +522,7 @@ START_TEST(counted_by_reason)
     selection.caps = &cap;
     selection.cap_count = 1;
     selection.cap_size = sizeof(cap);
-    for (uint32_t i = 3; i < 12; i++) { /* 3 red b, 4 blue, 5 red b, 6 a variant of 3, 7 red c ... */
+    for (uint32_t i = 2; i < 12; i++) { /* 2 left out for its id alone, 3 red b, 4 blue, 5 red b, 6 a variant of 3, 7 red c ... */
         put_attributes(&f, i,
                        i == 4   ? "{\"color\":\"blue\"}"
                        : i == 7 ? "{\"color\":\"red\",\"brand\":\"c\"}"

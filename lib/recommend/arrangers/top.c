@@ -59,23 +59,24 @@ static reco_status offer_value(const selecting *s, size_t place) {
 static reco_status select_by_value(const selecting *s) {
     reco_candidates *c = s->c;
     reco_status status = RECO_OK;
-    uint32_t least = 0;
+    uint32_t places[RECO__AHEAD], least = 0;
+    size_t from = 0, count;
 
     for (size_t i = 0; i < c->count && c->revisited && status == RECO_OK; i++) {
         if (c->values[i] & RECO__MARK_REVISIT) {
             status = offer_value(s, i);
         }
     }
-    for (size_t i = reco__candidates_next(c->values, 0, c->count, least); i < c->count && status == RECO_OK;
-         i = reco__candidates_next(c->values, i + 1, c->count, least)) {
-        if (!(c->values[i] & RECO__MARK_REVISIT)) {
-            if (s->asks) {
-                reco__candidates_foresee(c, i);
+    do {
+        count = reco__candidates_ahead(places, c, &from, least);
+        for (size_t i = 0; i < count && status == RECO_OK; i++) {
+            uint32_t value = c->values[places[i]];
+            if (value >= least && !(value & RECO__MARK_REVISIT)) {
+                status = offer_value(s, places[i]);
+                least = reco__top_full(s->top) ? least_mark(c, s->top->entries[0].score) : 0;
             }
-            status = offer_value(s, i);
-            least = reco__top_full(s->top) ? least_mark(c, s->top->entries[0].score) : 0;
         }
-    }
+    } while (count > 0 && status == RECO_OK);
     return status;
 }
 

@@ -2,10 +2,17 @@
  *
  * Looking at the attributes of thousands of candidates costs more than all the rest of an answer. So nobody does: what could win is asked about, in
  * the order in which it could, by the ranker (whose best candidate has to fit) and by the arranger; the answer is the same. Only where stages of the
- * application see all candidates, all are asked about before. */
+ * application see all candidates, all are asked about before.
+ *
+ * What is asked for may be so rare that nearly all candidates would have their turn. Then the signs of their traits (traits.h) are looked at before,
+ * one after the other, and what they rule out is passed over by all that follows. The first few hundred tell whether it is rare. */
 #include "recommend/answer.h"
 #include "recommend/candidates.h"
 #include "recommend/cursor.h"
+
+#define AHEAD 24u   /* candidates whose signs are on their way while those before them are looked at */
+#define SAMPLE 256u /* candidates by which is told how rare it is what is asked for */
+#define RARE 16u    /* no more than one of so many */
 
 static void count_sieved(reco_candidates *c, uint32_t kind) {
     c->filtered++;
@@ -41,7 +48,8 @@ reco_status reco__item_fits(bool *fine, reco_candidates *c, uint32_t item, const
             return status;
         }
     }
-    *fine = reco__sieve_holds(sieve, reco__catalogue_traits(c->catalogue, item), hash);
+    *fine = reco__sieve_may_hold(sieve, reco__catalogue_sign(c->catalogue, item)) &&
+            reco__sieve_holds(sieve, reco__catalogue_traits(c->catalogue, item), hash);
     if (!*fine) {
         count_sieved(c, RECO__SIEVED_FILTERS);
     }
@@ -60,6 +68,24 @@ reco_status reco__candidate_fits(bool *fine, reco_candidates *c, size_t place, c
         c->values[place] |= *fine ? RECO__MARK_FITS : RECO__MARK_DROPPED;
     }
     return status;
+}
+
+void reco__candidates_sift(reco_candidates *c) {
+    const reco__sieve *sieve = &c->sieve;
+    uint32_t known = (uint32_t)atomic_load_explicit(&c->catalogue->known_below, memory_order_acquire); /* records may have more to say of others */
+
+    for (size_t i = 0, left = 0; i < c->count && sieve->signed_ && left <= SAMPLE / RARE + i / RARE; i++) {
+        uint32_t item = c->items[i];
+        if (i + AHEAD < c->count) {
+            reco__catalogue_expect_sign(c->catalogue, c->items[i + AHEAD]);
+        }
+        if (item >= known || reco__sieve_may_hold(sieve, reco__catalogue_sign(c->catalogue, item))) {
+            left++;
+        } else if (!(c->values[i] & RECO__MARK_DROPPED)) {
+            c->values[i] = RECO__MARK_DROPPED;
+            count_sieved(c, RECO__SIEVED_FILTERS);
+        }
+    }
 }
 
 bool reco__item_shown(reco_candidates *c, uint32_t item) {
@@ -97,7 +123,8 @@ static reco_status take(uint32_t *kind, reco_candidates *c, uint32_t item, reco_
     if (c->sieve.collapse && !hash_of(&hash, c, item)) {
         hash = item;
     }
-    return reco__sieve_take(kind, &c->sieve, reco__catalogue_traits(c->catalogue, item), hash, err);
+    bool asked = c->sieve.collapse || c->sieve.cap_count > 0; /* else traits are better left alone: they lie far away */
+    return reco__sieve_take(kind, &c->sieve, asked ? reco__catalogue_traits(c->catalogue, item) : NULL, hash, err);
 }
 
 /* What goes with an item is not another variant of it. */

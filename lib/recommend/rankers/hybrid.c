@@ -47,23 +47,24 @@ static double damped(const reco_candidates *c, size_t place) {
  * cannot be better, and only what is better is asked about. */
 static reco_status find_best(reco_candidates *c, const reco_call *call, reco_error *err) {
     double best = 0;
-    uint32_t least = 1u << RECO__MARK_FLAGS;
+    uint32_t places[RECO__AHEAD], least = 1u << RECO__MARK_FLAGS;
+    size_t from = 0, count;
     reco_status status = RECO_OK;
 
-    for (size_t i = reco__candidates_next(c->values, 0, c->count, least); i < c->count && status == RECO_OK;
-         i = reco__candidates_next(c->values, i + 1, c->count, least)) {
-        bool shown = reco__mark_shown(c->values[i]);
-        double value = c->values[i] & RECO__MARK_DROPPED && !shown ? 0 : damped(c, i);
-        bool fine = value > best;
-        if (fine && c->sieve.asks && !shown) {
-            reco__candidates_foresee(c, i);
-            status = reco__candidate_fits(&fine, c, i, call, err);
+    do {
+        count = reco__candidates_ahead(places, c, &from, least);
+        for (size_t i = 0; i < count && status == RECO_OK; i++) {
+            double value = damped(c, places[i]);
+            bool fine = value > best;
+            if (fine && c->sieve.asks && !reco__mark_shown(c->values[places[i]])) {
+                status = reco__candidate_fits(&fine, c, places[i], call, err);
+            }
+            if (fine) {
+                best = value;
+                least = best >= 1 ? (uint32_t)best << RECO__MARK_FLAGS : least;
+            }
         }
-        if (fine) {
-            best = value;
-            least = best >= 1 ? (uint32_t)best << RECO__MARK_FLAGS : least;
-        }
-    }
+    } while (count > 0 && status == RECO_OK);
     c->best_coview = best;
     return status;
 }

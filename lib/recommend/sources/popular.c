@@ -6,7 +6,8 @@
  * looks for as many as fit. */
 #include "recommend/candidates.h"
 
-#define LOOK 4096u /* items between two looks at the clock */
+#define LOOK 4096u /* items between two looks at the clock; a chunk has a multiple of it */
+#define AHEAD 16u  /* places of the list */
 
 /* What the list was made without, for not being available then, and is now. */
 static void list_withheld(reco_candidates *c, const reco__popular_list *list) {
@@ -69,6 +70,10 @@ static reco_status extend_along(size_t *added, reco_candidates *c, size_t wanted
     for (; c->popular_next < list->count && *added < wanted && status == RECO_OK; c->popular_next++) {
         uint32_t item = list->best[c->popular_next].item;
         bool fine = false;
+        if (c->popular_next + AHEAD < list->count) {
+            __builtin_prefetch(&c->marks[list->best[c->popular_next + AHEAD].item]);
+            reco__catalogue_expect_sign(c->catalogue, list->best[c->popular_next + AHEAD].item);
+        }
         if (c->marks[item] == 0) {
             status = admits(&fine, c, item, call, err);
         }
@@ -106,22 +111,51 @@ static reco_status look_at_clock(bool *over, reco_candidates *c, const reco_call
     return *over ? RECO_OK : status;
 }
 
+/* The first of [item, end), all of one chunk, that signs do not rule out; `end`: none. */
+static uint32_t next_that_may(const reco_candidates *c, uint32_t item, uint32_t end) {
+    const reco__catalogue_details *details = reco__catalogue_details_of(c->catalogue, item);
+    const uint64_t signs = c->sieve.signs;
+    uint32_t known = (uint32_t)atomic_load_explicit(&c->catalogue->known_below, memory_order_acquire); /* records may have more to say of others */
+    uint32_t to = !c->sieve.signed_ ? item : known < end ? known : end;
+
+    if (!details) {
+        return item < to ? to : item;
+    }
+    for (; item < to; item++) {
+        uint64_t sign = atomic_load_explicit(&details->signs[item % RECO__CHUNK_ITEMS], memory_order_relaxed);
+        if ((sign & signs) == signs && reco__sieve_may_hold(&c->sieve, sign)) {
+            break;
+        }
+    }
+    return item;
+}
+
+/* Offers those of [from, end) that are no candidates yet. */
+static reco_status look_through(reco__top *top, reco_candidates *c, uint32_t from, uint32_t end, const reco_call *call, reco_error *err) {
+    reco_status status = RECO_OK;
+
+    for (uint32_t item = next_that_may(c, from, end); item < end && status == RECO_OK; item = next_that_may(c, item + 1, end)) {
+        int64_t score = c->marks[item] == 0 ? score_of(c, item) : -1;
+        bool fine = false;
+        if (score >= 0 && !(reco__top_full(top) && score < top->entries[0].score)) {
+            status = admits(&fine, c, item, call, err);
+        }
+        if (status == RECO_OK && fine) {
+            reco__top_offer(top, score, item, 0);
+        }
+    }
+    return status;
+}
+
 /* The best of all items that are no candidates yet. */
 static reco_status extend_over_all(size_t *added, reco_candidates *c, size_t wanted, const reco_call *call, reco_error *err) {
     reco_status status = reco__candidates_reserve_ranked(c, wanted, err);
     reco__top top = {.entries = c->ranked, .limit = wanted, .features = c->features};
     bool over = false;
 
-    for (uint32_t item = 0; item < c->popular->item_count && status == RECO_OK && !over; item++) {
-        int64_t score = c->marks[item] == 0 ? score_of(c, item) : -1;
-        bool fine = false;
-        if (score >= 0 && !(reco__top_full(&top) && score < top.entries[0].score)) {
-            status = admits(&fine, c, item, call, err);
-        }
-        if (status == RECO_OK && fine) {
-            reco__top_offer(&top, score, item, 0);
-        }
-        if (item % LOOK == LOOK - 1 && status == RECO_OK) {
+    for (uint32_t item = 0, all = c->popular->item_count; item < all && status == RECO_OK && !over; item += LOOK) {
+        status = look_through(&top, c, item, all - item > LOOK ? item + LOOK : all, call, err);
+        if (status == RECO_OK) {
             status = look_at_clock(&over, c, call, err);
         }
     }
