@@ -6,11 +6,16 @@
  *
  * The writer keeps the file longer than its last page (sparse), because a file that ends early is how truncation is told (precheck.c): at the
  * beginning of each transaction by `slack`, and during it whenever the estimate of what was allocated has used that up. Only the holder of the writer
- * lock changes the length. */
+ * lock changes the length.
+ *
+ * A reader has a slot in LMDB's table of readers, in a file that all processes write. One that another process has emptied or given away, because it
+ * took this process for dead, is refused as MDB_BAD_RSLOT, for ever. It is given up then, without a write to what may be somebody else's by now: the
+ * transaction's memory is lost, and the next one takes another slot. */
 #include "kv/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -114,19 +119,40 @@ reco_status reco__kv_adopt_size(reco__kv *kv, reco_error *err) {
     return status;
 }
 
+static void drop_cursors(reco__kv_txn *txn) {
+    for (uint32_t c = 0; c < KV_CURSORS; c++) {
+        if (txn->cursors[c].mc) {
+            mdb_cursor_close(txn->cursors[c].mc);
+            txn->cursors[c].mc = NULL;
+        }
+    }
+}
+
+/* A line of LMDB's list of readers begins with the process. */
+static int count_own(const char *line, void *context) {
+    uint32_t *own = context;
+    *own += strtol(line, NULL, 10) == (long)getpid();
+    return 0;
+}
+
+/* Whether the table of readers has all slots that the pool holds. */
+static bool slots_are_there(const reco__kv *kv) {
+    uint32_t held = 0, own = 0;
+    for (uint32_t i = 0; i < kv->options.max_readers; i++) {
+        held += kv->pool[i].mt != NULL;
+    }
+    return held == 0 || (kv->env && mdb_reader_list(kv->env, count_own, &own) >= 0 && own >= held);
+}
+
 void reco__kv_pool_drop(reco__kv *kv) {
+    bool there = slots_are_there(kv);
     for (uint32_t i = 0; i < kv->options.max_readers; i++) {
         reco__kv_txn *txn = &kv->pool[i];
-        for (uint32_t c = 0; c < KV_CURSORS; c++) {
-            if (txn->cursors[c].mc) {
-                mdb_cursor_close(txn->cursors[c].mc);
-                txn->cursors[c].mc = NULL;
-            }
-        }
-        if (txn->mt) {
+        drop_cursors(txn);
+        if (txn->mt && there) { /* it empties its slot, which closing the environment does, too, for those that are ours */
             mdb_txn_abort(txn->mt);
-            txn->mt = NULL;
         }
+        txn->mt = NULL;
     }
 }
 
@@ -187,6 +213,9 @@ static bool mend(reco_status *status, reco__kv *kv, int rc, reco_error *err) {
         reco__kv_reader_check(kv);
         *status = RECO_OK;
         break;
+    case MDB_BAD_RSLOT: /* given up by the caller, who had it */
+        *status = RECO_OK;
+        break;
     default:
         *status = reco__kv_fail(kv, rc, "transaction", err);
         return false;
@@ -225,6 +254,12 @@ static int begin_reading(reco__kv *kv, reco__kv_txn *txn) {
     return rc;
 }
 
+static void give_up_slot(const reco__kv *kv, reco__kv_txn *txn) {
+    drop_cursors(txn);
+    txn->mt = NULL;
+    reco__log(RECO_LOG_WARN, "kv", "%s: another process emptied a slot of ours in the table of readers; it is given up", kv->path);
+}
+
 /* The flag RECO__KV_LONG is a promise of the caller; there is nothing to be done differently. */
 reco_status reco__kv_read_begin(reco__kv_txn **out, reco__kv *kv, uint32_t flags, reco_error *err) {
     (void)flags;
@@ -242,6 +277,9 @@ reco_status reco__kv_read_begin(reco__kv_txn **out, reco__kv *kv, uint32_t flags
         if (rc == 0) {
             *out = txn;
             return RECO_OK;
+        }
+        if (rc == MDB_BAD_RSLOT) {
+            give_up_slot(kv, txn);
         }
         leave(kv, txn);
         if (tries == 3) {
