@@ -112,11 +112,19 @@ static reco_status put(reco_engine *engine, const kind *of, const batch *what, c
     return status;
 }
 
+static bool is_array(const char *text, size_t size) {
+    while (size > 0 && *text && strchr(" \t\r\n", *text))
+        text++, size--;
+    return size > 0 && *text == '[';
+}
+
 static reco_status parse(batch *out, const kind *of, reco__arena *arena, const char *text, size_t size, uint32_t form, reco_str id, reco_error *err) {
     if (!text && size)
         return reco__fail(err, RECO_INVALID, "text", "there is none");
     if (form > RECO_JSON_NDJSON)
         return reco__fail(err, RECO_INVALID, "form", "unknown form of JSON");
+    if (id.size && is_array(text, size))
+        return reco__fail(err, RECO_INVALID, of->id_field, "one object is expected, not an array");
     return of->parse(out, arena, text, size, form == RECO_JSON_NDJSON ? RECO__JSON_NDJSON : RECO__JSON_AUTO, id, err);
 }
 

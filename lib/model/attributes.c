@@ -9,6 +9,8 @@
 
 #include "model/event.h"
 
+#define NESTING_MAX (RECO__NESTING_MAX - 1) /* a level less than a document, of which they are a part */
+
 static reco_status check_name(const char *name, bool inside, int32_t index, reco_error *err) {
     char field[sizeof err->field];
     reco_str text = reco__str_of(name);
@@ -46,8 +48,7 @@ reco_status reco__attributes_check(reco_str attributes, int32_t index, reco_erro
         return RECO_OK;
     if (!attributes.data || !reco__utf8_valid(attributes.data, attributes.size))
         return reco__fail_at(err, RECO_INVALID, index, RECO__ATTRIBUTES_NAME, "must be valid UTF-8 without U+0000");
-    /* A level less than a document, of which they are a part. */
-    reco_status status = reco__json_nested(&bag, attributes, RECO__ATTRIBUTES_MAX, RECO__NESTING_MAX - 1, index, RECO__ATTRIBUTES_NAME, err);
+    reco_status status = reco__json_nested(&bag, attributes, RECO__ATTRIBUTES_MAX, NESTING_MAX, index, RECO__ATTRIBUTES_NAME, err);
     if (status != RECO_OK)
         return status;
     status = check_count(json_object_size(bag), index, err);
@@ -55,6 +56,14 @@ reco_status reco__attributes_check(reco_str attributes, int32_t index, reco_erro
         status = check_members(bag, index, err);
     json_decref(bag);
     return status;
+}
+
+reco_status reco__attributes_of_element(reco_str *out, reco__arena *arena, reco__buf *scratch, const reco__element *element, json_t *bag,
+                                        const char *const *known, reco_error *err) {
+    reco_status status = reco__element_bag(out, arena, scratch, element, RECO__ATTRIBUTES_NAME, bag, known, RECO__ATTRIBUTES_MAX, err);
+    if (status != RECO_OK || out->size == 0 || reco__json_depth(*out) <= NESTING_MAX)
+        return status;
+    return reco__fail_at(err, RECO_INVALID, element->index, RECO__ATTRIBUTES_NAME, "nested deeper than %u", NESTING_MAX);
 }
 
 reco_status reco__attributes_check_element(const reco__element *element, const char *const *known, reco_error *err) {

@@ -322,6 +322,12 @@ void reco__json_compact(reco__buf *out, reco_str text) {
     }
 }
 
+size_t reco__json_depth(reco_str text) {
+    size_t depth = 0;
+    skip_value(skip_blanks(text.data, text.data + text.size), text.data + text.size, &depth);
+    return depth;
+}
+
 bool reco__json_among(const char *name, const char *const *names) {
     for (; *names; names++)
         if (strcmp(name, *names) == 0)
@@ -445,9 +451,7 @@ reco_status reco__json_nested(json_t **out, reco_str text, size_t most, size_t n
     if (text.size > most)
         return reco__fail_at(err, RECO_TOO_LARGE, index, field, "%zu bytes, at most %zu are allowed", text.size, most);
     json_error_t error;
-    size_t depth = 0;
-    skip_value(skip_blanks(text.data, text.data + text.size), text.data + text.size, &depth);
-    if (depth > nesting) /* before parsing: see parse */
+    if (reco__json_depth(text) > nesting) /* before parsing: see parse */
         return reco__fail_at(err, RECO_INVALID, index, field, "nested deeper than %zu", nesting);
     json_t *value = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
     if (!value && json_error_code(&error) == json_error_out_of_memory)

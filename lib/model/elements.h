@@ -34,6 +34,8 @@ reco_status reco__elements_read(size_t *total, reco__rejects *rejects, const cha
 reco_str reco__json_next_member(const char **at, const char *end, reco_str *value);
 /* Copies valid JSON without the blanks between its tokens. */
 void reco__json_compact(reco__buf *out, reco_str text);
+/* How deep valid JSON nests: 1 for a list of numbers. */
+size_t reco__json_depth(reco_str text);
 bool reco__json_among(const char *name, const char *const *names);
 
 /* Writes, as one compact object, what `bag` (the value of the member called bag_name, NULL: none) holds, followed by the members of the element that

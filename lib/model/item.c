@@ -65,6 +65,14 @@ reco_status reco__item_check(const reco_item *item, int32_t index, reco_error *e
 
 /* --- JSON -------------------------------------------------------------------------------------------------------------------------------- */
 
+/* 0 stands for no end in the struct, and would not be what is meant in JSON, where leaving it out says so. */
+static reco_status set_end(reco_item *item, const json_t *value, int32_t index, const char *name, reco_error *err) {
+    reco_status status = reco__json_time(&item->available_until, value, index, name, err);
+    if (status == RECO_OK && item->available_until == 0)
+        status = reco__fail_at(err, RECO_INVALID, index, name, "must not be the beginning of 1970");
+    return status;
+}
+
 /* One member; null is the same as absent. */
 static reco_status set_field(reco_item *item, json_t **attributes, reco__arena *arena, const char *name, json_t *value, int32_t index,
                              reco_error *err) {
@@ -79,7 +87,7 @@ static reco_status set_field(reco_item *item, json_t **attributes, reco__arena *
     if (strcmp(name, "available_from") == 0)
         return reco__json_time(&item->available_from, value, index, name, err);
     if (strcmp(name, "available_until") == 0)
-        return reco__json_time(&item->available_until, value, index, name, err);
+        return set_end(item, value, index, name, err);
     if (strcmp(name, "categories") == 0)
         return reco__id_list_of_json(&item->categories, &item->category_count, arena, value, RECO__CATEGORIES_MAX, index, name, err);
     if (strcmp(name, "hidden") == 0) {
@@ -107,7 +115,7 @@ static reco_status item_of(reco_item *out, reco__arena *arena, const reco__eleme
         if (status != RECO_OK)
             return status;
     }
-    reco_status status = reco__element_bag(&out->attributes, arena, &scratch, element, "attributes", attributes, FIELDS, RECO__ATTRIBUTES_MAX, err);
+    reco_status status = reco__attributes_of_element(&out->attributes, arena, &scratch, element, attributes, FIELDS, err);
     reco__buf_dispose(&scratch);
     return status;
 }

@@ -68,8 +68,8 @@ static reco_status user_of(reco_user *out, parsing *state, const reco__element *
         status = reco__id_list_of_json(&out->aliases, &out->alias_count, arena, aliases, RECO_USER_ALIASES_MAX, element->index, "aliases", err);
     if (status == RECO_OK && !json_is_object(attributes) && !json_is_null(attributes))
         status = reco__fail_at(err, RECO_INVALID, element->index, "attributes", "must be a JSON object");
-    return status == RECO_OK ? reco__element_bag(&out->attributes, arena, &state->attributes, element, "attributes",
-                                                 json_is_object(attributes) ? attributes : NULL, FIELDS, RECO__ATTRIBUTES_MAX, err)
+    return status == RECO_OK ? reco__attributes_of_element(&out->attributes, arena, &state->attributes, element,
+                                                           json_is_object(attributes) ? attributes : NULL, FIELDS, err)
                              : status;
 }
 

@@ -361,7 +361,7 @@ class Answers(WithData):
         self.assertEqual(get(self.api, "/users/a%2Fb").json(), answer.json())
         for document, field in (({"user_id": "other"}, "user_id"), ({"segment": 7}, "segment"), ({"segment": "x" * 257}, "segment"),
                                 ({"attributes": []}, "attributes"), ({"attributes": {"x": "y" * 20000}}, "attributes"), ("[]", "user_id"),
-                                ('[{"user_id":"a/b"},{"user_id":"a/b"}]', "user_id"), ('{"x":1,"x":2}', None)):
+                                ('[{"user_id":"a/b"},{"user_id":"a/b"}]', "user_id"), (' [{"user_id":"a/b"}]', "user_id"), ('{"x":1,"x":2}', None)):
             answer = self.put("/users/a%2Fb", document)
             self.assertIn(answer.status, (400, 422))
             self.assert_problem(answer, answer.status, field)

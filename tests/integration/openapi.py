@@ -74,6 +74,13 @@ class Sources(unittest.TestCase):
                     self.assertTrue("example" in content or "examples" in content, "the body has an example")
 
     @unittest.skipUnless(jsonschema, "python3-jsonschema is not installed")
+    def test_bodies(self):
+        """What can be said of any body that is sent, whatever takes it."""
+        for one in Documented(*SERVICES).operations:
+            if "requestBody" in one.source:
+                with self.subTest(method=one.method, path=one.path):
+                    self.assertLessEqual({"400", "408", "411", "413", "415", "417"}, set(one.responses))
+
     def test_schemas(self):
         whole = Documented(*SERVICES)
         for one in whole.operations:

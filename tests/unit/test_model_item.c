@@ -63,6 +63,8 @@ START_TEST(bad_items_name_their_field)
                  {"{\"item_id\":\"i\",\"categories\":[\"x\",\"y\",\"x\"]}", "categories"},
                  {"{\"item_id\":\"i\",\"available_from\":-1}", "available_from"},
                  {"{\"item_id\":\"i\",\"available_from\":9,\"available_until\":9}", "available_until"},
+                 {"{\"item_id\":\"i\",\"available_until\":0}", "available_until"},
+                 {"{\"item_id\":\"i\",\"available_until\":\"1970-01-01T00:00:00Z\"}", "available_until"},
                  {"{\"item_id\":\"i\",\"hidden\":1}", "hidden"},
                  {"{\"item_id\":\"i\",\"parent\":7}", "parent"},
                  {"{\"item_id\":\"i\",\"parent\":\"i\"}", "parent"},
@@ -148,6 +150,16 @@ START_TEST(attributes_are_as_deep_as_a_document_takes)
         bool taken = reco__item_check(&item, -1, &err) == RECO_OK;
         ck_assert_int_eq(taken, depth < (int)RECO__NESTING_MAX);
         ck_assert_int_eq(taken, reco__item_read(&read, &arena, item.item_id, (reco_str){document.data, document.size}, &err) == RECO_OK);
+        /* The same beside the bag, into which they are gathered; the others of the array do not hide it. */
+        reco__buf array = {0};
+        reco__buf_printf(&array, "[{\"item_id\":\"first\"},{\"item_id\":\"i\",%.*s,{}]", (int)deep.size - 1, deep.data + 1);
+        reco__buf_byte(&array, 0);
+        test_ok(parse(array.data), &err);
+        ck_assert_uint_eq(batch.count, taken ? 2 : 1);
+        ck_assert_uint_eq(batch.error_count, taken ? 1 : 2);
+        ck_assert_int_eq(batch.errors[0].index, taken ? 2 : 1);
+        ck_assert_str_eq(batch.errors[0].field, taken ? "item_id" : "attributes");
+        reco__buf_dispose(&array);
         reco__buf_dispose(&deep);
         reco__buf_dispose(&document);
     }
