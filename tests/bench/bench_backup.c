@@ -1,7 +1,7 @@
 /* bench_backup.c - what a backup costs those who ask and those who write: answers and ingests, alone and beside another process that makes one backup
  * after the other.
  *
- *     bench_backup [--events N] [--seconds N] [--data FOLDER]       1,000,000 events, 5 s a part, a temporary folder
+ *     bench_backup [--events N] [--seconds N] [--turns N] [--data FOLDER]       1,000,000 events, 5 s a part, a temporary folder
  */
 #include <signal.h>
 #include <stdio.h>
@@ -52,8 +52,12 @@ static void tell_one(reco_engine *engine, uint64_t n) {
     bench_ok(reco_ingest(NULL, engine, &event, 1, sizeof event, NULL, NULL, &err), &err);
 }
 
+/* us, of one turn. */
+enum { ASK_P50, ASK_P99, TELL_P50, TELL_P99, FIGURES };
+enum { TURNS_MOST = 25 };
+
 /* Ten answers, then one event, for so long. */
-static void run(const char *name, reco_engine *engine, double seconds) {
+static void run(double figures[FIGURES][TURNS_MOST], size_t turn, const char *name, reco_engine *engine, double seconds) {
     reco_answer *answer = NULL;
     size_t asked = 0, told = 0;
     int64_t end = bench_now_ns() + (int64_t)(seconds * 1e9);
@@ -68,18 +72,30 @@ static void run(const char *name, reco_engine *engine, double seconds) {
         tells[told++] = (double)(bench_now_ns() - began) / 1e3;
     }
     reco_answer_free(answer);
-    printf("%-16s %8zu answers: p50 %6.1f  p99 %7.1f us;  %7zu events: p50 %7.1f  p99 %8.1f us\n", name, asked, bench_percentile(asks, asked, .5),
-           bench_percentile(asks, asked, .99), told, bench_percentile(tells, told, .5), bench_percentile(tells, told, .99));
+    figures[ASK_P50][turn] = bench_percentile(asks, asked, .5);
+    figures[ASK_P99][turn] = bench_percentile(asks, asked, .99);
+    figures[TELL_P50][turn] = bench_percentile(tells, told, .5);
+    figures[TELL_P99][turn] = bench_percentile(tells, told, .99);
+    printf("%-16s %8zu answers: p50 %6.1f  p99 %7.1f us;  %7zu events: p50 %7.1f  p99 %8.1f us\n", name, asked, figures[ASK_P50][turn],
+           figures[ASK_P99][turn], told, figures[TELL_P50][turn], figures[TELL_P99][turn]);
     fflush(stdout);
 }
 
+static void compare(const char *name, double *alone, double *beside, size_t turns) {
+    double first = bench_median(alone, turns), second = bench_median(beside, turns);
+    printf("  %-12s %8.1f us alone  %8.1f us beside backups  ratio %.2f\n", name, first, second, second / first);
+}
+
 int main(int count, char **arguments) {
+    static double figures[2][FIGURES][TURNS_MOST]; /* alone, beside */
     char folder[256] = "/tmp/bench-backup-XXXXXX", data[300];
     bench_options options = bench_options_begin(count, arguments);
-    uint64_t events = bench_number(&options, "--events", 1000000), seconds = bench_number(&options, "--seconds", 5);
+    uint64_t events = bench_number(&options, "--events", 1000000), seconds = bench_number(&options, "--seconds", 3);
+    size_t turns = bench_number(&options, "--turns", 5);
     const char *given = bench_text(&options, "--data", NULL);
-    bench_options_end(&options, "bench_backup [--events N] [--seconds N] [--data FOLDER]");
+    bench_options_end(&options, "bench_backup [--events N] [--seconds N] [--turns N] [--data FOLDER]");
     bench_need(given || mkdtemp(folder), "a temporary folder");
+    bench_need(turns >= 1 && turns <= TURNS_MOST, "1 to 25 turns");
     snprintf(data, sizeof data, "%s/data", given ? given : folder);
     asks = malloc(MOST * sizeof *asks);
     tells = malloc(MOST * sizeof *tells);
@@ -91,17 +107,22 @@ int main(int count, char **arguments) {
     bench_learn(engine, 0);
     reco_close(engine);
 
-    for (int round = 0; round < 6; round++) { /* in turns, for other programs come and go */
+    for (size_t round = 0; round < 2 * turns; round++) { /* in turns, for other programs come and go */
         pid_t child = round % 2 ? fork() : -1;
         if (child == 0)
             back_up(data);
         engine = bench_open(data, 0, NULL);
-        run(round % 2 ? "beside backups" : "alone", engine, (double)seconds);
+        run(figures[round % 2], round / 2, round % 2 ? "beside backups" : "alone", engine, (double)seconds);
         reco_close(engine);
         if (child > 0) {
             kill(child, SIGKILL);
             waitpid(child, NULL, 0);
         }
+    }
+    printf("medians of %zu turns of each kind:\n", turns);
+    for (int i = 0; i < FIGURES; i++) {
+        static const char *const names[] = {"answer p50", "answer p99", "event p50", "event p99"};
+        compare(names[i], figures[0][i], figures[1][i], turns);
     }
     if (!given) {
         char command[400];
