@@ -5,8 +5,8 @@ program=$1 seconds=$2 planted=${3:-}
 folder=$(mktemp -d "${TMPDIR:-/tmp}/reco-fuzz.XXXXXX")
 trap 'rm -rf "$folder"' EXIT
 mkdir "$folder/seeds" "$folder/found"
-seed=1 # a normal run does not depend on chance; the long form does
-[ -z "${RECO_FULL:-}" ] || seed=0
+seed=1 # a normal run does not depend on chance; the long form does, and takes the time in which a planted bug must be found
+[ -z "${RECO_FULL:-}" ] || { seed=0 seconds=90; }
 "$program" --seeds "$folder/seeds"
 status=0
 "$program" -seed="$seed" -max_total_time="$seconds" -max_len=4096 -timeout=10 -keep_seed=1 -rss_limit_mb=2048 -artifact_prefix="$folder/" -print_final_stats=1 \
