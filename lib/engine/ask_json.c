@@ -155,7 +155,7 @@ static reco_status read_query(reco_query *query, reco_selection *selection, cons
     if (status == RECO_OK)
         status = read_times(query, a, given, sent, err);
     if (status == RECO_OK)
-        status = reco__param_number(&query->seed, &given[P_SEED], 0, UINT64_C(9999999999999999999), sent, err);
+        status = reco__param_number(&query->seed, &given[P_SEED], 0, INT64_MAX, sent, err);
     if (status == RECO_OK)
         status = read_reasons(&query->flags, &given[P_REASONS], sent, err);
     if (status == RECO_OK)

@@ -103,6 +103,8 @@ static reco_status ingest(cli_session *session, reco_error *err) {
     http_text_dispose(&all.batch);
     if (status == RECO_OK && !given->no_process)
         status = reco_process(NULL, session->engine, NULL, err);
+    if (status != RECO_OK && all.accepted)
+        fprintf(stderr, "reco: %llu events were accepted and are kept; what follows is why it ended\n", all.accepted);
     if (status != RECO_OK)
         return status;
     printf(given->json ? "{\"accepted\":%llu,\"rejected\":%llu}\n" : "%llu events accepted, %llu rejected\n", all.accepted, all.rejected);
