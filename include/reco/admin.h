@@ -63,8 +63,6 @@ typedef struct reco_import_options {
     const char *format;       /* "csv", "ndjson", "movielens" or "reco" (what reco_export wrote) */
     const char *const *paths; /* files; for movielens the folder of ml-100k; for reco one file, which may be a pipe */
     size_t path_count;
-    void (*progress)(void *context, uint64_t done, uint64_t total); /* NULL: none */
-    void *context;
 } reco_import_options;
 #define RECO_IMPORT_SHIFT_TIME 1u
 typedef struct reco_import_result {

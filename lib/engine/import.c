@@ -211,8 +211,6 @@ static reco_status append_all(importer *in, reco_error *err) {
     reco_status status = RECO_OK;
     while (status == RECO_OK && in->done < in->count) {
         status = append_batch(in, err);
-        if (status == RECO_OK && in->options.progress)
-            in->options.progress(in->options.context, in->done, in->count);
         if (status == RECO_OK)
             reco__call_progress(in->call, "appending", "events", in->done, in->count);
     }

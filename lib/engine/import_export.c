@@ -574,9 +574,10 @@ static reco_status take_line(arriving *in, reco_error *err) {
 }
 
 static void tell(const arriving *in) {
-    reco__call_progress(in->call, "importing", "lines", in->number, 0);
-    if (in->options->progress)
-        in->options->progress(in->options->context, in->seen < in->total ? in->seen : in->total, in->total);
+    if (in->seen < in->total) /* how many documents follow is in the last line */
+        reco__call_progress(in->call, "importing", "records", in->seen, in->total);
+    else
+        reco__call_progress(in->call, "importing what is known", "lines", in->number, 0);
 }
 
 static reco_status read_all(arriving *in, reco_error *err) {

@@ -1066,9 +1066,8 @@ START_TEST(bad_lines_are_named_and_nothing_is_added)
 }
 END_TEST
 
-static void kill_in_the_middle(void *context, uint64_t done, uint64_t total) {
-    (void)total;
-    if (done >= *(uint64_t *)context) {
+static void kill_in_the_middle(void *context, const reco_work *work) {
+    if (strcmp(work->what, "appending") == 0 && work->done >= *(uint64_t *)context) {
         _exit(9);
     }
 }
@@ -1092,14 +1091,10 @@ START_TEST(import_killed_in_the_middle_goes_on)
         if (child == 0) {
             reco_engine *engine = NULL;
             const char *paths[] = {path};
-            reco_import_options options = {.struct_size = sizeof options,
-                                           .format = "csv",
-                                           .paths = paths,
-                                           .path_count = 1,
-                                           .progress = kill_in_the_middle,
-                                           .context = &stops[i]};
+            reco_import_options options = {.struct_size = sizeof options, .format = "csv", .paths = paths, .path_count = 1};
+            reco_call call = {.struct_size = sizeof call, .progress = kill_in_the_middle, .progress_context = &stops[i]};
             if (test_engine_try(&engine, data_path, 0, NULL, &err) == RECO_OK)
-                (void)reco_import(NULL, engine, &options, NULL, &err);
+                (void)reco_import(NULL, engine, &options, &call, &err);
             test_child_fail("import", &err);
         }
         ck_assert_int_eq(test_child_end(child), 9);
