@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -685,6 +686,59 @@ START_TEST(migrations_at_the_same_time_are_done_once)
 }
 END_TEST
 
+static int64_t migrate_timed(const char *url) {
+    told_steps to;
+    uint32_t missing;
+    int64_t began = reco__monotonic_ns();
+    test_ok(migrate(&to, &missing, url, 0), &err);
+    return reco__monotonic_ns() - began;
+}
+
+/* A database of the first release with something in it. */
+static void begin_anew(PGconn *link, const char *url) {
+    postgres_run(link, "DROP SCHEMA IF EXISTS reco CASCADE");
+    run_file("migrations/0001_records.sql", url, "/dev/null");
+    postgres_run(link, "SELECT reco.put('test', 1::smallint, 'kept', '{\"title\":\"Kept\"}')");
+}
+
+/* The server goes on for a moment with what it had been given: to commit, or to roll back when nobody answers. */
+START_TEST(a_killed_migration_is_whole_or_none)
+{
+    enum { KILLS = 6 };
+    const char *url = database("killed");
+    uint64_t seed = 3;
+    int none = 0;
+    PGconn *link = postgres_link(url);
+    begin_anew(link, url);
+    int64_t whole_ns = migrate_timed(url);
+    for (int round = 0; round < (test_full() ? 10 * KILLS : KILLS); round++) {
+        begin_anew(link, url);
+        pid_t child = test_fork();
+        if (child == 0) {
+            (void)migrate_timed(url);
+            _exit(0);
+        }
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        int64_t pause_ns = (int64_t)((seed >> 33) % (uint64_t)(whole_ns + whole_ns / 8));
+        nanosleep(&(struct timespec){pause_ns / 1000000000, pause_ns % 1000000000}, NULL);
+        kill(child, SIGKILL);
+        test_child_end(child);
+        char found[64];
+        postgres_ask(found, sizeof found, link, "SELECT count(*) || ' ' || max(version) FROM reco.migrations");
+        ck_assert_msg(strcmp(found, "1 1") == 0 || strcmp(found, "4 4") == 0, "round %d: %s", round, found);
+        none += strcmp(found, "1 1") == 0;
+        (void)migrate_timed(url); /* over whatever was left */
+        postgres_expect(link, "SELECT count(*) || ' ' || max(version) FROM reco.migrations", "4 4");
+        postgres_expect(link, "SELECT title FROM reco.items WHERE item_id = 'kept'", "Kept");
+    }
+    ck_assert_msg(none > 0, "none of them was cut short");
+    reco__records *records = open_door(url);
+    reco__records_close(records);
+    PQfinish(link);
+    printf("migrations killed: %d of %d did nothing\n", none, test_full() ? 10 * KILLS : KILLS);
+}
+END_TEST
+
 /* --- two engines --------------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct asking {
@@ -867,6 +921,7 @@ int main(void) {
     tests = tcase_create("processes");
     tcase_add_checked_fixture(tests, setup, NULL);
     tcase_add_test(tests, migrating_looks_tries_and_does);
+    tcase_add_test(tests, a_killed_migration_is_whole_or_none);
     tcase_add_test(tests, a_database_of_the_release_before);
     tcase_add_test(tests, migrations_at_the_same_time_are_done_once);
     tcase_add_test(tests, a_change_is_seen_by_another_process_within_a_second);

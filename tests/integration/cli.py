@@ -277,6 +277,33 @@ class Work(WithData):
         self.assertEqual(json.loads(run("reco", "--data", other, "verify", "--json", check=0).stdout)["hash"], self.json("verify")["hash"])
         self.assertIn("Grüner Tee", run("reco", "--data", other, "item", "own1", check=0).stdout)
 
+    def test_history_of_before(self):
+        """What is older than the stream is refused, and merged with it into a new directory, as DEPLOYMENT tells."""
+        line = lambda i: json.dumps({"user_id": f"u{i % 7}", "item_id": f"i{i * i % 13}", "event_type": "view", "timestamp": 1767225600000 + i * 600000})
+        old, new = "\n".join(map(line, range(300))) + "\n", "\n".join(map(line, range(300, 500))) + "\n"
+        paths = {}
+        for name, text in ("old", old), ("new", new), ("all", old + new):
+            paths[name] = os.path.join(self.folder, name + ".ndjson")
+            with open(paths[name], "w") as file:
+                file.write(text)
+        self.reco("import", "--format", "ndjson", paths["new"])
+        self.reco("items", "-", stdin='{"item_id":"i3","title":"Three"}')
+        before = self.json("verify")["hash"]
+        self.assertIn("import it into a new directory", self.reco("import", "--format", "ndjson", paths["old"], check=1).stderr)
+        self.assertEqual(self.json("verify")["hash"], before)  # nothing was added
+        lines = [json.loads(line) for line in self.reco("export").stdout.splitlines()]
+        with open(paths["new"], "w") as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines if line["type"] == "event")
+        merged, whole = os.path.join(self.folder, "merged"), os.path.join(self.folder, "whole")
+        run("reco", "--data", merged, "import", "--format", "ndjson", paths["old"], paths["new"], check=0)
+        run("reco", "--data", merged, "items", "-", check=0,
+            stdin="".join(json.dumps({"item_id": line["id"], **line["document"]}) for line in lines if line["type"] == "item"))
+        run("reco", "--data", whole, "import", "--format", "ndjson", paths["all"], check=0)
+        hashes = [json.loads(run("reco", "--data", data, "verify", "--json", check=0).stdout)["hash"] for data in (merged, whole)]
+        self.assertEqual(*hashes)
+        self.assertNotEqual(hashes[0], before)
+        self.assertIn("Three", run("reco", "--data", merged, "item", "i3", check=0).stdout)
+
     def test_import_that_is_killed(self):
         events = "".join(json.dumps({"user_id": f"u{i % 40}", "item_id": f"i{i % 97}", "event_type": "view", "timestamp": 1767225600000 + i * 60000}) + "\n"
                          for i in range(3500))

@@ -35,6 +35,19 @@ def commands():
     return re.findall(r"^  ([a-z]+)\b", reco("--help").stdout.split("commands:")[1].split("\noptions")[0], re.M)
 
 
+class Faults(unittest.TestCase):
+    def test_the_tests_named_are_there(self):
+        text = read("docs/TESTING.md").split("\n## Faults\n")[1].split("\n## ")[0]
+        named = re.findall(r"`(\w+): (\w+)`", text)
+        self.assertGreater(len(named), 20)
+        for program, case in named:
+            files = glob.glob(os.path.join(ROOT, "tests", "*", program + ".*"))
+            self.assertEqual(len(files), 1, program)
+            self.assertRegex(read(files[0]), r"(START_TEST\(|def )%s\b" % case)
+        for path in re.findall(r"`(tests/[\w./]+)`", text):
+            self.assertTrue(os.path.exists(os.path.join(ROOT, path)), path)
+
+
 class Generated(unittest.TestCase):
     def test_is_what_the_programs_say(self):
         done = run(sys.executable, "-B", os.path.join(ROOT, "infra", "scripts", "docs.py"), "--check", BUILD)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine/engine.h"
+#include "kv/kv.h"
 #include "support/engine.h"
 
 static char dir[256], data_path[300], into[300], url[320];
@@ -87,9 +88,15 @@ START_TEST(by_other_settings)
     ck_assert_uint_ge(result.records, 310);
     ck_assert(result.estimated_ms >= 0 && result.estimated_bytes > 0 && result.free_bytes > 0 && result.rate > 0);
     ck_assert_int_ne(stat(into, &st), 0); /* nothing was made */
+    reco_replay_result told = result;
     options.flags = 0;
     test_ok(replay(&result, &options), &err);
     ck_assert_uint_ge(result.learned, 310);
+    reco__kv_place place; /* what was told beforehand is about what it took */
+    test_ok(reco__kv_place_look(&place, into, "features", &err), &err);
+    ck_assert_msg(told.estimated_bytes > place.used_bytes / 2 && told.estimated_bytes < place.used_bytes * 2, "%llu bytes were told, it took %llu",
+                  (unsigned long long)told.estimated_bytes, (unsigned long long)place.used_bytes);
+    ck_assert_uint_eq(told.records, result.records);
     ck_assert_uint_eq(result.learned, result.records);
     ck_assert_uint_eq(result.lag, 0);
     /* The old engine goes on as it was; the new one knows the positions of the old. */
