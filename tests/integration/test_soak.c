@@ -37,6 +37,7 @@ enum { LOOKS = 20, CALL = 500, LEARN_EVERY = 10, ITEMS = 4000, CHANGED = 50, VAL
 static uint64_t events = 160000;
 static char dir[256], data_path[320], folder[320];
 static reco_engine *engine;
+static reco_generator *generator;
 static double worst; /* relative difference of what is said */
 static reco_error err;
 
@@ -196,7 +197,7 @@ static void open_engine(void) {
 }
 
 /* The next `count` of the generator's, each call at the moment of its newest, the last of which it answers. */
-static int64_t ingest(reco_generator *generator, uint64_t count) {
+static int64_t ingest(uint64_t count) {
     static char texts[CALL][4][64];
     static reco_event calls[CALL];
     int64_t at = 0;
@@ -254,8 +255,8 @@ static void see_all_items(int64_t at) {
 }
 
 /* A question loads what is known of the items that were seen, and with them nothing but libreco's memory grows. */
-static void load_catalogue(reco_generator *generator) {
-    see_all_items(ingest(generator, events / LOOKS));
+static void load_catalogue(void) {
+    see_all_items(ingest(events / LOOKS));
     test_ok(reco_process(NULL, engine, NULL, &err), &err);
     ask();
     put_items(1, ITEMS, 0);
@@ -280,10 +281,10 @@ static void plateau(const char *what, const uint64_t *seen, double percent, doub
                   (unsigned long long)late);
 }
 
-START_TEST(memory_and_disk_reach_a_plateau)
-{
-    uint64_t memory[LOOKS], allocated[LOOKS], disk[LOOKS];
-    reco_generator *generator;
+static uint64_t memory[LOOKS], allocated[LOOKS], disk[LOOKS];
+static int looked; /* so often without a failure */
+
+static void setup(void) {
     reco_generator_options options = {
         .struct_size = sizeof options, .items = ITEMS, .users = 3000, .seed = 7, .events = events, .duration = INT64_C(30) * 86400000, .drift = 0.5};
     err = (reco_error)RECO_ERROR_INIT;
@@ -291,41 +292,67 @@ START_TEST(memory_and_disk_reach_a_plateau)
     snprintf(data_path, sizeof data_path, "%s/data", dir);
     snprintf(folder, sizeof folder, "%s/snapshots", dir);
     test_ok(reco_generator_create(&generator, &options, &err), &err);
-    open_engine();
-    opened = memory_now();
-    load_catalogue(generator);
-    for (int i = 0; i < LOOKS; i++) {
-        if (i > 0)
-            ingest(generator, events / LOOKS);
-        test_ok(reco_process(NULL, engine, NULL, &err), &err);
-        put_items(1 + i * CHANGED, CHANGED, i);
-        ask();
-        allocated[i] = compare_stats();
-        memory[i] = anonymous();
-        disk[i] = blocks(dir);
+}
+
+static void teardown(void) {
+    reco_generator_free(generator);
+    reco_close(engine);
+    test_dir_remove(dir);
+}
+
+START_TEST(a_look)
+{
+    ck_assert_int_eq(looked, _i);
+    if (_i == 0) {
+        open_engine();
+        opened = memory_now();
+        load_catalogue();
+    } else {
+        ingest(events / LOOKS);
     }
+    test_ok(reco_process(NULL, engine, NULL, &err), &err);
+    put_items(1 + _i * CHANGED, CHANGED, _i);
+    ask();
+    allocated[_i] = compare_stats();
+    memory[_i] = anonymous();
+    disk[_i] = blocks(dir);
+    looked++;
+}
+END_TEST
+
+START_TEST(memory_and_disk_reach_a_plateau)
+{
+    uint64_t left;
+    ck_assert_int_eq(looked, LOOKS);
     printf("%llu events over 30 days\n", (unsigned long long)events);
     plateau("anonymous memory", memory, 15, 8388608);
     plateau("allocated by libreco", allocated, 2, 1048576);
     plateau("disk", disk, 15, 8388608);
     printf("stats and the kernel differ by %.2f %% at most\n", worst * 100);
     reco_generator_free(generator);
+    generator = NULL;
     reco_close(engine);
-    uint64_t left;
+    engine = NULL;
     ck_assert(reco__memory_held(&left));
     ck_assert_msg(left < 65536, "%llu bytes are held when nothing is open", (unsigned long long)left);
-    test_dir_remove(dir);
 }
 END_TEST
 
+/* In one process, in which each look is a case: Check cannot count how long a case of more than half an hour took. */
 int main(int argc, char **argv) {
     Suite *suite = suite_create("soak");
     TCase *tests = tcase_create("soak");
     mallopt(M_MMAP_THRESHOLD, 128 << 10);
     setvbuf(stdout, NULL, _IOLBF, 0); /* a failed look is to be seen beside those before it */
     events = argc > 1 ? strtoull(argv[1], NULL, 10) : test_full() ? 20000000 : 160000;
-    tcase_set_timeout(tests, events > 1000000 ? 7200 : 300);
+    tcase_add_unchecked_fixture(tests, setup, teardown);
+    tcase_add_loop_test(tests, a_look, 0, LOOKS);
     tcase_add_test(tests, memory_and_disk_reach_a_plateau);
     suite_add_tcase(suite, tests);
-    return test_run(suite);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
