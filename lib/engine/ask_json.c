@@ -79,6 +79,20 @@ static reco_status read_event(reco_event *event, const json_t *value, const reco
     return status;
 }
 
+/* The same, with errors that say which event they are about. */
+static reco_status read_event_at(reco_event *event, size_t at, const json_t *value, const reco__sent *sent, reco_error *err) {
+    reco_error error = RECO_ERROR_INIT;
+    char field[sizeof error.field];
+    reco_status status = read_event(event, value, sent, &error);
+    if (status == RECO_OK)
+        return RECO_OK;
+    if (json_is_object(value) && error.field[0])
+        snprintf(field, sizeof field, "session[%zu].%.*s", at, (int)sizeof field - 32, error.field);
+    else
+        snprintf(field, sizeof field, "session[%zu]", at);
+    return reco__fail_at(err, status, error.index, field, "%s", error.text);
+}
+
 /* Item ids, or objects in a body; the oldest first. */
 static reco_status read_session(reco_query *query, const reco__param *from, const reco__sent *sent, reco_error *err) {
     if (!from->given)
@@ -92,7 +106,7 @@ static reco_status read_session(reco_query *query, const reco__param *from, cons
     reco_status status = events ? RECO_OK : reco__no_memory(err);
     for (size_t i = 0; i < count && status == RECO_OK; i++) {
         if (from->json)
-            status = read_event(&events[i], json_array_get(from->json, i), sent, err);
+            status = read_event_at(&events[i], i, json_array_get(from->json, i), sent, err);
         else
             events[i].item_id = from->texts[i];
     }

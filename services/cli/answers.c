@@ -202,8 +202,8 @@ static reco_status describe(json_t *root, const options *given, reco_error *err)
     json_object_set_new(root, "exclude", exclude);
     json_object_set_new(root, "caps", caps);
     json_object_set_new(root, "variants", json_boolean(given->variants));
-    if (given->cursor)
-        json_object_set_new(root, "cursor", json_string(given->cursor));
+    if (given->cursor && json_object_set_new(root, "cursor", json_string(given->cursor)) && status == RECO_OK)
+        status = options_fail(err, RECO_INVALID, "--cursor", "not valid UTF-8");
     return status;
 }
 
@@ -347,7 +347,7 @@ static reco_status answer_lines(cli_session *session, FILE *in, const char *path
     ssize_t size;
     reco_status status = RECO_OK;
     while (status == RECO_OK && !ferror(stdout) && (size = getline(&line, &room, in)) > 0)
-        if (line[strspn(line, " \t\r\n")])
+        if (strspn(line, " \t\r\n") < (size_t)size) /* a NUL is no blank line */
             status = answer_line(session, line, (size_t)size, err);
     if (status == RECO_OK && ferror(in))
         status = options_fail(err, RECO_IO, path, "cannot read: %s", strerror(errno));

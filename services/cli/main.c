@@ -50,6 +50,17 @@ static int print_version(void) {
     return PROGRAM_OK;
 }
 
+/* Settings of the line that the command has no use for are not to be wrong unnoticed. */
+static reco_status check_settings(const cli_command *command, const program_globals *globals, reco_error *err) {
+    reco_settings *settings = NULL;
+    bool unused = command == &cli_generate || command == &cli_settings || command == &cli_completion;
+    if (!unused || (!globals->config && !globals->data && globals->set.count == 0))
+        return RECO_OK;
+    reco_status status = program_settings(&settings, globals, err);
+    reco_settings_free(settings);
+    return status;
+}
+
 static int run_command(const cli_command *command, program_globals *globals, void *options, int argc, char **argv, char **arguments) {
     reco_error err = RECO_ERROR_INIT;
     size_t count = 0;
@@ -64,6 +75,8 @@ static int run_command(const cli_command *command, program_globals *globals, voi
         options_fail(&err, RECO_INVALID, command->name, "usage: reco %s %s", command->name, command->arguments);
         return program_fail(&err);
     }
+    if (check_settings(command, globals, &err) != RECO_OK)
+        return program_fail(&err);
     cli_call call = {globals, options, arguments, count};
     return command->run(&call);
 }

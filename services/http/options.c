@@ -133,7 +133,9 @@ static reco_status store(const option_spec *option, char *at, const char *value,
     case OPTION_FLAG:
         *(bool *)(void *)at = true;
         return RECO_OK;
-    case OPTION_TEXT:
+    case OPTION_TEXT: /* empty is what a shell makes of a variable that is not set */
+        if (!value[0])
+            return options_fail(err, RECO_INVALID, option->name, "must not be empty");
         memcpy(at, &value, sizeof value);
         return RECO_OK;
     case OPTION_LIST:

@@ -38,6 +38,12 @@ BODIES = [b"", b" ", b"{", b"[", b"nul", b"NaN", b"1", b'"text"', b"true", b"nul
           b"\xff\xfe", b"\xef\xbb\xbf{}", b'{"a":"\xff"}', b"{}\0", b'{"a\0":1}', b'{"a":1,"a":2}', b'{"a":1e999}', b"[" * 100_000, b'{"a":' * 50_000,
           b"[" * 20_000 + b"]" * 20_000, b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}", b'{"a":"' + b"x" * 1_900_000, b"{} {}", b"[] []", b"\0" * 100,
           b'{"a":\xed\xa0\x80}']
+# Fields that take whatever there is.
+ANYTHING = ()
+# What the object within a field needs beside what is wrong in it.
+INNER = {"session": {"item_id": "i7"}}
+# What is no JSON, or none that can be held, has no place that could be named.
+UNREADABLE = re.compile(r"NaN|Infinity|\xff|1e400|9{20}|ud800")
 # As an id in a path, raw.
 IDS = [("%", 400), ("%zz", 400), ("%2", 400), ("%00", 400), ("a%00b", 400), ("%ff", 400), ("%ed%a0%80", 400), ("%c0%af", 400), ("", 404), ("a/b", 404),
        ("a/", 404), ("/a", 404), ("../a", 404), ("x" * 257, 413), ("%f0%9f%98%80" * 65, 413)]
@@ -69,6 +75,25 @@ def bad_parameters(name, schema):
     return ["%ff", "%00"]
 
 
+def outside(schema):
+    """JSON texts beyond the limits that the schema itself states."""
+    made = [str(schema["minimum"] - 1)] if "minimum" in schema else []
+    made += [str(schema["maximum"] + 1)] if "maximum" in schema else []
+    made += [json.dumps([f"n{i}" for i in range(schema["maxItems"] + 1)])] if "maxItems" in schema else []
+    made += ["[]"] if schema.get("minItems") else []
+    return made + (['["same","same"]'] if schema.get("uniqueItems") else [])
+
+
+def inner(schema):
+    """The fields of the object that a field may be, or have as elements, and how the object is written within the field."""
+    for one in [schema] + schema.get("oneOf", []) + schema.get("anyOf", []):
+        if "items" in one and objects_of(one["items"]):
+            return objects_of(one["items"]), "[%s]"
+        if one.get("properties"):
+            return one, "%s"
+    return {}, "%s"
+
+
 def bad_fields(name, schema):
     """JSON texts that the field does not take."""
     takes = types(schema)
@@ -77,7 +102,7 @@ def bad_fields(name, schema):
     wrong = [text for one in takes - {"null"} for text in NOT[one]]
     examples = {"string": '"', "integer": "0123456789", "number": "0123456789-", "array": "[", "object": "{", "boolean": "tf"}
     fine = lambda text: any(text[0] in examples[one] and text not in NOT[one] for one in takes - {"null"})
-    wrong = [text for text in wrong if not fine(text)]
+    wrong = [text for text in wrong if not fine(text)] + outside(schema)
     if takes - {"null"} == {"string"}:
         wrong += TEXTS
     if is_time(name):
@@ -219,14 +244,22 @@ class Table(WithData):
             schema = objects_of(one.source["requestBody"]["content"][kind]["schema"]) if body else None
             for name, of in (schema or {}).get("properties", {}).items():
                 good = json.loads(body)
-                for text in bad_fields(name, of):
+                texts = bad_fields(name, of)
+                self.assertTrue(texts or name in ANYTHING, (one.path, name))
+                within, form = inner(of)
+                for part, schema_of_part in within.get("properties", {}).items():
+                    rest = {key: value for key, value in INNER.get(name, {}).items() if key != part}
+                    wrapped = [form % (json.dumps(rest)[:-1] + (", " if rest else "") + f'"{part}": {text}' + "}") for text in bad_fields(part, schema_of_part)]
+                    self.assertTrue(wrapped or part in ANYTHING, (one.path, name, part))
+                    texts += wrapped
+                for text in texts:
                     first = good[0] if isinstance(good, list) else good
                     others = {key: value for key, value in first.items() if key != name}
                     inside = json.dumps(others)[:-1] + (", " if others else "") + f'"{name}": {text}' + "}"
                     whole = ("[" + inside + "]" if isinstance(good, list) else inside).encode("latin-1")
                     answer = self.request(port, one.method, self.target(one), whole, kind)
                     # what is no JSON at all cannot be told by field
-                    field = None if text in ("NaN", "-Infinity", '"\xff"', "1e400", "99999999999999999999", "-99999999999999999999", '"\\ud800"') else name
+                    field = None if UNREADABLE.search(text) or text in ("NaN", "-Infinity", '"\xff"', "1e400", "99999999999999999999", "-99999999999999999999", '"\\ud800"') else name
                     self.refused(one, answer, (400, 413, 422), field, f"{name}: {text}")
             for name in (schema or {}).get("required", []):
                 good = json.loads(body)

@@ -63,6 +63,19 @@ static void check(const char *function, int line, reco_status got, reco_status e
         ck_assert_msg(expression, "%s", #function);                                                                                                  \
     } while (0)
 
+/* A reply with a problem, which names the field. */
+static void reply_is(const char *function, int line, reco_status got, reco_reply *reply, int status, const char *named) {
+    if (got != RECO_OK || reply->http_status != status || !reply->body || !strstr(reply->body, named)) {
+        fprintf(stderr, "line %d: %.60s answers %s, %d: %s; expected %d, naming %s\n", line, function, reco_status_name(got), (int)reply->http_status,
+                reply->body ? reply->body : "", status, named);
+        wrong++;
+    }
+    reco_reply_dispose(reply);
+    *reply = (reco_reply){.struct_size = sizeof *reply};
+    err = (reco_error)RECO_ERROR_INIT;
+}
+#define replied(call, reply, status, named) reply_is(#call, __LINE__, call, reply, status, named)
+
 static reco_str str(const char *text) { return (reco_str){text, strlen(text)}; }
 static reco_str of_size(size_t size) { return (reco_str){long_text, size}; }
 static const reco_str broken = {"a\xff", 2}, zeroed = {"a\0b", 3}, absent = {NULL, 3};
@@ -181,6 +194,9 @@ static void learning(void) {
     BAD(RECO_INVALID, "options", reco_processor_open, &processor, engine, &(reco_processor_options){.batch_events = 5}, NULL, &err);
     BAD(RECO_INVALID, "processor", reco_processor_step, NULL, NULL, NULL, &err);
     BAD(RECO_INVALID, "processor", reco_processor_wait, NULL, 0, NULL, &err);
+    test_ok(reco_processor_open(&processor, engine, NULL, NULL, &err), &err);
+    BAD(RECO_INVALID, "timeout_ms", reco_processor_wait, processor, -1, NULL, &err);
+    reco_processor_close(processor);
     HARMLESS(reco_processor_close, (reco_processor_close(NULL), true));
     BAD(RECO_INVALID, "engine", reco_wait, NULL, str(""), 0, NULL, &err);
     BAD(RECO_INVALID, "position", reco_wait, engine, str("!"), 0, NULL, &err);
@@ -315,6 +331,10 @@ static void known(void) {
 
 /* --- looking after it ---------------------------------------------------------------------------------------------------------------------- */
 
+static int no_lines(void *context, const char *text, size_t size) { return (void)context, (void)text, (void)size, 0; }
+static void no_metric(void *context, const char *name, const char *labels, double value, const char *type, const char *help) {
+    (void)context, (void)name, (void)labels, (void)value, (void)type, (void)help;
+}
 static void no_finding(void *context, const reco_finding *finding) { (void)context, (void)finding; }
 static void no_step(void *context, const char *setting, uint32_t version, const char *name, int32_t done) {
     (void)context, (void)setting, (void)version, (void)name, (void)done;
@@ -348,9 +368,10 @@ static void care(void) {
     BAD(RECO_INVALID, "settings", reco_replay, NULL, NULL, NULL, NULL, &err);
     BAD(RECO_INVALID, "archive", reco_archiver_open, &archiver, engine, NULL, NULL, &err);
     BAD(RECO_INVALID, "archiver", reco_archiver_step, NULL, NULL, NULL, &err);
-    BAD(RECO_INVALID, "archiver", reco_archiver_wait, NULL, 5, NULL, &err);
+    BAD(RECO_INVALID, "archiver", reco_archiver_wait, NULL, -5, NULL, &err);
     HARMLESS(reco_archiver_close, (reco_archiver_close(NULL), true));
     BAD(RECO_INVALID, "engine", reco_ready, &lag, &lag_ms, NULL, NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_ready, NULL, NULL, NULL, NULL, &err);
     BAD(RECO_INVALID, "sink", reco_metrics, engine, NULL, NULL, NULL, &err);
     BAD(RECO_INVALID, "no.such", reco_setting_get, value, sizeof value, engine, "no.such", &err);
     BAD(RECO_TOO_LARGE, "namespace", reco_setting_get, value, sizeof value, engine, "namespace", &err);
@@ -404,6 +425,141 @@ static void the_rest(void) {
     BAD(RECO_INVALID, "struct_size", reco_module_start, NULL, &err);
 }
 
+/* --- the same to many ----------------------------------------------------------------------------------------------------------------------- */
+
+/* The checks that are made of every id: by bad_calls.py, ids[i] stands for all of these. */
+static void ids_everywhere(void) {
+    const reco_str ids[] = {broken, zeroed, absent, of_size(257)};
+    char *json = NULL;
+    reco_answer *answer = NULL;
+    reco_reply reply = {.struct_size = sizeof reply};
+    const reco_query ann = {.struct_size = sizeof ann, .user_id = str("ann")};
+    for (size_t i = 0; i < COUNT_OF(ids); i++) {
+        reco_status due = ids[i].size == 257 ? RECO_TOO_LARGE : RECO_INVALID;
+        BAD(due, "item_id", reco_item_get, &json, engine, ids[i], NULL, &err);
+        BAD(due, "item_id", reco_item_delete, engine, ids[i], NULL, &err);
+        BAD(due, "item_id", reco_item_patch, &json, engine, ids[i], "{}", 2, NULL, &err);
+        BAD(due, "user_id", reco_user_get, &json, engine, ids[i], NULL, &err);
+        BAD(due, "user_id", reco_user_delete, engine, ids[i], NULL, &err);
+        BAD(due, "user_id", reco_user_patch, &json, engine, ids[i], "{}", 2, NULL, &err);
+        BAD(due, "user_id", reco_user_alias, &json, engine, ids[i], str("v"), NULL, &err);
+        BAD(due, "anonymous_id", reco_user_alias, &json, engine, str("ann"), ids[i], NULL, &err);
+        BAD(due, "items[0]", reco_rank, &answer, engine, &ann, &ids[i], 1, NULL, &err);
+        for (uint32_t what = RECO_KNOWN_ITEMS; what <= RECO_KNOWN_USERS; what++) {
+            const char *field = what == RECO_KNOWN_ITEMS ? "\"item_id\"" : "\"user_id\"";
+            replied(reco_known_json(&reply, engine, what, ids[i], "{}", 2, RECO_JSON_AUTO, NULL, &err), &reply, reco_status_http(due), field);
+            replied(reco_known_patch_json(&reply, engine, what, ids[i], "{}", 2, NULL, &err), &reply, reco_status_http(due), field);
+        }
+        replied(reco_user_alias_json(&reply, engine, ids[i], "{\"anonymous_id\":\"v\"}", 20, NULL, &err), &reply, reco_status_http(due),
+                "\"user_id\"");
+    }
+    ck_assert_ptr_null(json);
+    ck_assert_ptr_null(answer);
+}
+
+static void no_engine(void) {
+    char *json = NULL, value[64];
+    reco_answer *answer = NULL;
+    reco_archiver *archiver = NULL;
+    reco_reply reply = {.struct_size = sizeof reply};
+    reco_verification verified = {.struct_size = sizeof verified};
+    const reco_query ann = {.struct_size = sizeof ann, .user_id = str("ann")};
+    const reco_str tea = str("tea");
+    const reco_user user = {.user_id = str("ann")};
+    int64_t lag, lag_ms;
+    BAD(RECO_INVALID, "engine", reco_archiver_open, &archiver, NULL, NULL, NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_backup, NULL, NULL, "/nowhere/b", NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_export, NULL, NULL, no_lines, NULL, NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_import, NULL, NULL, &(reco_import_options){.struct_size = sizeof(reco_import_options), .format = "csv"}, NULL,
+        &err);
+    BAD(RECO_INVALID, "engine", reco_item_delete, NULL, tea, NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_item_get, &json, NULL, tea, NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_item_patch, &json, NULL, tea, "{}", 2, NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_items_put_json, NULL, NULL, "{}", 2, RECO_JSON_AUTO, NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_metrics, NULL, no_metric, NULL, NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_popular, &answer, NULL, &(reco_popular_query){.struct_size = sizeof(reco_popular_query)}, NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_ready, &lag, &lag_ms, NULL, NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_recommend_batch, NULL, &ann, 1, sizeof ann, stop, NULL, NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_setting_get, value, sizeof value, NULL, "namespace", &err);
+    BAD(RECO_INVALID, "engine", reco_similar, &answer, NULL,
+        &(reco_similar_query){.struct_size = sizeof(reco_similar_query), .items = &tea, .item_count = 1}, NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_snapshot, NULL, NULL, "/nowhere/s", NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_trim, NULL, NULL, NULL, NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_user_alias, &json, NULL, str("ann"), str("v"), NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_user_delete, NULL, str("ann"), NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_user_get, &json, NULL, str("ann"), NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_user_patch, &json, NULL, str("ann"), "{}", 2, NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_users_put, NULL, &user, 1, sizeof user, NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_users_put_json, NULL, NULL, "{}", 2, RECO_JSON_AUTO, NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_verify, &verified, NULL, NULL, NULL, &err);
+    replied(reco_ingest_json(&reply, NULL, "{}", 2, RECO_JSON_AUTO, 0, NULL, &err), &reply, 400, "");
+    replied(reco_known_json(&reply, NULL, RECO_KNOWN_ITEMS, tea, "{}", 2, RECO_JSON_AUTO, NULL, &err), &reply, 400, "engine");
+    replied(reco_known_patch_json(&reply, NULL, RECO_KNOWN_ITEMS, tea, "{}", 2, NULL, &err), &reply, 400, "engine");
+    replied(reco_user_alias_json(&reply, NULL, str("ann"), "{}", 2, NULL, &err), &reply, 400, "");
+}
+
+static void nothing_given(void) {
+    reco_answer *answer = NULL;
+    reco_selection *selection = NULL;
+    reco_reply reply = {.struct_size = sizeof reply};
+    reco_settings *made = NULL;
+    reco_generator *generator = NULL;
+    const reco_query ann = {.struct_size = sizeof ann, .user_id = str("ann")};
+    const reco_str tea = str("tea");
+    const reco_user user = {.user_id = str("ann")};
+    const char *text;
+    char value[64];
+    size_t size;
+    test_ok(reco_settings_create(&made, &err), &err);
+    BAD(RECO_INVALID, "out", reco_archiver_open, NULL, engine, NULL, NULL, &err);
+    BAD(RECO_INVALID, "sink", reco_doctor, NULL, made, NULL, NULL, NULL, &err);
+    BAD(RECO_INVALID, "flags", reco_migrate, NULL, made, 1u << 31, NULL, NULL, NULL, &err);
+    BAD(RECO_INVALID, "flags", reco_restore, NULL, "/nowhere/b", made, 1u << 31, NULL, &err);
+    BAD(RECO_INVALID, "answer", reco_rank, NULL, engine, &ann, &tea, 1, NULL, &err);
+    BAD(RECO_INVALID, "query", reco_rank, &answer, engine, NULL, &tea, 1, NULL, &err);
+    BAD(RECO_INVALID, "queries", reco_recommend_batch, engine, NULL, 1, sizeof ann, stop, NULL, NULL, &err);
+    BAD(RECO_INVALID, "json", reco_selection_parse, &selection, NULL, 2, &err);
+    BAD(RECO_INVALID, "out", reco_setting_get, NULL, 5, engine, "namespace", &err);
+    BAD(RECO_INVALID, "name", reco_setting_get, value, sizeof value, engine, NULL, &err);
+    BAD(RECO_INVALID, "out", reco_settings_get, NULL, 5, made, "partitions", &err);
+    BAD(RECO_INVALID, "settings", reco_settings_get, value, sizeof value, NULL, "partitions", &err);
+    BAD(RECO_INVALID, "name", reco_settings_get, value, sizeof value, made, NULL, &err);
+    BAD(RECO_INVALID, "settings", reco_settings_load_environment, NULL, NULL, &err);
+    BAD(RECO_INVALID, "settings", reco_settings_load_file, NULL, "/nowhere", &err);
+    BAD(RECO_INVALID, "path", reco_settings_load_file, made, NULL, &err);
+    BAD(RECO_INVALID, "settings", reco_settings_load_text, NULL, "a: 1", 4, &err);
+    BAD(RECO_INVALID, "text", reco_settings_load_text, made, NULL, 4, &err);
+    BAD(RECO_INVALID, "answer", reco_similar, NULL, engine,
+        &(reco_similar_query){.struct_size = sizeof(reco_similar_query), .items = &tea, .item_count = 1}, NULL, &err);
+    BAD(RECO_INVALID, "json", reco_user_get, NULL, engine, str("ann"), NULL, &err);
+    BAD(RECO_INVALID, "size", reco_users_put, engine, &user, 1, 0, NULL, &err);
+    BAD(RECO_INVALID, "patch", reco_item_patch, NULL, engine, tea, NULL, 2, NULL, &err);
+    BAD(RECO_INVALID, "patch", reco_user_patch, NULL, engine, str("ann"), NULL, 2, NULL, &err);
+    BAD(RECO_INVALID, "text", reco_items_put_json, NULL, engine, NULL, 2, RECO_JSON_AUTO, NULL, &err);
+    BAD(RECO_INVALID, "form", reco_items_put_json, NULL, engine, "{}", 2, 99, NULL, &err);
+    BAD(RECO_INVALID, "text", reco_users_put_json, NULL, engine, NULL, 2, RECO_JSON_AUTO, NULL, &err);
+    BAD(RECO_INVALID, "form", reco_users_put_json, NULL, engine, "{}", 2, 99, NULL, &err);
+    BAD(RECO_INVALID, "position", reco_wait, engine, zeroed, 0, NULL, &err);
+    BAD(RECO_INVALID, "reply", reco_known_json, NULL, engine, RECO_KNOWN_ITEMS, tea, "{}", 2, RECO_JSON_AUTO, NULL, &err);
+    BAD(RECO_INVALID, "reply", reco_user_alias_json, NULL, engine, str("ann"), "{}", 2, NULL, &err);
+    test_ok(reco_popular(&answer, engine, &(reco_popular_query){.struct_size = sizeof(reco_popular_query)}, NULL, &err), &err);
+    BAD(RECO_INVALID, "text", reco_answer_json, NULL, &size, answer, &err);
+    BAD(RECO_INVALID, "size", reco_answer_json, &text, NULL, answer, &err);
+    reco_answer_free(answer);
+    replied(reco_ingest_json(&reply, engine, NULL, 2, RECO_JSON_AUTO, 0, NULL, &err), &reply, 400, "");
+    replied(reco_ingest_json(&reply, engine, "{}", 2, 99, 0, NULL, &err), &reply, 400, "form");
+    replied(reco_ingest_json(&reply, engine, "{}", 2, RECO_JSON_AUTO, 1u << 31, NULL, &err), &reply, 400, "flags");
+    replied(reco_known_json(&reply, engine, RECO_KNOWN_ITEMS, tea, NULL, 2, RECO_JSON_AUTO, NULL, &err), &reply, 400, "");
+    replied(reco_known_json(&reply, engine, RECO_KNOWN_ITEMS, str(""), "{}", 2, 99, NULL, &err), &reply, 400, "form");
+    replied(reco_known_patch_json(&reply, engine, 99, tea, "{}", 2, NULL, &err), &reply, 400, "what");
+    replied(reco_known_patch_json(&reply, engine, RECO_KNOWN_ITEMS, tea, NULL, 2, NULL, &err), &reply, 400, "");
+    replied(reco_user_alias_json(&reply, engine, str("ann"), NULL, 2, NULL, &err), &reply, 400, "");
+    test_ok(reco_generator_create(&generator, NULL, &err), &err);
+    HARMLESS(reco_generator_next, reco_generator_next(NULL, NULL, generator) == RECO_INVALID);
+    reco_generator_free(generator);
+    reco_settings_free(made);
+}
+
 /* --- all of them --------------------------------------------------------------------------------------------------------------------------- */
 
 /* Those of stages and backends are called by plugins with what libreco hands them; their suites are elsewhere. */
@@ -441,6 +597,9 @@ START_TEST(every_function_says_what_is_wrong)
     care();
     settings();
     the_rest();
+    ids_everywhere();
+    no_engine();
+    nothing_given();
     all_were_called();
     ck_assert_msg(wrong == 0, "%zu calls were not answered as expected", wrong);
 

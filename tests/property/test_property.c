@@ -637,6 +637,22 @@ static void random_question(question *out, int kind) {
         selection_random(&q->select);
 }
 
+/* Whether something the position stands for is not learned: of the user, or of those that are the user. */
+static bool is_due(const asked *q, int position) {
+    const profile *who = &h.m.users[q->user];
+    bool due = false;
+    for (int i = -1; i < who->alias_count; i++) {
+        uint32_t p = model_partition(&h.m, i < 0 ? q->user : who->aliases[i]);
+        due = due || h.positions[position].need[p] > h.m.done[p];
+    }
+    return due;
+}
+
+/* An answer is behind also when nobody could say in time, as on a machine that stood still for a moment: who is told so asks again. */
+static bool stood_still(const question *of, int tries) {
+    return tries < 10 && of->position >= 0 && !h.partly && (h.answer->flags & RECO_ANSWER_BEHIND) && !is_due(&of->q, of->position);
+}
+
 /* Asks, and answers whether it went as expected so far: *answered is false when there is no answer to judge. */
 static bool ask(bool *answered, question *of) {
     reco_error err = RECO_ERROR_INIT;
@@ -678,23 +694,18 @@ static bool ask(bool *answered, question *of) {
         query.user_id = text(user_names[q->user]);
     if (of->position >= 0)
         query.min_position = text(h.positions[of->position].token);
-    status = q->kind == ASK_USER ? reco_recommend(&h.answer, h.engine, &query, NULL, &err)
-                                 : reco_rank(&h.answer, h.engine, &query, of->names, (size_t)q->item_count, NULL, &err);
+    for (int tries = 0; tries == 0 || (status == RECO_OK && stood_still(of, tries)); tries++)
+        status = q->kind == ASK_USER ? reco_recommend(&h.answer, h.engine, &query, NULL, &err)
+                                     : reco_rank(&h.answer, h.engine, &query, of->names, (size_t)q->item_count, NULL, &err);
     *answered = status == RECO_OK;
     return fine(status, "question", &err);
 }
 
-/* Whether all that the position stands for was learned: of the user, and of those that are the user. */
 static bool judge_behind(const reco_answer *answer, const asked *q, int position) {
-    const profile *who = &h.m.users[q->user];
-    bool behind = (answer->flags & RECO_ANSWER_BEHIND) != 0, due = false;
+    bool behind = (answer->flags & RECO_ANSWER_BEHIND) != 0;
     if (position < 0 || h.partly)
         return position >= 0 || !behind || wrong("behind without a position");
-    for (int i = -1; i < who->alias_count; i++) {
-        uint32_t p = model_partition(&h.m, i < 0 ? q->user : who->aliases[i]);
-        due = due || h.positions[position].need[p] > h.m.done[p];
-    }
-    return behind == due || wrong("behind is %d", behind);
+    return behind == is_due(q, position) || wrong("behind is %d", behind);
 }
 
 /* Answers against the popularity of the last look, or of now. */
