@@ -17,6 +17,8 @@
 
 #define GENERATIONS_ROOM (2 * RECO_GENERATIONS_MAX)
 #define LIST_BEYOND 1100u /* how many more than an answer's limit a list has, for what filters drop */
+#define LIST_PART 32u     /* and one of so many items, for rare ones: where the list ends, questions walk over all items */
+#define LIST_PART_MOST 16384u
 
 /* A generation that is in the sums. */
 typedef struct included {
@@ -449,7 +451,8 @@ static void fill_top(reco__top *top, reco__top *withheld, reco__popular_list *li
 static reco_status make_list(reco__popular_list **out, refresh *r, const reco__catalogue *catalogue) {
     const reco__settings *settings = r->popularity->settings;
     reco__popular_list *list = reco__zalloc(sizeof(*list));
-    size_t limit = (size_t)settings->popular_candidates + settings->limit_max + LIST_BEYOND;
+    uint32_t part = r->popularity->item_count / LIST_PART;
+    size_t limit = (size_t)settings->popular_candidates + settings->limit_max + LIST_BEYOND + (part < LIST_PART_MOST ? part : LIST_PART_MOST);
     reco__top top = {.entries = reco__alloc_array(limit, sizeof(*top.entries)), .limit = limit, .features = r->popularity->features};
     reco__ranked entries[RECO__WITHHELD_MOST];
     reco__top withheld = {.entries = entries, .limit = RECO__WITHHELD_MOST, .features = r->popularity->features};

@@ -33,6 +33,12 @@ reco_status reco__item_fits(bool *fine, reco_candidates *c, uint32_t item, const
     if (!sieve->asks) {
         return RECO_OK;
     }
+    bool known = reco__catalogue_known(c->catalogue, item);
+    if (known && sieve->signed_ && !reco__sieve_may_hold(sieve, reco__catalogue_sign(c->catalogue, item))) {
+        *fine = false;
+        count_sieved(c, RECO__SIEVED_FILTERS);
+        return RECO_OK;
+    }
     if (sieve->by_id && (!hash_of(&hash, c, item) || reco__sieve_excludes(sieve, hash))) {
         *fine = false;
         count_sieved(c, RECO__SIEVED_EXCLUDE);
@@ -41,15 +47,14 @@ reco_status reco__item_fits(bool *fine, reco_candidates *c, uint32_t item, const
     if (sieve->condition_count == 0) {
         return RECO_OK;
     }
-    if (!reco__catalogue_known(c->catalogue, item)) {
+    if (!known) {
         reco_status status = reco__ask_about(fine, c, item, call, err);
         if (status != RECO_OK || !*fine) {
             c->filtered += status == RECO_OK;
             return status;
         }
     }
-    *fine = reco__sieve_may_hold(sieve, reco__catalogue_sign(c->catalogue, item)) &&
-            reco__sieve_holds(sieve, reco__catalogue_traits(c->catalogue, item), hash);
+    *fine = reco__sieve_holds(sieve, reco__catalogue_traits(c->catalogue, item), hash);
     if (!*fine) {
         count_sieved(c, RECO__SIEVED_FILTERS);
     }
