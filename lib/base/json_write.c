@@ -19,12 +19,38 @@ static void add_escaped(reco__buf *buf, uint8_t c) {
     }
 }
 
+static inline bool is_plain(uint8_t c) { return c >= 0x20 && c < 0x80 && c != '"' && c != '\\'; }
+
+/* Nearly all strings are ids and names that need nothing but quotes. */
+static bool add_plain(reco__buf *buf, const uint8_t *data, size_t size) {
+    size_t at = 0;
+
+    while (at < size && is_plain(data[at])) {
+        at++;
+    }
+    if (at < size || !reco__buf_reserve(buf, size + 2)) {
+        return at == size; /* without room: nothing more can be added */
+    }
+    char *out = buf->data + buf->size;
+    out[0] = '"';
+    if (size > 0) {
+        memcpy(out + 1, data, size);
+    }
+    out[size + 1] = '"';
+    buf->size += size + 2;
+    return true;
+}
+
 void reco__json_string(reco__buf *buf, const char *data, size_t size) {
     const uint8_t *at = (const uint8_t *)data, *end = at + size, *plain = at; /* bytes from `plain` on go out as they are */
 
+    if (add_plain(buf, at, size)) {
+        return;
+    }
+
     reco__buf_byte(buf, '"');
     while (at < end) {
-        if (*at >= 0x20 && *at < 0x80 && *at != '"' && *at != '\\') {
+        if (is_plain(*at)) {
             at++;
             continue;
         }

@@ -19,9 +19,14 @@ static void add_flag(reco__buf *out, const char *before, bool value) {
 
 static void add_reason(reco__buf *out, const reco_reason *reason) {
     static const char *const kinds[] = {"", "coview", "popular", "revisit", "stage", "other"};
+    static const char coview[] = "{\"type\":\"coview\",\"source\":\"coview\""; /* most are, two hundred an answer */
 
-    add_string(out, "{\"type\":", reco__str_of(reason->kind <= RECO_REASON_OTHER ? kinds[reason->kind] : ""));
-    add_string(out, ",\"source\":", reason->source);
+    if (reason->kind == RECO_REASON_COVIEW && reco__str_equal(reason->source, reco__str_of(kinds[RECO_REASON_COVIEW]))) {
+        reco__buf_add(out, coview, sizeof(coview) - 1);
+    } else {
+        add_string(out, "{\"type\":", reco__str_of(reason->kind <= RECO_REASON_OTHER ? kinds[reason->kind] : ""));
+        add_string(out, ",\"source\":", reason->source);
+    }
     if (reason->because.data) {
         add_string(out, ",\"because\":", reason->because);
     }
