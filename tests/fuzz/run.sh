@@ -9,7 +9,7 @@ seed=1 # a normal run does not depend on chance; the long form does, and takes t
 [ -z "${RECO_FULL:-}" ] || { seed=0 seconds=90; }
 "$program" --seeds "$folder/seeds"
 status=0
-"$program" -seed="$seed" -max_total_time="$seconds" -max_len=4096 -timeout=10 -keep_seed=1 -rss_limit_mb=2048 -artifact_prefix="$folder/" -print_final_stats=1 \
+"$program" -seed="$seed" -max_total_time="$seconds" -max_len=4096 -timeout=60 -keep_seed=1 -rss_limit_mb=2048 -artifact_prefix="$folder/" -print_final_stats=1 \
     "$folder/found" "$folder/seeds" > "$folder/log" 2>&1 || status=$?
 if [ -n "$planted" ]; then
     if [ "$status" -eq 0 ] || ! grep -q "the planted bug" "$folder/log"; then
