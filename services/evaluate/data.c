@@ -40,7 +40,11 @@ static reco_status read_time(double *out, const evaluate_lines *lines, reco_erro
 static reco_status add_event(evaluate_data *data, double **times, const evaluate_lines *lines, reco_error *err) {
     evaluate_event event = {0};
     double t;
-    reco_status status = evaluate_names_add(&event.user, &data->users, lines->columns[0], err);
+    reco_status status = evaluate_lines_check_id(lines, 0, err);
+    if (status == RECO_OK)
+        status = evaluate_lines_check_id(lines, 1, err);
+    if (status == RECO_OK)
+        status = evaluate_names_add(&event.user, &data->users, lines->columns[0], err);
     if (status == RECO_OK)
         status = evaluate_names_add(&event.item, &data->items, lines->columns[1], err);
     if (status == RECO_OK)
@@ -159,7 +163,9 @@ static reco_status read_hidden(hidden **out, size_t *count, evaluate_data *data,
     while (status == RECO_OK && (status = evaluate_lines_next(&end, &lines, 2, err)) == RECO_OK && !end) {
         hidden pair = {.item = evaluate_names_find(&data->items, lines.columns[1]), .line = *count};
         uint32_t other;
-        status = evaluate_names_add(&pair.question, &data->names, lines.columns[0], err);
+        status = evaluate_lines_check_id(&lines, 0, err);
+        if (status == RECO_OK)
+            status = evaluate_names_add(&pair.question, &data->names, lines.columns[0], err);
         if (status == RECO_OK && pair.item == EVALUATE_NONE) {
             status = evaluate_names_add(&other, &beyond, lines.columns[1], err);
             pair.item = EVALUATE_NONE - 1 - other; /* so that one hidden twice counts as cold once */

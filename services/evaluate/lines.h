@@ -23,6 +23,8 @@ reco_status evaluate_lines_open(evaluate_lines *out, const char *path, reco_erro
 /* The next line that is not empty, of `least` columns at least, none of the first two empty; *end instead when there is none. INVALID naming the
  * line; IO for a compressed file that is cut off. */
 reco_status evaluate_lines_next(bool *end, evaluate_lines *lines, size_t least, reco_error *err);
+/* Whether a column, from 0, can be an id of the engine's. INVALID naming the line. */
+reco_status evaluate_lines_check_id(const evaluate_lines *lines, size_t column, reco_error *err);
 /* Says it of the line that was read. */
 reco_status evaluate_lines_fail(const evaluate_lines *lines, reco_error *err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void evaluate_lines_close(evaluate_lines *lines);

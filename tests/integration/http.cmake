@@ -4,7 +4,7 @@ if(Python3_Interpreter_FOUND AND TARGET reco-cli)
     add_executable(list_routes list_routes.c)
     target_link_libraries(list_routes PRIVATE reco_service_ingest reco_service_api)
     reco_warnings(list_routes)
-    foreach(subject http_services http_exchange http_connections http_bad_input http_fuzz openapi cli cli_bad_input formats patience)
+    foreach(subject http_services http_exchange http_connections http_bad_input http_fuzz openapi cli cli_bad_input formats patience evaluate)
         reco_test_command(test_${subject} COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_SOURCE_DIR}/${subject}.py LABELS integration TIMEOUT 600)
     endforeach()
     if(NOT RECO_SANITIZE) # it takes a while, and what it sends is mild beside http_fuzz
