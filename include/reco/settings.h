@@ -24,8 +24,8 @@ RECO_API reco_status reco_settings_create(reco_settings **out, reco_error *err);
 /* NULL is allowed. */
 RECO_API void reco_settings_free(reco_settings *settings);
 
-/* Sets one. INVALID naming the setting when it is unknown or the value is not allowed. "preset" (default, sessions, long-history) sets all that the
- * preset says. */
+/* Sets one. INVALID naming the setting when it is unknown or the value is not allowed. "preset" (default, sessions, long-history,
+ * catalogue-small, shop) sets all that the preset says. */
 RECO_API reco_status reco_settings_set(reco_settings *settings, const char *name, const char *value, reco_error *err);
 
 /* YAML over what is there; a preset named in it comes first, wherever it stands. Errors tell the line. NOT_FOUND when there is no such file. */

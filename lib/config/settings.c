@@ -80,7 +80,9 @@ reco_status reco__config_apply_preset(reco__settings *settings, const char *name
         memcpy(settings->preset, name, strlen(name));
         return RECO_OK;
     }
-    return reco__fail(err, RECO_INVALID, "preset", "there is no preset \"%.40s\"; there are default, sessions and long-history", name);
+    return reco__fail(err, RECO_INVALID, "preset", "there is no preset \"%.40s\"; there are default, sessions, long-history, "
+                                               "catalogue-small and shop",
+                      name);
 }
 
 /* --- the whole --------------------------------------------------------------------------------------------------------------------------- */

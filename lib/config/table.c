@@ -32,7 +32,7 @@ static const choice log_level[] = {{"error", RECO_LOG_ERROR}, {"warn", RECO_LOG_
 
 const setting reco__config_table[] = {
     {"preset", KIND_PRESET, 0, ROOM(preset), AT(preset), 0, 0, "default", NULL,
-     "named set of settings to begin with: default, sessions or long-history"},
+     "named set of settings to begin with: default, sessions, long-history, catalogue-small or shop"},
     TEXT("data", data, "reco-data", "directory of the embedded stores, or memory: for none"),
     {"namespace", KIND_NAME, 0, ROOM(space), AT(space), 0, 0, "default", NULL, "name that keeps the data of several applications apart"},
     TEXT("stream", stream, "", "address of the stream; empty: in the data directory"),
@@ -142,8 +142,46 @@ static const char *const sessions_values[] = {"coview.length",
                                               "no",
                                               NULL};
 static const char *const long_history_values[] = {"coview.length", "90d", "coview.kept", "12", NULL};
+static const char *const catalogue_small_values[] = {"coview.length",
+                                                     "30d",
+                                                     "coview.cut",
+                                                     "2048",
+                                                     "coview.head",
+                                                     "512",
+                                                     "pairs.window",
+                                                     "20",
+                                                     "pairs.weight",
+                                                     "inverse",
+                                                     "recommend.normalise",
+                                                     "max",
+                                                     "recommend.recency",
+                                                     "power",
+                                                     "recommend.recency_value",
+                                                     "0.8",
+                                                     NULL};
+static const char *const shop_values[] = {"coview.halving",
+                                          "8",
+                                          "pairs.weight",
+                                          "inverse",
+                                          "recommend.normalise",
+                                          "max",
+                                          "recommend.popularity_power",
+                                          "0.15",
+                                          "recommend.recency",
+                                          "power",
+                                          "recommend.recency_value",
+                                          "0.7",
+                                          "recommend.revisit",
+                                          "1",
+                                          "recommend.filter_seen",
+                                          "no",
+                                          NULL};
 
-const preset reco__config_presets[] = {{"default", default_values}, {"sessions", sessions_values}, {"long-history", long_history_values}};
+const preset reco__config_presets[] = {{"default", default_values},
+                                       {"sessions", sessions_values},
+                                       {"long-history", long_history_values},
+                                       {"catalogue-small", catalogue_small_values},
+                                       {"shop", shop_values}};
 const size_t reco__config_preset_count = sizeof reco__config_presets / sizeof *reco__config_presets;
 
 const setting *reco__config_find(const char *name) {

@@ -67,7 +67,8 @@ typedef struct run {
 
 /* --- the line ------------------------------------------------------------------------------------------------------------------------------- */
 
-static reco_status choose(int *out, const char *const *names, size_t count, const char *given, const char *field, const char *words, reco_error *err) {
+static reco_status choose(int *out, const char *const *names, size_t count, const char *given, const char *field, const char *words,
+                          reco_error *err) {
     for (size_t i = 0; given && i < count; i++)
         if (strcmp(names[i], given) == 0) {
             *out = (int)i;
@@ -263,7 +264,9 @@ static reco_status prepare(run *r, reco_error *err) {
     r->how = (evaluation_options){.depth = given->limit ? given->limit : EVALUATE_RANKS,
                                   .resampling = {.seed = given->seed,
                                                  .resamples = given->resamples ? given->resamples : 1000,
-                                                 .threads = given->threads ? given->threads : processors > 0 ? (unsigned)processors : 1,
+                                                 .threads = given->threads   ? given->threads
+                                                            : processors > 0 ? (unsigned)processors
+                                                                             : 1,
                                                  .call = &r->told},
                                   .call = &r->told};
     return status == RECO_OK ? make_sides(r, err) : status;

@@ -51,7 +51,7 @@ typedef struct evaluate_data {
     evaluate_names names;        /* of questions */
     evaluate_event *events;
     size_t event_count;
-    int64_t newest; /* ms */
+    int64_t newest;      /* ms */
     evaluate_range *own; /* by user, of own_items: what they have in the training part, ascending, each once */
     uint32_t *own_items;
     evaluate_range *fans; /* by item, of fan_users: who has it, ascending */

@@ -90,8 +90,8 @@ reco_status evaluate_learn(const char *folder, const reco_settings *settings, co
     if (status == RECO_OK)
         status = reco_import(&result, engine, &how, call, err);
     if (status == RECO_OK && (result.rejected || result.events != data->event_count))
-        status = options_fail(err, RECO_INVALID, "train", "%llu of %zu events were not accepted", (unsigned long long)result.rejected,
-                              data->event_count);
+        status =
+            options_fail(err, RECO_INVALID, "train", "%llu of %zu events were not accepted", (unsigned long long)result.rejected, data->event_count);
     reco_close(engine);
     unlink(path);
     return status;

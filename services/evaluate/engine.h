@@ -1,8 +1,8 @@
 /* evaluate/engine.h - the real engine on the training part, and its answers to the questions.
  *
  * The training part is imported as events of one type, into a folder of its own; questions are asked as of one second after the newest event. In P1 a
- * question is one for the user, in P2 one for a visitor whose session is the history. Answers leave out by themselves what the user has; whatever they
- * still hold that may not be in a list is dropped, and more is asked for in advance. */
+ * question is one for the user, in P2 one for a visitor whose session is the history. Answers leave out by themselves what the user has; whatever
+ * they still hold that may not be in a list is dropped, and more is asked for in advance. */
 #ifndef EVALUATE_ENGINE_H
 #define EVALUATE_ENGINE_H
 
@@ -15,9 +15,9 @@
 reco_status evaluate_learn(const char *folder, const reco_settings *settings, const evaluate_data *data, const reco_call *call, reco_error *err);
 
 typedef struct evaluate_asking {
-    const char *folder;            /* where it was learned, by settings that differ from these in what is asked only */
+    const char *folder; /* where it was learned, by settings that differ from these in what is asked only */
     const reco_settings *settings;
-    uint32_t depth;                /* length of the lists */
+    uint32_t depth; /* length of the lists */
     unsigned threads;
     const reco_call *call;
 } evaluate_asking;

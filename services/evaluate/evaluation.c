@@ -14,9 +14,9 @@ static double now(void) {
 }
 
 reco_status evaluation_settings(reco_settings **out, const reco_settings *settings, reco_error *err) {
-    static const char *const own[][2] = {{"stream", ""},         {"features", ""},           {"records", ""},         {"archive", ""},
-                                         {"background", "no"},   {"snapshots.folder", ""},   {"retention.age", "0"},  {"retention.bytes", "0"},
-                                         {"snapshots.every", "0"}, {"recommend.limit_max", "10000"}};
+    static const char *const own[][2] = {
+        {"stream", ""},           {"features", ""},       {"records", ""},          {"archive", ""},          {"background", "no"},
+        {"snapshots.folder", ""}, {"retention.age", "0"}, {"retention.bytes", "0"}, {"snapshots.every", "0"}, {"recommend.limit_max", "10000"}};
     char *text = NULL;
     reco_status status = reco_settings_create(out, err);
     if (status == RECO_OK)

@@ -35,7 +35,9 @@ static reco_status unreadable(evaluate_lines *lines, reco_error *err) {
     int code;
     const char *text = gzerror(lines->file, &code);
     return options_fail(err, RECO_IO, lines->path, "cannot read after line %llu: %s", (unsigned long long)lines->number,
-                        code == Z_ERRNO ? strerror(errno) : text && *text ? text : "the file is cut off");
+                        code == Z_ERRNO ? strerror(errno)
+                        : text && *text ? text
+                                        : "the file is cut off");
 }
 
 /* The line without its end; *size 0 and *end at the end of the file. */

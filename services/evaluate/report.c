@@ -98,8 +98,9 @@ static void add_side(http_text *out, const report *what, const report_side *side
     http_text_printf(out, "},\"first_hits\":[");
     for (unsigned i = 0; i <= EVALUATE_RANKS; i++)
         http_text_printf(out, "%s%llu", i ? "," : "", (unsigned long long)done->metrics.first_hits[i]);
-    http_text_printf(out, "],\"learn_seconds\":%.3f,\"ask_seconds\":%.3f,\"answer_p50_us\":%.1f,\"answer_p99_us\":%.1f,\"settings\":",
-                     done->learn_seconds, done->ask_seconds, done->median_micros, done->p99_micros);
+    http_text_printf(out,
+                     "],\"learn_seconds\":%.3f,\"ask_seconds\":%.3f,\"answer_p50_us\":%.1f,\"answer_p99_us\":%.1f,\"settings\":", done->learn_seconds,
+                     done->ask_seconds, done->median_micros, done->p99_micros);
     add_settings(out, side->settings);
     http_text_printf(out, "}");
 }
@@ -120,8 +121,9 @@ void report_json(http_text *out, const report *what) {
     add_text(out, what->train);
     http_text_printf(out, ",\"test\":");
     add_text(out, what->test);
-    http_text_printf(out, ",\"events\":%zu,\"users\":%u,\"items\":%u,\"questions\":%zu,\"cold_test_events\":%zu,\"depth\":%u,\"seed\":%llu,", data->event_count,
-                     data->users.count, data->items.count, data->question_count, data->cold, what->depth, (unsigned long long)what->seed);
+    http_text_printf(out, ",\"events\":%zu,\"users\":%u,\"items\":%u,\"questions\":%zu,\"cold_test_events\":%zu,\"depth\":%u,\"seed\":%llu,",
+                     data->event_count, data->users.count, data->items.count, data->question_count, data->cold, what->depth,
+                     (unsigned long long)what->seed);
     http_text_printf(out, "\"resamples\":%u,\"configurations\":[", what->resamples);
     for (size_t i = 0; i < what->side_count; i++) {
         http_text_printf(out, "%s", i ? "," : "");
@@ -131,8 +133,8 @@ void report_json(http_text *out, const report *what) {
     if (what->side_count == 2)
         add_differences(out, what);
     if (what->tuned)
-        http_text_printf(out, ",\"tuning\":{\"objective\":\"%s\",\"trials\":%u,\"before\":%.9g,\"after\":%.9g}", evaluate_metric_names[what->objective],
-                         what->tuned->trials, what->tuned->before, what->tuned->after);
+        http_text_printf(out, ",\"tuning\":{\"objective\":\"%s\",\"trials\":%u,\"before\":%.9g,\"after\":%.9g}",
+                         evaluate_metric_names[what->objective], what->tuned->trials, what->tuned->before, what->tuned->after);
     http_text_printf(out, "}\n");
 }
 

@@ -137,7 +137,8 @@ static void add_bars(http_text *out, const bars *plot) {
                              LEFT + step * ((double)i + .1) + width * (double)s, HIGH - BOTTOM - high, width, high, plot->labels[i],
                              plot->values[s][i]);
         }
-        http_text_printf(out, "<text x=%.1f y=%.1f text-anchor=middle>%s</text>", LEFT + step * ((double)i + .5), HIGH - BOTTOM + 16, plot->labels[i]);
+        http_text_printf(out, "<text x=%.1f y=%.1f text-anchor=middle>%s</text>", LEFT + step * ((double)i + .5), HIGH - BOTTOM + 16,
+                         plot->labels[i]);
     }
     http_text_printf(out, "</svg></figure>");
 }
@@ -248,18 +249,19 @@ static void add_difference_plot(http_text *out, const report *what) {
         reach = fmax(reach, fmax(fabs(what->differences[m].interval.low), fabs(what->differences[m].interval.high)));
     reach = reach > 0 ? reach : 1;
     double middle = 90 + (WIDE - 100) / 2, scale = (WIDE - 100) / 2 / reach;
-    http_text_printf(out, "<figure><figcaption>Differences with their intervals</figcaption><svg viewBox='0 0 %.0f %.0f' role=img "
-                          "aria-label='Differences with their intervals'><line class=axis x1=%.1f x2=%.1f y1=0 y2=%.0f />",
+    http_text_printf(out,
+                     "<figure><figcaption>Differences with their intervals</figcaption><svg viewBox='0 0 %.0f %.0f' role=img "
+                     "aria-label='Differences with their intervals'><line class=axis x1=%.1f x2=%.1f y1=0 y2=%.0f />",
                      WIDE, high, middle, middle, high - 24);
     for (unsigned m = 0; m < EVALUATE_METRIC_COUNT; m++) {
         const evaluate_difference *d = &what->differences[m];
         double y = 16 + 24.0 * m;
-        http_text_printf(out, "<text x=0 y=%.1f>%s</text><line class=lb stroke-width=2 x1=%.1f x2=%.1f y1=%.1f y2=%.1f /><circle class=b r=4 cx=%.1f cy=%.1f />",
-                         y + 4, evaluate_metric_names[m], middle + d->interval.low * scale, middle + d->interval.high * scale, y, y,
-                         middle + d->mean * scale, y);
+        http_text_printf(
+            out, "<text x=0 y=%.1f>%s</text><line class=lb stroke-width=2 x1=%.1f x2=%.1f y1=%.1f y2=%.1f /><circle class=b r=4 cx=%.1f cy=%.1f />",
+            y + 4, evaluate_metric_names[m], middle + d->interval.low * scale, middle + d->interval.high * scale, y, y, middle + d->mean * scale, y);
     }
-    http_text_printf(out, "<text x=%.1f y=%.1f text-anchor=middle>0</text><text x=%.1f y=%.1f text-anchor=end>%+.3g</text></svg></figure>", middle, high - 8,
-                     WIDE, high - 8, reach);
+    http_text_printf(out, "<text x=%.1f y=%.1f text-anchor=middle>0</text><text x=%.1f y=%.1f text-anchor=end>%+.3g</text></svg></figure>", middle,
+                     high - 8, WIDE, high - 8, reach);
 }
 
 static void add_differences(http_text *out, const report *what) {
@@ -283,9 +285,9 @@ static void add_head(http_text *out, const report *what) {
     add_escaped(out, what->train);
     http_text_printf(out, ", ");
     add_escaped(out, what->test);
-    http_text_printf(out, ": %zu questions; %zu events of %u users and %u items learned; %zu hidden items are not among them. Seed %llu, %u resamples.</p>",
-                     data->question_count, data->event_count, data->users.count, data->items.count, data->cold, (unsigned long long)what->seed,
-                     what->resamples);
+    http_text_printf(
+        out, ": %zu questions; %zu events of %u users and %u items learned; %zu hidden items are not among them. Seed %llu, %u resamples.</p>",
+        data->question_count, data->event_count, data->users.count, data->items.count, data->cold, (unsigned long long)what->seed, what->resamples);
 }
 
 static void add_sides(http_text *out, const report *what) {
@@ -293,8 +295,8 @@ static void add_sides(http_text *out, const report *what) {
         const report_side *side = &what->sides[i];
         http_text_printf(out, "<p><svg width=12 height=12 aria-hidden=true><rect class=%s width=12 height=12 /></svg> <strong>", i ? "b" : "a");
         add_escaped(out, side->label);
-        http_text_printf(out, "</strong>: learned in %.1f s, asked in %.1f s; an answer took p50 %.0f µs, p99 %.0f µs.</p>", side->done->learn_seconds,
-                         side->done->ask_seconds, side->done->median_micros, side->done->p99_micros);
+        http_text_printf(out, "</strong>: learned in %.1f s, asked in %.1f s; an answer took p50 %.0f µs, p99 %.0f µs.</p>",
+                         side->done->learn_seconds, side->done->ask_seconds, side->done->median_micros, side->done->p99_micros);
     }
     if (what->tuned)
         http_text_printf(out, "<p>Tuned in %u trials on data of its own: %s %.4f before, %.4f after.</p>", what->tuned->trials,

@@ -159,6 +159,11 @@ START_TEST(presets_are_those_of_the_design)
     ck_assert_str_eq(get("coview.kept"), "12");
     ck_assert_str_eq(get("pairs.within"), "history");
     test_ok(reco__settings_check(&settings, &err), &err);
+    static const char *const others[] = {"catalogue-small", "shop"};
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert_int_eq(set("preset", others[i]), RECO_OK);
+        test_ok(reco__settings_check(&settings, &err), &err);
+    }
     reco__settings fresh;
     reco__settings_init(&fresh);
     ck_assert_int_eq(set("preset", "default"), RECO_OK);
@@ -192,7 +197,7 @@ START_TEST(what_is_refused_changes_nothing_and_names_the_setting)
                  {"recommend.row_power", "-1", "recommend.row_power", "within 0"},
                  {"recommend.filter_seen", "maybe", "recommend.filter_seen", "yes nor no"},
                  {"pairs.within", "day", "pairs.within", "history, session"},
-                 {"preset", "shop", "preset", "sessions"},
+                 {"preset", "store", "preset", "sessions"},
                  {"namespace", "a b", "namespace", "characters"},
                  {"namespace", "", "namespace", "characters"},
                  {"namespace", "x2345678901234567890123456789012345678901234567890123456789012345", "namespace", "at most 64"},
@@ -309,7 +314,7 @@ START_TEST(bad_yaml_tells_the_line_and_changes_nothing)
                  {"\"a\\0b\": 1\n", "name of a setting"},
                  {"? [1]\n: 2\n", "name of a setting"},
                  {"\xff\xfe\n", "line"},
-                 {"preset: shop\npartitions: 2\n", "line 1: preset"}};
+                 {"preset: store\npartitions: 2\n", "line 1: preset"}};
     reco__settings before = settings;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ck_assert_msg(yaml(cases[i].text) == RECO_INVALID, "accepted: %s", cases[i].text);
@@ -454,15 +459,15 @@ END_TEST
 
 START_TEST(files_of_the_presets)
 {
-    static const char *const names[] = {"reco", "sessions", "long-history"}, *const presets[] = {"default", "sessions", "long-history"};
+    static const char *const names[] = {"reco", "sessions", "long-history", "catalogue-small", "shop"};
     const char *root = getenv("RECO_SOURCE_DIR");
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[1024];
         snprintf(path, sizeof path, "%s/infra/config/%s.yaml", root ? root : ".", names[i]);
         reco__settings expected;
         reco__settings_init(&expected);
         reco__settings_init(&settings);
-        test_ok(reco__settings_set(&expected, "preset", presets[i], &err), &err);
+        test_ok(reco__settings_set(&expected, "preset", i == 0 ? "default" : names[i], &err), &err);
         test_ok(reco__settings_file(&settings, path, &err), &err);
         ck_assert_msg(memcmp(&expected, &settings, sizeof expected) == 0, "%s differs from its preset", path);
     }
