@@ -11,7 +11,7 @@
 #define PATH_ROOM 4096u
 
 typedef struct options {
-    const char *protocol, *train, *test, *queries, *valid, *preset, *against, *recs, *html, *objective, *time;
+    const char *protocol, *train, *test, *queries, *valid, *preset, *against, *lists, *recs, *html, *objective, *time;
     uint32_t limit, threads, resamples, trials, tune_queries;
     uint64_t seed;
     bool json, tune, progress;
@@ -25,6 +25,7 @@ static const option_spec table[] = {
     {"queries", 0, OPTION_TEXT, AT(queries), "FILE", "p2: query, and the items before it with commas, the oldest first"},
     {"preset", 'p', OPTION_TEXT, AT(preset), "NAME", "settings to begin with, before those of --set"},
     {"against", 0, OPTION_TEXT, AT(against), "PRESET|FILE", "a second configuration, compared question by question"},
+    {"lists", 0, OPTION_TEXT, AT(lists), "FILE", "score these instead of learning and asking: question, items with commas"},
     {"tune", 0, OPTION_FLAG, AT(tune), NULL, "first search the settings of answers on --valid"},
     {"valid", 0, OPTION_TEXT, AT(valid), "DIR", "folder with train, test and queries to tune on"},
     {"objective", 0, OPTION_TEXT, AT(objective), "METRIC", "what is tuned for (default ndcg@10, with p2 mrr@20)"},
@@ -89,6 +90,8 @@ static reco_status check_files(const run *r, reco_error *err) {
         return options_fail(err, RECO_INVALID, "--queries", "protocol p1 has none: it asks for users");
     if (given->tune && !given->valid)
         return options_fail(err, RECO_INVALID, "--valid", "a folder is needed to tune on: never tune on what is tested");
+    if (given->lists && (given->preset || given->against || given->tune || given->recs))
+        return options_fail(err, RECO_INVALID, "--lists", "does not go with --preset, --against, --tune and --recs: nothing is asked");
     return given->valid && !given->tune ? options_fail(err, RECO_INVALID, "--valid", "is for --tune") : RECO_OK;
 }
 
@@ -196,6 +199,10 @@ static reco_status tune_first(run *r, reco_error *err) {
 /* --- the run -------------------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status evaluate_side(run *r, side *of, reco_error *err) {
+    if (r->given->lists) {
+        snprintf(of->label, sizeof of->label, "%s", r->given->lists);
+        return evaluation_of_lists(&of->done, r->given->lists, &r->data, &r->how, err);
+    }
     reco_status status = evaluation_learn(&of->done, of->folder, of->settings, &r->data, &r->how, err);
     return status == RECO_OK ? evaluation_ask(&of->done, of->folder, of->settings, &r->data, &r->how, err) : status;
 }

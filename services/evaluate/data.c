@@ -236,8 +236,7 @@ static reco_status add_history(evaluate_data *data, size_t *count, reco_str text
     return RECO_OK;
 }
 
-/* Which question a name is, by number of name; EVALUATE_NONE: none that counts. */
-static uint32_t *index_questions(const evaluate_data *data) {
+uint32_t *evaluate_data_index(const evaluate_data *data) {
     uint32_t *index = malloc((data->names.count + 1) * sizeof *index);
     for (uint32_t i = 0; index && i < data->names.count; i++)
         index[i] = EVALUATE_NONE;
@@ -273,7 +272,7 @@ static reco_status check_histories(const evaluate_data *data, const char *path, 
 
 static reco_status read_histories(evaluate_data *data, const char *path, reco_error *err) {
     evaluate_lines lines;
-    uint32_t *index = index_questions(data);
+    uint32_t *index = evaluate_data_index(data);
     size_t count = 0;
     bool end = false;
     if (!index)

@@ -70,6 +70,8 @@ typedef struct evaluate_files {
 
 /* Reads all of it. INVALID naming file and line; NOT_FOUND, IO, NO_MEMORY. To be disposed of in any case. */
 reco_status evaluate_data_read(evaluate_data *out, const evaluate_files *files, reco_error *err);
+/* Which question a name is, by number of name; EVALUATE_NONE: none that counts. To be freed; NULL: no memory. */
+uint32_t *evaluate_data_index(const evaluate_data *data);
 void evaluate_data_dispose(evaluate_data *data);
 
 #endif

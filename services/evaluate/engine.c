@@ -114,22 +114,6 @@ typedef struct asking {
 
 static size_t length(evaluate_range range) { return range.end - range.begin; }
 
-/* Whether an item may not be in the list of a question. */
-static bool is_barred(const evaluate_data *data, const evaluate_question *question, uint32_t item) {
-    evaluate_range range = question->history;
-    if (data->protocol == EVALUATE_P2_NOVEL)
-        for (size_t i = range.begin; i < range.end; i++)
-            if (data->history[i] == item)
-                return true;
-    if (data->protocol != EVALUATE_P1 || question->user == EVALUATE_NONE)
-        return false;
-    range = data->own[question->user];
-    for (size_t i = range.begin; i < range.end; i++)
-        if (data->own_items[i] == item)
-            return true;
-    return false;
-}
-
 /* How many places of an answer may have to be dropped. */
 static uint32_t barred_most(const asking *a, const evaluate_question *question) {
     size_t own = question->user == EVALUATE_NONE ? 0 : length(a->data->own[question->user]);
@@ -158,7 +142,7 @@ static reco_status keep(const asking *a, size_t number, const reco_answer *answe
         return options_fail(err, RECO_UNAVAILABLE, a->data->names.names[question->name].data, "the answer was degraded");
     for (size_t i = 0; i < answer->count && count < lists->depth; i++) {
         uint32_t item = evaluate_names_find(&a->data->items, answer->items[i].item_id);
-        if (item != EVALUATE_NONE && !is_barred(a->data, question, item))
+        if (item != EVALUATE_NONE && !evaluate_is_barred(a->data, question, item))
             list[count++] = item;
     }
     lists->counts[number] = count;
@@ -197,14 +181,6 @@ static reco_status ask(void *context, void *state, size_t number, reco_error *er
     return status == RECO_OK ? keep(a, number, self->answer, err) : status;
 }
 
-static reco_status make_lists(evaluate_lists *out, size_t count, uint32_t depth, reco_error *err) {
-    *out = (evaluate_lists){.depth = depth, .count = count};
-    out->items = malloc(count * depth * sizeof *out->items);
-    out->counts = calloc(count, sizeof *out->counts);
-    out->micros = calloc(count, sizeof *out->micros);
-    return out->items && out->counts && out->micros ? RECO_OK : no_memory(err);
-}
-
 static reco_status remembered_of(uint32_t *out, const reco_settings *settings, reco_error *err) {
     char history[32], seen[32];
     reco_status status = reco_settings_get(history, sizeof history, settings, "cell.history", err);
@@ -236,7 +212,7 @@ static reco_status ask_all(asking *a, reco_error *err) {
 
 reco_status evaluate_ask(evaluate_lists *out, const evaluate_data *data, const evaluate_asking *how, reco_error *err) {
     asking a = {data, how, out, NULL, 0};
-    reco_status status = make_lists(out, data->question_count, how->depth, err);
+    reco_status status = evaluate_lists_make(out, data->question_count, how->depth, err);
     if (status == RECO_OK)
         status = remembered_of(&a.remembered, how->settings, err);
     if (status == RECO_OK)

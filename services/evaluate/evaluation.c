@@ -50,19 +50,27 @@ static void judge_times(evaluation *out) {
     out->p99_micros = out->lists.micros[(size_t)((double)(count - 1) * .99)];
 }
 
+static reco_status judge(evaluation *out, const evaluate_data *data, const evaluation_options *how, reco_error *err) {
+    reco_status status = evaluate_metrics_make(&out->metrics, data, &out->lists, err);
+    if (status == RECO_OK && how->resampling.resamples)
+        status = evaluate_bootstrap(out->intervals, out->metrics.values, EVALUATE_METRIC_COUNT, out->metrics.count, &how->resampling, err);
+    if (status == RECO_OK)
+        judge_times(out);
+    return status;
+}
+
 reco_status evaluation_ask(evaluation *out, const char *folder, const reco_settings *settings, const evaluate_data *data,
                            const evaluation_options *how, reco_error *err) {
     evaluate_asking asking = {folder, settings, how->depth, how->resampling.threads, how->call};
     double begun = now();
     reco_status status = evaluate_ask(&out->lists, data, &asking, err);
     out->ask_seconds = now() - begun;
-    if (status == RECO_OK)
-        status = evaluate_metrics_make(&out->metrics, data, &out->lists, err);
-    if (status == RECO_OK && how->resampling.resamples)
-        status = evaluate_bootstrap(out->intervals, out->metrics.values, EVALUATE_METRIC_COUNT, out->metrics.count, &how->resampling, err);
-    if (status == RECO_OK)
-        judge_times(out);
-    return status;
+    return status == RECO_OK ? judge(out, data, how, err) : status;
+}
+
+reco_status evaluation_of_lists(evaluation *out, const char *path, const evaluate_data *data, const evaluation_options *how, reco_error *err) {
+    reco_status status = evaluate_lists_read(&out->lists, data, path, err);
+    return status == RECO_OK ? judge(out, data, how, err) : status;
 }
 
 void evaluation_dispose(evaluation *done) {

@@ -27,6 +27,8 @@ reco_status evaluation_learn(evaluation *out, const char *folder, const reco_set
 /* Asks and judges what was learned there. To be disposed of in any case. */
 reco_status evaluation_ask(evaluation *out, const char *folder, const reco_settings *settings, const evaluate_data *data,
                            const evaluation_options *how, reco_error *err);
+/* Judges lists of others. To be disposed of in any case. */
+reco_status evaluation_of_lists(evaluation *out, const char *path, const evaluate_data *data, const evaluation_options *how, reco_error *err);
 void evaluation_dispose(evaluation *done);
 
 #endif

@@ -2,9 +2,12 @@
 #ifndef EVALUATE_LISTS_H
 #define EVALUATE_LISTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+
+#include "evaluate/data.h"
 
 #define EVALUATE_DEPTH_MAX 100u
 
@@ -18,6 +21,14 @@ typedef struct evaluate_lists {
 } evaluate_lists;
 
 static inline const uint32_t *evaluate_list(const evaluate_lists *lists, size_t question) { return lists->items + question * lists->depth; }
+
+/* Room for lists of all questions, empty. NO_MEMORY. */
+reco_status evaluate_lists_make(evaluate_lists *out, size_t count, uint32_t depth, reco_error *err);
+/* Lists of others: lines of a question and its items between commas, the best first. INVALID, naming the line, for one that is too long, that repeats
+ * an item, or that holds one which may not be in it; questions without a line have an empty list, lines of other questions are passed over. */
+reco_status evaluate_lists_read(evaluate_lists *out, const evaluate_data *data, const char *path, reco_error *err);
+/* Whether an item may not be in the list of a question: the user's own, or in what is to be new one of the history. */
+bool evaluate_is_barred(const evaluate_data *data, const evaluate_question *question, uint32_t item);
 
 static inline void evaluate_lists_dispose(evaluate_lists *lists) {
     free(lists->items);

@@ -165,12 +165,12 @@ class Evaluate(WithData):
     def p2_line(self, *more, protocol="p2"):
         return ("--protocol", protocol, "--train", self.path("train2.tsv"), "--test", self.path("test2.tsv"), "--queries", self.path("queries2.tsv.gz"), *more)
 
-    def compare(self, result, train, test, lists):
+    def compare(self, result, train, test, lists, least=.2):
         values, count = score(train, test, lists)
         self.assertEqual(result["questions"], count)
         for name, value in values.items():
             self.assertAlmostEqual(result["configurations"][0]["metrics"][name]["value"], value, places=6, msg=name)
-        self.assertGreater(values["hr@20"], .2)
+        self.assertGreater(values["hr@20"], least)
 
     def test_users(self):
         result = self.ask(*self.p1_line("--preset", "long-history", "--recs", self.path("recs"), "--limit", "40"))
@@ -267,6 +267,24 @@ class Evaluate(WithData):
         write(self.path("test1.tsv"), self.p1[1][:40])
         self.assertEqual(self.ask(*line)["configurations"][0]["settings"], found)
 
+    def test_lists_of_others(self):
+        asked = self.ask(*self.p1_line("--recs", self.path("recs"), "--limit", "50"))
+        given = self.ask(*self.p1_line("--lists", self.path("recs")))
+        self.assertEqual(given["configurations"][0]["metrics"], asked["configurations"][0]["metrics"])
+        lists = read_lists(self.path("recs"))
+        lists.pop("u3")
+        write(self.path("fewer"), [(name, items[:7]) for name, items in lists.items()] + [("nobody", ["i1"]), ("u3",)])
+        result = self.ask(*self.p1_line("--lists", self.path("fewer")))
+        self.compare(result, *self.p1, {name: items[:7] for name, items in lists.items()}, least=.1)
+        own = next(item for user, item, _ in self.p1[0] if user == "u1")
+        for rows, word in (([("u1", ["i9999"])], "not in the training part"), ([("u1", [lists["u1"][0]] * 2)], "twice"),
+                           ([("u1", [own])], "may not be"),
+                           ([("u1", lists["u1"][:1]), ("u1", lists["u1"][1:2])], "line 2: the question has a list already")):
+            write(self.path("bad"), rows)
+            done = self.evaluate(*self.p1_line("--lists", self.path("bad")), check=None)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(word, done.stderr)
+
     def test_page_and_table(self):
         line = self.p1_line("--preset", "long-history", "--against", "default", "--html", self.path("page.html"))
         text = self.evaluate(*line).stdout
@@ -295,6 +313,7 @@ class Evaluate(WithData):
                 (self.p1_line("--tune"), "--valid"),
                 (self.p1_line("--valid", self.folder), "--valid"),
                 (self.p1_line("--limit", "5"), "--limit"),
+                (self.p1_line("--lists", "x", "--preset", "shop"), "--lists"),
                 (self.p1_line("--limit", "101"), "--limit"),
                 (self.p1_line("--time", "years"), "--time"),
                 (self.p1_line("--objective", "coverage@10", "--tune", "--valid", self.folder), "--objective"),
