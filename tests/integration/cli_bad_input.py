@@ -39,6 +39,9 @@ VALUES = {
     "FILE": ["", "/no/such/file", "/"],
     "FILE|-": ["", "/no/such/file", "/"],
     "DIR": ["", "/dev/null", "/proc/no/such"],
+    "PRESET|FILE": ["", "nonsense", "/no/such/file", BROKEN],
+    "UNIT": ["", "years", "S", BROKEN],
+    "METRIC": ["", "ndcg", "ndcg@11", "coverage@10", BROKEN],
     "SNAPSHOT": ["", "/no/such/file", "/", "/dev/null"],
 }
 # Where the word says too little, or the command has no use for the value.
@@ -55,7 +58,8 @@ ARGUMENTS = {
     "FILE|DIR": ["", "/no/such/file"], "bash|zsh": ["", "fish", BROKEN],
 }
 # What else a command must be given so that it comes to the value at hand.
-NEEDED = {"import": ["--format", "csv"], "replay": ["--yes", "--into", "/dev/null"]}
+NEEDED = {"import": [["--format", "csv"]], "replay": [["--yes"], ["--into", "/dev/null"]],
+          "evaluate": [["--protocol", "p1"], ["--train", "train.tsv"], ["--test", "test.tsv"]]}
 GOOD = {"USER": "u1", "ITEM...": "i1", "ID": "i1", "PATH": "/no/such/snapshot", "PATH...": "/no/such/history", "FILE": "/no/such/backup", "FILE|-": "/no/such/lines",
         "[FILE|-]": "/no/such/export", "FILE|DIR": "/no/such/backup", "bash|zsh": "bash"}
 # What commands read lines of JSON from, and what they say of each line.
@@ -78,6 +82,9 @@ class Commands(WithData):
         run("reco", "--data", self.data, "ingest", "-", stdin='{"user_id":"u1","item_id":"i1","event_type":"view"}\n', check=0)
         run("reco", "--data", self.data, "items", "-", stdin='{"item_id":"i1","title":"Tea"}', check=0)
         run("reco", "--data", self.data, "users", "-", stdin='{"user_id":"u1","segment":"new"}', check=0)
+        for name in ("train", "test"):
+            with open(os.path.join(self.folder, name + ".tsv"), "w", encoding="utf-8") as file:
+                file.write("u1\ti1\t1\nu2\ti2\t2\n")
         self.before = self.state()
         self.names = re.findall(r"^  ([a-z]+)", run("reco", "--help", check=0).stdout.split("options, before")[0], re.M)
         self.helps = {name: run("reco", name, "--help", check=0).stdout for name in self.names}
@@ -120,7 +127,8 @@ class Commands(WithData):
 
     def line(self, name, arguments=None, *options):
         words = self.arguments(name)
-        return ["reco", "--data", self.data, name, *options, *(NEEDED.get(name, []) if "--format" not in options else []),
+        needed = [part for more in NEEDED.get(name, []) if more[0] not in options for part in more]
+        return ["reco", "--data", self.data, name, *options, *needed,
                 *([GOOD[word] for word in words] if arguments is None else arguments)]
 
     def test_values_of_options(self):
