@@ -115,7 +115,8 @@ typedef struct reco__reader {
     bool bad;
 } reco__reader;
 static inline reco__reader reco__reader_of(const void *data, size_t size) {
-    reco__reader reader = {(const uint8_t *)data, (const uint8_t *)data + size, false};
+    const uint8_t *at = (const uint8_t *)data;
+    reco__reader reader = {at, size > 0 ? at + size : at, false}; /* NULL is not added to */
     return reader;
 }
 uint8_t reco__read_u8(reco__reader *reader);

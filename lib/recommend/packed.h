@@ -17,7 +17,8 @@ typedef struct reco__packed {
 } reco__packed;
 
 static inline reco__packed reco__packed_of(const void *data, size_t size) {
-    reco__packed list = {(const uint8_t *)data, (const uint8_t *)data + size, 0, 0, false};
+    const uint8_t *at = data;
+    reco__packed list = {at, size > 0 ? at + size : at, 0, 0, false}; /* NULL is not added to */
     return list;
 }
 

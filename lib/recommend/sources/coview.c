@@ -304,6 +304,9 @@ static void walk_pair(walk *w, lane *a, lane *b, uint32_t steps) {
 static void walk_rest(walk *w, lane *l, uint32_t steps) {
     const uint8_t *at = l->at;
 
+    if (steps == 0) { /* a lane that had no list */
+        return;
+    }
     for (uint32_t i = 0; i < steps && !w->bad; i++) {
         at = l->end - at < 5 ? NULL : step(w->marks, at, l->end, l->factor, l->members, l->values, i);
         w->bad = !at;
