@@ -48,6 +48,17 @@ class Faults(unittest.TestCase):
             self.assertTrue(os.path.exists(os.path.join(ROOT, path)), path)
 
 
+class Findings(unittest.TestCase):
+    def test_each_is_made_and_explained(self):
+        """Every word that doctor has stands in the table of DEPLOYMENT, and is brought about by test_doctor."""
+        words = set(re.findall(r'RECO_FINDING_[A-Z]+,\s+"(\w+)"', read("lib/engine/doctor.c")))
+        self.assertGreater(len(words), 35)
+        table = read("docs/DEPLOYMENT.md").split("| word | what was found |")[1].split("\n\n")[0]
+        self.assertEqual(set(re.findall(r"`(\w+)`", re.sub(r"\|[^|]*\|$", "", table, flags=re.M))), words)
+        made = set(re.findall(r'(?:only|expect)\("(\w+)"', read("tests/integration/test_doctor.c")))
+        self.assertEqual(made, words)
+
+
 class Generated(unittest.TestCase):
     def test_is_what_the_programs_say(self):
         done = run(sys.executable, "-B", os.path.join(ROOT, "infra", "scripts", "docs.py"), "--check", BUILD)
