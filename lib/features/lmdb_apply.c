@@ -197,7 +197,7 @@ static reco_status apply(reco__flmdb_work *work, const reco_batch *batch, reco_e
     for (; at < batch->group_count && batch->groups[at].board != RECO_BOARD_COVIEW && status == RECO_OK; at++) {
         status = add_popularity(work, &batch->groups[at], err);
     }
-    if (status == RECO_OK) {
+    if (status == RECO_OK && at < batch->group_count) {
         status = add_coview(work, batch->groups + at, batch->group_count - at, err);
     }
     work->state.positions[batch->partition] = (reco_position){batch->to, batch->clock};

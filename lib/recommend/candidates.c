@@ -136,9 +136,9 @@ static void expect_traits(const uint32_t *places, size_t count, const reco_candi
         }
     }
     for (size_t i = 0; i < left; i++) {
-        const char *traits = (const char *)reco__catalogue_traits(c->catalogue, items[i]);
-        __builtin_prefetch(traits);
-        __builtin_prefetch(traits + 64); /* harmless where there is none */
+        uintptr_t traits = (uintptr_t)reco__catalogue_traits(c->catalogue, items[i]); /* a number: there may be none */
+        __builtin_prefetch((const void *)traits);
+        __builtin_prefetch((const void *)(traits + 64)); /* harmless where there is none */
     }
 }
 
