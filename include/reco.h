@@ -7,8 +7,9 @@
  *     reco_recommend(&answer, engine, &query, NULL, &err);
  *
  * Every function answers a reco_status; on failure `err` (NULL allowed) tells the details and nothing has changed. `call` (NULL allowed) carries a
- * deadline, a cancel flag and trace context. Structs begin with struct_size = sizeof; zero is the default of every field; an unknown non-zero tail is
- * refused. Thread words: SHARED (any thread), CONFINED (one thread at a time), FROZEN (never changes). */
+ * deadline, a cancel flag and trace context. Structs begin with struct_size = sizeof; zero is the default of every field; a size smaller than that of
+ * the first release is refused, and so is an unknown non-zero tail. Thread words: SHARED (any thread), CONFINED (one thread at a time), FROZEN (never
+ * changes). */
 #ifndef RECO_H
 #define RECO_H
 

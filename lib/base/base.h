@@ -36,9 +36,11 @@ int64_t reco__call_left_ns(const reco_call *call);
 /* Tells how far a long piece of work has come, where the call wants to know; `total` 0: not known. */
 void reco__call_progress(const reco_call *call, const char *what, const char *unit, uint64_t done, uint64_t total);
 
-/* Growing structs: copies the caller's struct of `given` bytes into `out` (ours, `size` bytes, zeroed first). A shorter one leaves zeros; a longer
- * one must have a zero tail, else INVALID. Never writes through `in`. `in` NULL gives all zeros. */
+/* Growing structs: copies the caller's struct of `given` bytes into `out` (ours, `size` bytes, zeroed first). A longer one must have a zero tail; a
+ * shorter one is refused, for none was ever valid: else INVALID naming `name`. Never writes through `in`. `in` NULL gives all zeros. */
 reco_status reco__struct_copy(void *out, size_t size, const void *in, size_t given, const char *name, reco_error *err);
+/* The same of a struct that has grown: it had `least` bytes at first, and what a shorter one lacks is zero. */
+reco_status reco__struct_copy_since(void *out, size_t size, size_t least, const void *in, size_t given, const char *name, reco_error *err);
 
 /* --- memory ------------------------------------------------------------------------------------------------------------------------------ */
 

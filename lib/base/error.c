@@ -128,12 +128,20 @@ static bool all_zero(const uint8_t *at, const uint8_t *end) {
 }
 
 reco_status reco__struct_copy(void *out, size_t size, const void *in, size_t given, const char *name, reco_error *err) {
+    return reco__struct_copy_since(out, size, size, in, given, name, err);
+}
+
+reco_status reco__struct_copy_since(void *out, size_t size, size_t least, const void *in, size_t given, const char *name, reco_error *err) {
     memset(out, 0, size);
     if (!in) {
         return RECO_OK;
     }
     if (given == 0 || given > STRUCT_SIZE_MAX) {
         return reco__fail(err, RECO_INVALID, name, "the size of %s is given as %zu bytes: set it to sizeof of the struct", name, given);
+    }
+    if (given < least) {
+        return reco__fail(err, RECO_INVALID, name, "the size of %s is given as %zu bytes, it has %zu: set it to sizeof of the struct", name, given,
+                          size);
     }
     const uint8_t *bytes = in;
     if (given > size && !all_zero(bytes + size, bytes + given)) {

@@ -52,7 +52,8 @@ reco_status reco_set_allocator(const reco_allocator *allocator, reco_error *err)
         atomic_store(&active, NULL);
         return RECO_OK;
     }
-    reco_status status = reco__struct_copy(&copy, sizeof(copy), allocator, allocator->struct_size, "allocator", err);
+    reco_status status =
+        reco__struct_copy_since(&copy, sizeof(copy), offsetof(reco_allocator, usable), allocator, allocator->struct_size, "allocator", err);
     if (status != RECO_OK) {
         return status;
     }

@@ -17,6 +17,7 @@
 
 #include "config/settings.h"
 #include "engine/engine.h"
+#include "engine/snapshot_file.h"
 #include "features/lmdb.h"
 #include "records/lmdb.h"
 #include "stream/lmdb.h"
@@ -406,7 +407,7 @@ static void look_at_lag(doctor *d, const reco_position *positions) {
         const struct part *part = &d->stream.parts[p];
         if (positions[p].offset < part->begin) {
             tell(d, RECO_FINDING_ERROR, "trimmed_away",
-                 d->verified ? "A processor loads the newest snapshot of snapshots.folder by itself; start one."
+                 d->verified ? "A processor loads the newest snapshot that is whole by itself; start one."
                              : "Restore a backup, or move the folder features away to learn what is left.",
                  "Features have learned partition %u up to %lld, and the stream begins at %lld: what lies between is gone.", p,
                  (long long)positions[p].offset, (long long)part->begin);
@@ -467,6 +468,19 @@ static bool ends_with(const char *name, const char *ending) {
     return size > wanted && strcmp(name + size - wanted, ending) == 0;
 }
 
+/* One that could be learned from, unless it is damaged. */
+static void look_at_snapshot(doctor *d, const char *folder, const char *name) {
+    char path[PATH_ROOM + 32];
+    reco_error err = RECO_ERROR_INIT;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    if (reco__frames_check(path, &err) == RECO_OK)
+        d->verified++;
+    else
+        tell(d, RECO_FINDING_ERROR, "snapshot_damaged",
+             "Remove it: nothing is trimmed to it, and nothing can be learned from it. A processor takes another. Look after the disk.",
+             "The snapshot %s is damaged: %s.", path, err.text);
+}
+
 static void look_at_snapshots(doctor *d) {
     const char *path = d->settings->snapshots_folder;
     size_t space = strlen(d->settings->space);
@@ -486,7 +500,8 @@ static void look_at_snapshots(doctor *d) {
     for (const struct dirent *entry = folder ? readdir(folder) : NULL; entry; entry = readdir(folder)) {
         if (strncmp(entry->d_name, d->settings->space, space) != 0 || entry->d_name[space] != '-')
             continue;
-        d->verified += ends_with(entry->d_name, ".snapshot");
+        if (ends_with(entry->d_name, ".snapshot"))
+            look_at_snapshot(d, path, entry->d_name);
         d->different += ends_with(entry->d_name, ".differs");
     }
     if (folder)

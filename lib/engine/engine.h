@@ -17,6 +17,8 @@
 #include <reco/admin.h>
 
 /* Counters of the process, for stats and metrics. */
+#define RECO__INTACT_SLOTS 32u
+
 typedef struct reco__counters {
     atomic_uint_fast64_t accepted, rejected, too_late, too_early, attributed, unattributed;
     atomic_uint_fast64_t records, events, batches, duplicates, clamped, closing_steps, stale, dead_letters;
@@ -75,6 +77,7 @@ struct reco_engine {
     reco_error thread_error; /* what keeps the processor thread from getting on; under thread_lock */
 
     reco__counters counters;
+    atomic_uint_fast64_t intact[RECO__INTACT_SLOTS]; /* what snapshots.c has read from end to end and found whole, by what stat says of it */
 
     /* where the archive stands, as far as an archiver of this process has seen; archiving: there is or was one */
     atomic_bool archiving;

@@ -87,3 +87,19 @@ reco_status reco__frame_read(uint8_t *kind, FILE *file, reco__buf *payload, reco
     *kind = head[0];
     return RECO_OK;
 }
+
+reco_status reco__frames_check(const char *path, reco_error *err) {
+    reco__buf payload = {0};
+    uint8_t kind = 0;
+    FILE *file = fopen(path, "rbe");
+    if (!file)
+        return reco__fail_errno(err, errno, path);
+    reco_status status = reco__frames_open(file, err);
+    while (status == RECO_OK)
+        status = reco__frame_read(&kind, file, &payload, err);
+    if (status == RECO_NOT_FOUND)
+        status = kind == RECO__FRAME_END ? RECO_OK : reco__fail(err, RECO_CORRUPT, "snapshot", "the end of the file is missing");
+    reco__buf_dispose(&payload);
+    fclose(file);
+    return status;
+}

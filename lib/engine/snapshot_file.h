@@ -26,5 +26,7 @@ reco_status reco__frame_write(FILE *file, uint8_t kind, reco__buf *payload, reco
 reco_status reco__frames_open(FILE *file, reco_error *err); /* checks magic and version: CORRUPT, NEWER */
 /* The next frame into `payload`; NOT_FOUND at the end of the file; CORRUPT when damaged. */
 reco_status reco__frame_read(uint8_t *kind, FILE *file, reco__buf *payload, reco_error *err);
+/* Whether every frame of the file is as it was written, down to the last. CORRUPT, NEWER, IO, NOT_FOUND. */
+reco_status reco__frames_check(const char *path, reco_error *err);
 
 #endif

@@ -9,7 +9,7 @@
  *
  * The newest `snapshots.kept` of each of the first two stay. With `snapshots.trim` the stream is trimmed to the oldest .snapshot that stays: a base
  * that is verified, and never the newest one alone when more are kept. A stream that had lost its beginning before the first snapshot was taken is
- * never trimmed, for there is nothing to verify the first one against.
+ * never trimmed, for there is nothing to verify the first one against. Nor is any to a file that was damaged since: who trims reads it first.
  *
  * A processor that finds features empty, while the stream goes on from elsewhere or has been going on for long, loads the newest snapshot that lies
  * within the stream and goes on from there (relearn). A process that answers and begins meanwhile takes what is popular from the newest one (recall).
@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "engine/hashing.h"
+#include "engine/snapshot_file.h"
 
 #define PATH_ROOM 1400u
 
@@ -209,17 +210,30 @@ int64_t reco__snapshots_archived(const reco_engine *engine, uint32_t partition, 
     return archived < 0 ? 0 : archived < offset ? archived : offset;
 }
 
-static reco_status trim_to(reco_engine *engine, const shelf_file *base, const reco_call *call, reco_error *err) {
-    reco_position positions[RECO_PARTITIONS_MAX];
-    char path[PATH_ROOM];
-    reco_status status = positions_of(positions, engine, file_path(path, engine, base), err);
-    for (uint32_t p = 0; status == RECO_OK && p < engine->partitions; p++)
-        status = reco__stream_trim(engine->stream, p, reco__snapshots_archived(engine, p, positions[p].offset), call, err);
-    return status;
-}
-
 static bool is_bad_file(reco_status status) {
     return status == RECO_CORRUPT || status == RECO_REFUSED || status == RECO_NEWER || status == RECO_NOT_FOUND || status == RECO_UNSUPPORTED;
+}
+
+/* A file as it lies there: another time, size or place is another one. */
+static uint64_t identity_of(const char *path) {
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return 0;
+    const uint64_t told[] = {(uint64_t)st.st_dev, (uint64_t)st.st_ino, (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec,
+                             (uint64_t)st.st_mtim.tv_nsec};
+    return reco__hash64(told, sizeof told, 0) | 1;
+}
+
+/* Whether a snapshot is as it was when it was verified, which its name alone does not say. Each is read once by a process. */
+static reco_status check_intact(reco_engine *engine, const char *path, reco_error *err) {
+    uint64_t identity = identity_of(path);
+    atomic_uint_fast64_t *slot = &engine->intact[identity / 2 % RECO__INTACT_SLOTS];
+    if (identity && atomic_load(slot) == identity)
+        return RECO_OK;
+    reco_status status = reco__frames_check(path, err);
+    if (status == RECO_OK)
+        atomic_store(slot, identity);
+    return status;
 }
 
 reco_status reco__snapshots_oldest(reco_position *positions, reco_engine *engine, reco_error *err) {
@@ -235,6 +249,10 @@ reco_status reco__snapshots_oldest(reco_position *positions, reco_engine *engine
         kept++;
         reco_error why = RECO_ERROR_INIT;
         reco_status fits = positions_of(candidate, engine, file_path(path, engine, &have.files[i]), &why);
+        if (fits == RECO_OK)
+            fits = check_intact(engine, path, &why);
+        if (is_bad_file(fits))
+            reco__log(RECO_LOG_WARN, "snapshots", "%s is no base to trim to: %s", path, why.text);
         if (fits == RECO_OK) {
             memcpy(positions, candidate, engine->partitions * sizeof *positions);
             found = true;
@@ -247,21 +265,28 @@ reco_status reco__snapshots_oldest(reco_position *positions, reco_engine *engine
     return status == RECO_OK && !found ? RECO_NOT_FOUND : status;
 }
 
+static reco_status trim(reco_engine *engine, const reco_call *call, reco_error *err) {
+    reco_position positions[RECO_PARTITIONS_MAX];
+    reco_status status = reco__snapshots_oldest(positions, engine, err);
+    if (status == RECO_NOT_FOUND)
+        return RECO_OK;
+    for (uint32_t p = 0; status == RECO_OK && p < engine->partitions; p++)
+        status = reco__stream_trim(engine->stream, p, reco__snapshots_archived(engine, p, positions[p].offset), call, err);
+    return status;
+}
+
 /* Keeps the newest of both kinds and removes the others; trims the stream to the oldest verified one that stays. */
 static reco_status tidy(reco_engine *engine, const reco_call *call, reco_error *err) {
     shelf have;
-    const shelf_file *oldest = NULL;
     uint32_t kept[2] = {0, 0};
     char path[PATH_ROOM];
     reco_status status = look_over(&have, engine, err);
     for (size_t i = 0; status == RECO_OK && i < have.count; i++) {
         const shelf_file *file = &have.files[i];
-        if (kept[file->verified]++ < engine->settings.snapshots_kept)
-            oldest = file->verified ? file : oldest;
-        else if (unlink(file_path(path, engine, file)) != 0 && errno != ENOENT)
+        if (kept[file->verified]++ >= engine->settings.snapshots_kept && unlink(file_path(path, engine, file)) != 0 && errno != ENOENT)
             status = reco__fail_errno(err, errno, "removing a snapshot");
     }
-    return status == RECO_OK && oldest && engine->settings.snapshots_trim ? trim_to(engine, oldest, call, err) : status;
+    return status == RECO_OK && engine->settings.snapshots_trim ? trim(engine, call, err) : status;
 }
 
 static reco_status take(reco_engine *engine, const shelf *have, const reco_call *call, reco_error *err) {

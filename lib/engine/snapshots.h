@@ -10,7 +10,7 @@
 bool reco__snapshots_wanted(const reco_engine *engine);
 /* Takes, verifies and trims when `snapshots.every` records were learned since the newest snapshot; else nothing. One process does at a time. */
 reco_status reco__snapshots_step(reco_engine *engine, const reco_call *call, reco_error *err);
-/* Positions of the oldest verified snapshot of those that stay. NOT_FOUND, without touching err: there is none that fits. */
+/* Positions of the oldest verified snapshot of those that stay and are undamaged. NOT_FOUND, without touching err: there is none that fits. */
 reco_status reco__snapshots_oldest(reco_position *positions, reco_engine *engine, reco_error *err);
 /* What may be dropped of the stream below the offset as far as the archive has read it. */
 int64_t reco__snapshots_archived(const reco_engine *engine, uint32_t partition, int64_t offset);

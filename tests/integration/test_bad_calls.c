@@ -108,6 +108,7 @@ static void opening(void) {
     BAD(RECO_INVALID, "out", reco_open, NULL, NULL, NULL, &err);
     BAD(RECO_INVALID, "options", reco_open, &none, &(reco_open_options){.data = "memory:"}, NULL, &err);
     BAD(RECO_INVALID, "options", reco_open, &none, &(reco_open_options){.struct_size = 100000, .data = "memory:"}, NULL, &err);
+    BAD(RECO_INVALID, "options", reco_open, &none, &(reco_open_options){.struct_size = sizeof(void *), .data = "memory:"}, NULL, &err);
     BAD(RECO_INVALID, "flags", reco_open, &none, &(reco_open_options){.struct_size = sizeof(reco_open_options), .data = "memory:", .flags = 1u << 31},
         NULL, &err);
     BAD(RECO_NOT_FOUND, "config", reco_open, &none,

@@ -775,6 +775,12 @@ START_TEST(snapshots)
     ck_assert(made && fclose(made) == 0);
     doctor(set);
     only("snapshots_differ", RECO_FINDING_ERROR, "1 snapshots");
+    ck_assert_int_eq(unlink(file), 0);
+    snprintf(file, sizeof file, "%s/default-1700000000000.snapshot", folder);
+    made = fopen(file, "wb");
+    ck_assert(made && fputs("RECOSNAP", made) >= 0 && fclose(made) == 0);
+    doctor(set);
+    only("snapshot_damaged", RECO_FINDING_ERROR, file);
 }
 END_TEST
 

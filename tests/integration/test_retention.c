@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -157,6 +158,54 @@ START_TEST(what_is_needed_stays)
     ck_assert_int_gt(begin, before);
     ck_assert_int_lt(begin, end);
     still_exact();
+}
+END_TEST
+
+/* The newest file in the folder of snapshots. */
+static void newest_snapshot(char out[800]) {
+    char place[500];
+    struct dirent **names;
+    snprintf(place, sizeof place, "%s/snapshots", dir);
+    int found = scandir(place, &names, NULL, alphasort);
+    ck_assert_int_gt(found, 0);
+    out[0] = 0;
+    for (int i = 0; i < found; i++) {
+        if (strstr(names[i]->d_name, ".snapshot"))
+            snprintf(out, 800, "%s/%s", place, names[i]->d_name);
+        free(names[i]);
+    }
+    free(names);
+    ck_assert_msg(out[0], "there is no snapshot in %s", place);
+}
+
+/* A base that was damaged since holds everything back, however little is missing. */
+START_TEST(not_to_a_damaged_base)
+{
+    char path[800];
+    int64_t begin, end;
+    struct stat whole;
+    open_with("1ms", "0", "1");
+    tell(60, true);
+    newest_snapshot(path);
+    ck_assert_int_eq(stat(path, &whole), 0);
+    for (int i = 0; i < 3; i++) {
+        FILE *file = fopen(path, "r+b");
+        ck_assert_ptr_nonnull(file);
+        if (i < 2) { /* a byte in the middle, or the last */
+            ck_assert_int_eq(fseek(file, i ? -1 : (long)whole.st_size / 2, i ? SEEK_END : SEEK_SET), 0);
+            int byte = getc(file);
+            ck_assert_int_eq(fseek(file, -1, SEEK_CUR), 0);
+            ck_assert_int_ne(putc(byte ^ 1, file), EOF);
+        } else
+            ck_assert_int_eq(ftruncate(fileno(file), whole.st_size - 100), 0);
+        ck_assert_int_eq(fclose(file), 0);
+        reco_trim_result held = trim(0, 0, 0);
+        ck_assert_uint_eq(held.records, 0);
+        ck_assert_str_eq(held.held_by, "no verified snapshot");
+    }
+    ends(&begin, &end);
+    ck_assert_int_eq(begin, 0);
+    ck_assert_int_gt(end, 0);
 }
 END_TEST
 
@@ -341,6 +390,7 @@ int main(void) {
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, by_age);
     tcase_add_test(tests, what_is_needed_stays);
+    tcase_add_test(tests, not_to_a_damaged_base);
     tcase_add_test(tests, not_beyond_the_archive);
     tcase_add_test(tests, by_bytes);
     tcase_add_test(tests, the_oldest_first);

@@ -112,10 +112,14 @@ START_TEST(structs_grow) {
     test_ok(reco__struct_copy(&out, sizeof(out), NULL, 0, "options", &err), &err);
     ck_assert(out.struct_size == 0 && out.limit == 0 && out.later == 0);
     memset(&out, 0xFF, sizeof(out));
-    test_ok(reco__struct_copy(&out, sizeof(out), &newer, 8, "options", &err), &err); /* an older caller */
+    test_ok(reco__struct_copy_since(&out, sizeof(out), 8, &newer, 8, "options", &err), &err); /* an older caller */
     ck_assert(out.limit == 5 && out.later == 0);
     test_ok(reco__struct_copy(&out, sizeof(out), &newer, sizeof(newer), "options", &err), &err); /* a newer caller that asks for nothing new */
     ck_assert(out.limit == 5 && out.later == 6);
+    for (size_t size = 1; size < 8; size++) { /* no release had so little; 8 is that of a pointer, too */
+        test_status(RECO_INVALID, reco__struct_copy_since(&out, sizeof(out), 8, &newer, size, "options", &err));
+    }
+    test_status(RECO_INVALID, reco__struct_copy(&out, sizeof(out), &newer, 8, "options", &err));
     newer.last = 1;
     test_status(RECO_INVALID, reco__struct_copy(&out, sizeof(out), &newer, sizeof(newer), "options", &err));
     ck_assert_str_eq(err.field, "options");
