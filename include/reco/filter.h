@@ -24,7 +24,7 @@ extern "C" {
 #define RECO_FILTERS_MAX 32u        /* conditions of one question */
 #define RECO_FILTER_VALUES_MAX 256u /* values of one condition */
 #define RECO_CAPS_MAX 8u            /* caps of one question */
-#define RECO_PAGED_MAX 1000u        /* items that pages following one another have together; a variant takes two places */
+#define RECO_PAGED_MAX 1000u        /* the page that reaches so many items is the last; a variant takes two places */
 
 #define RECO_VALUE_STRING 1u
 #define RECO_VALUE_NUMBER 2u

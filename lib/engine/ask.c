@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "model/event.h"
+
 /* Tells how far the answer reflects the partitions of the user, and of the user's aliases; `wanted`: how far it should. */
 static reco_status answer_locate(reco_engine *engine, reco_answer *answer, const int64_t *wanted, reco_error *err) {
     const reco__place *places;
@@ -92,6 +94,12 @@ static reco_status take_session(reco_event **own, reco_query *given, reco_error 
     return status;
 }
 
+static reco_status check_moment(int64_t as_of, reco_error *err) {
+    if (as_of >= 0 && as_of <= RECO__TIME_MAX)
+        return RECO_OK;
+    return reco__fail(err, RECO_INVALID, "as_of", "milliseconds from 1970 to 9999 are expected");
+}
+
 static reco_status take_query(reco_query *given, reco_event **own, const reco_query *query, reco_error *err) {
     *own = NULL;
     if (!query)
@@ -99,6 +107,8 @@ static reco_status take_query(reco_query *given, reco_event **own, const reco_qu
     reco_status status = reco__struct_copy(given, sizeof *given, query, query->struct_size, "query", err);
     if (status == RECO_OK && (given->user_id.size > 0 || given->session_count == 0))
         status = reco__check_id(given->user_id, -1, "user_id", err);
+    if (status == RECO_OK)
+        status = check_moment(given->as_of, err);
     if (status == RECO_OK)
         status = reco__engine_text(given->scenario, 64, "scenario", err);
     if (status == RECO_OK)
@@ -181,6 +191,8 @@ reco_status reco_similar(reco_answer **answer, reco_engine *engine, const reco_s
     if (status == RECO_OK && given.reserved)
         status = reco__fail(err, RECO_INVALID, "reserved", "0 is expected");
     if (status == RECO_OK)
+        status = check_moment(given.as_of, err);
+    if (status == RECO_OK)
         status = check_items(given.items, given.item_count, RECO_SIMILAR_MAX, err);
     return status == RECO_OK ? reco__recommend_similar(answer, engine->recommend, &given, reco__now_ms(), call, err) : status;
 }
@@ -225,6 +237,8 @@ reco_status reco_popular(reco_answer **answer, reco_engine *engine, const reco_p
         status = reco__struct_copy(&given, sizeof given, query, query ? query->struct_size : 0, "query", err);
     if (status == RECO_OK && given.reserved)
         status = reco__fail(err, RECO_INVALID, "reserved", "0 is expected");
+    if (status == RECO_OK)
+        status = check_moment(given.as_of, err);
     if (status == RECO_OK)
         status = reco__engine_text(given.category, 256, "category", err);
     return status == RECO_OK ? reco__recommend_popular(answer, engine->recommend, &given, reco__now_ms(), call, err) : status;

@@ -408,6 +408,8 @@ reco_status reco_ask_json(reco_reply *reply, reco_engine *engine, const reco_ask
         status = reco__fail(&error, RECO_INVALID, "input", "it is needed");
     if (status == RECO_OK)
         status = reco__struct_copy(&given, sizeof given, input, input->struct_size, "input", &error);
+    if (status == RECO_OK && (given.form > RECO_JSON_NDJSON || given.reserved))
+        status = reco__fail(&error, RECO_INVALID, given.reserved ? "reserved" : "form", given.reserved ? "0 is expected" : "unknown form of JSON");
     if (status == RECO_OK)
         status = ask(reply, &a, &arena, &error);
     reco_answer_free(a.answer);

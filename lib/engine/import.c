@@ -324,6 +324,9 @@ static reco_status options_check(importer *in, const reco_import_options *option
         return reco__fail(err, RECO_INVALID, "flags", "unknown flags 0x%x", in->options.flags);
     if (in->options.path_count == 0 || !in->options.paths || in->options.path_count > 10000)
         return reco__fail(err, RECO_INVALID, "path", "1 to 10000 files are expected");
+    for (size_t i = 0; i < in->options.path_count; i++)
+        if (!in->options.paths[i])
+            return reco__fail_at(err, RECO_INVALID, (int32_t)i, "path", "the name of a file is expected, not NULL");
     if (in->format == RECO__IMPORT_MOVIELENS && in->options.path_count != 1)
         return reco__fail(err, RECO_INVALID, "path", "one folder with u.data, u.item and u.genre is expected");
     return RECO_OK;

@@ -112,7 +112,7 @@ static size_t sort_shown(reco__sieve *sieve) {
 void reco__cursor_write(reco__buf *out, reco__buf *scratch, reco__sieve *sieve) {
     size_t count = sort_shown(sieve);
 
-    if (count > RECO_PAGED_MAX) {
+    if (count >= RECO_PAGED_MAX) {
         return;
     }
     reco__buf_reset(scratch);

@@ -350,7 +350,7 @@ static bool has_variants(const reco__sieve *sieve) {
 static void sign_condition(reco__sieve *sieve, reco__condition *condition) {
     const reco_filter *filter = &condition->given;
     uint32_t name = condition->attribute;
-    reco__sieve_value *values = sieve->values + condition->first;
+    reco__sieve_value *values = sieve->values ? sieve->values + condition->first : NULL; /* MISSING alone has none */
 
     condition->any = false;
     if (condition->ids || name == RECO__TRAIT_NONE || filter->flags & RECO_FILTER_MISSING) {

@@ -260,6 +260,10 @@ static void questions(void) {
         query.struct_size = sizeof query;
         BAD(RECO_INVALID, named[i], reco_popular, &answer, engine, &query, NULL, &err);
     }
+    BAD(RECO_INVALID, "as_of", reco_popular, &answer, engine, &(reco_popular_query){.struct_size = sizeof(reco_popular_query), .as_of = INT64_MAX},
+        NULL, &err);
+    BAD(RECO_INVALID, "as_of", reco_recommend, &answer, engine,
+        &(reco_query){.struct_size = sizeof(reco_query), .user_id = str("ann"), .as_of = INT64_MAX}, NULL, &err);
     BAD(RECO_INVALID, "category", reco_popular, &answer, engine, &(reco_popular_query){.struct_size = sizeof(reco_popular_query), .category = broken},
         NULL, &err);
     ck_assert_ptr_null(answer);
@@ -268,6 +272,14 @@ static void questions(void) {
 
     reco_reply reply = {.struct_size = sizeof reply};
     BAD(RECO_INVALID, "reply", reco_ask_json, NULL, engine, &(reco_ask_input){.struct_size = sizeof(reco_ask_input)}, NULL, &err);
+    const reco_ask_input odd[] = {{.struct_size = sizeof *odd, .kind = RECO_ASK_BATCH, .body = "[]", .body_size = 2, .form = 8},
+                                  {.struct_size = sizeof *odd, .kind = RECO_ASK_BATCH, .body = "[]", .body_size = 2, .reserved = 3}};
+    for (size_t i = 0; i < 2; i++) {
+        test_ok(reco_ask_json(&reply, engine, &odd[i], NULL, &err), &err);
+        ck_assert_int_eq(reply.http_status, 400);
+        ck_assert_ptr_nonnull(strstr(reply.body, i ? "\"reserved\"" : "\"form\""));
+        reco_reply_dispose(&reply);
+    }
     test_ok(reco_ask_json(&reply, NULL, NULL, NULL, &err), &err);
     ck_assert_int_eq(reply.http_status, 400);
     reco_reply_dispose(&reply);
@@ -363,6 +375,9 @@ static void care(void) {
     BAD(RECO_INVALID, "format", reco_import, NULL, engine, NULL, NULL, &err);
     BAD(RECO_INVALID, "format", reco_import, NULL, engine, &(reco_import_options){.struct_size = sizeof(reco_import_options), .format = "xml"}, NULL,
         &err);
+    BAD(RECO_INVALID, "path", reco_import, NULL, engine,
+        &(reco_import_options){.struct_size = sizeof(reco_import_options), .format = "csv", .paths = &(const char *const){NULL}, .path_count = 1},
+        NULL, &err);
     BAD(RECO_INVALID, "out", reco_selection_parse, NULL, "{}", 2, &err);
     HARMLESS(reco_selection_free, (reco_selection_free(NULL), true));
     BAD(RECO_INVALID, "sink", reco_export, NULL, engine, NULL, NULL, NULL, &err);
