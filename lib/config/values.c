@@ -143,12 +143,20 @@ static bool name_valid(const char *text) {
     return *text != '\0' && text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")] == '\0';
 }
 
+/* Controls, what ends a line or a paragraph, and what is no character: none of them could be printed as YAML and read back. */
+static bool is_control(const char *at) {
+    const unsigned char *c = (const unsigned char *)at;
+    if (c[0] < 0x20 || c[0] == 0x7f || (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0))
+        return true;
+    return (c[0] == 0xe2 && c[1] == 0x80 && (c[2] == 0xa8 || c[2] == 0xa9)) || (c[0] == 0xef && c[1] == 0xbf && c[2] >= 0xbe);
+}
+
 static reco_status parse_text(void *at, const setting *row, const char *text, reco_error *err) {
     size_t size = strlen(text);
     if (size >= row->size)
         return reco__fail(err, RECO_INVALID, row->name, "%zu bytes, at most %d are allowed", size, row->size - 1);
     for (const char *c = text; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+        if (is_control(c))
             return reco__fail(err, RECO_INVALID, row->name, "must not hold control characters");
     if (!reco__utf8_valid(text, size))
         return reco__fail(err, RECO_INVALID, row->name, "must be valid UTF-8");

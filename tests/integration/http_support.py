@@ -56,7 +56,7 @@ class Service:
         self.port_file = os.path.join(self.folder, "port")
         self.log_path = os.path.join(self.folder, "log")
         self.log = open(self.log_path, "wb")
-        self.process = subprocess.Popen([os.path.join(BIN, program), *self.command(), "--data", data, "--port-file", self.port_file, *arguments],
+        self.process = subprocess.Popen([os.path.join(BIN, program), *self.command(), *(["--data", data] if data else []), "--port-file", self.port_file, *arguments],
                                         stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL, env=env or environment())
         try:
             wait_for(self.started, program + " to listen: " + program)

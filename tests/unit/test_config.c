@@ -202,6 +202,9 @@ START_TEST(what_is_refused_changes_nothing_and_names_the_setting)
                  {"namespace", "", "namespace", "characters"},
                  {"namespace", "x2345678901234567890123456789012345678901234567890123456789012345", "namespace", "at most 64"},
                  {"data", "a\nb", "data", "control"},
+                 {"data", "a\xe2\x80\xa9" "b", "data", "control"}, /* U+2029, a line break in YAML */
+                 {"data", "a\xc2\x85", "data", "control"},
+                 {"data", "\xef\xbf\xbe", "data", "control"},
                  {"data", "\xff", "data", "UTF-8"},
                  {"event_types.view", "1", "event_types", "weight, hides"},
                  {"event_types.view.wight", "1", "event_types", "weight, hides"},
