@@ -42,6 +42,7 @@ typedef struct doctor {
     reco__stream_look stream;
     bool known; /* the namespace has a stream */
     bool held;  /* somebody has a store open */
+    bool denied; /* it was told that permissions are missing: that what they are for fails says nothing more */
     uint32_t spaces;
     char others[240]; /* namespaces, for people */
     uint32_t verified, different;
@@ -55,6 +56,7 @@ static void __attribute__((format(printf, 5, 6))) tell(doctor *d, uint32_t sever
     va_end(arguments);
     reco_finding finding = {.struct_size = sizeof finding, .severity = severity, .id = id, .text = text, .advice = advice};
     d->worst = severity > d->worst ? severity : d->worst;
+    d->denied = d->denied || strcmp(id, "permissions") == 0;
     d->sink(d->context, &finding);
 }
 
@@ -247,6 +249,8 @@ static void look_at_map(doctor *d, size_t store) {
 }
 
 static void damaged(doctor *d, size_t store, reco_status status, const reco_error *err) {
+    if (status == RECO_UNSUPPORTED && d->denied)
+        return;
     if (status == RECO_NO_MEMORY)
         d->no_memory = true;
     else if (status != RECO_NEWER && status != RECO_REFUSED && status != RECO_CORRUPT)

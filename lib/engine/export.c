@@ -51,16 +51,28 @@ typedef struct exporting {
     void *context;
     feed *feeds; /* one a partition */
     reco__buf out;
+    size_t digested; /* of `out`: what is in the digest already */
+    reco__u128 digest;
     reco__export_counts counts;
     uint64_t missing, unreadable, total, done;
 } exporting;
 
 /* --- writing ------------------------------------------------------------------------------------------------------------------------------ */
 
+/* All lines that are whole. */
+static void digest(exporting *e) {
+    const char *at = e->out.data + e->digested, *end = e->out.data + e->out.size, *stop;
+    for (; at < end && (stop = memchr(at, '\n', (size_t)(end - at))); at = stop + 1)
+        reco__export_digest(&e->digest, at, (size_t)(stop - at));
+    e->digested = e->out.size;
+}
+
 static reco_status flush(exporting *e, size_t least, reco_error *err) {
     reco_status status = reco__buf_status(&e->out, err);
     if (status != RECO_OK || e->out.size < least || e->out.size == 0)
         return status;
+    digest(e);
+    e->digested = 0;
     int stopped = e->sink(e->context, e->out.data, e->out.size);
     reco__buf_reset(&e->out);
     return stopped ? reco__fail(err, RECO_CANCELLED, "export", "whoever takes the lines has stopped") : RECO_OK;
@@ -299,9 +311,14 @@ static void put_header(exporting *e) {
 }
 
 static void put_end(exporting *e) {
+    char text[RECO__EXPORT_DIGEST_SIZE + 1];
+    if (e->out.size > e->digested)
+        digest(e);
+    reco__export_digest_text(text, e->digest);
     reco__buf_text(&e->out, "{\"type\":\"end\"");
     for (size_t i = 0; i < RECO__EXPORT_COUNTS; i++)
         put_number(&e->out, reco__export_count_names[i].name, (int64_t)*reco__export_count_of(&e->counts, reco__export_count_names[i].at));
+    put_text(&e->out, "digest", reco__str_of(text));
     reco__buf_text(&e->out, "}\n");
 }
 
@@ -324,6 +341,7 @@ static reco_status run(exporting *e, reco_error *err) {
     reco_status status = begin(e, err);
     if (status == RECO_OK) {
         put_header(e);
+        e->digested = e->out.size; /* two exports of the same differ in it alone */
         status = export_stream(e, err);
     }
     for (size_t i = 0; i < RECO__EXPORT_KINDS && status == RECO_OK; i++)

@@ -6,11 +6,14 @@
  *   {"type":"tick","partition":0,"received_at":MS}
  *   {"type":"erase","partition":1,"received_at":MS,"user_id":...}
  *   {"type":"item","id":...,"document":{...}}                                    what is known: item, user, model, experiment
- *   {"type":"end","events":N,"ticks":N,"erasures":N,"items":N,"users":N,"models":N,"experiments":N}
+ *   {"type":"end","events":N,"ticks":N,"erasures":N,"items":N,"users":N,"models":N,"experiments":N,
+ *    "digest":"..."}                                                              of all lines between, as a chain (reco__export_digest)
  *
  * Members that are absent have their default. A document or properties that is no JSON object on one line is given as a string: its text. */
 #ifndef RECO__ENGINE_EXPORT_H
 #define RECO__ENGINE_EXPORT_H
+
+#include <stdio.h>
 
 #include "engine/engine.h"
 
@@ -38,6 +41,18 @@ typedef struct reco__export_count {
 } reco__export_count;
 extern const reco__export_count reco__export_count_names[RECO__EXPORT_COUNTS];
 static inline uint64_t *reco__export_count_of(reco__export_counts *counts, size_t at) { return (uint64_t *)(void *)((char *)counts + at); }
+
+/* Takes a line, without its end, into the digest of those before it, 0 at first. An import that meets another digest refuses the file; without one, as
+ * somebody may want it who has changed lines by intention, only the numbers have to agree. */
+static inline void reco__export_digest(reco__u128 *digest, const char *line, size_t size) {
+    reco__u128 own = reco__hash128(line, size);
+    const uint64_t link[4] = {digest->low, digest->high, own.low, own.high};
+    *digest = reco__hash128(link, sizeof link);
+}
+#define RECO__EXPORT_DIGEST_SIZE 32u
+static inline void reco__export_digest_text(char out[RECO__EXPORT_DIGEST_SIZE + 1], reco__u128 digest) {
+    snprintf(out, RECO__EXPORT_DIGEST_SIZE + 1, "%016llx%016llx", (unsigned long long)digest.high, (unsigned long long)digest.low);
+}
 
 /* Reads an export into an engine that is empty. */
 reco_status reco__export_import(reco_import_result *out, reco_engine *engine, const reco_import_options *options, const reco_call *call,

@@ -35,6 +35,7 @@ typedef struct arriving {
     int64_t now;
 
     uint64_t seen, done, before; /* lines of the stream: read, in it, in it as this import began */
+    reco__u128 digest;           /* of all lines so far but the first */
     reco__u128 header;           /* hash of the first line */
     reco__u128 chain, previous;  /* of all lines of the stream so far, and without the last of them */
     reco__u128 noted_chain;      /* as the note had it when this import began */
@@ -324,10 +325,8 @@ static reco_status put_tick(arriving *in, const parsed *line, int64_t received_a
 
 /* The hash of all lines so far goes on; where the note stands it must be the note's. */
 static reco_status chain_line(arriving *in, reco_str text, reco_error *err) {
-    reco__u128 own = reco__hash128(text.data, text.size);
-    uint64_t link[4] = {in->chain.low, in->chain.high, own.low, own.high};
     in->previous = in->chain;
-    in->chain = reco__hash128(link, sizeof link);
+    reco__export_digest(&in->chain, text.data, text.size);
     in->seen++;
     if (in->seen == in->before && (in->chain.low != in->noted_chain.low || in->chain.high != in->noted_chain.high))
         return reco__fail(err, RECO_CONFLICT, "path", "the lines before are not those that were imported: the file was altered since");
@@ -518,6 +517,15 @@ static reco_status take_header(arriving *in, const parsed *line, reco_error *err
     return status == RECO_OK && !in->noted ? check_empty(in, err) : status;
 }
 
+static reco_status check_digest(const arriving *in, const parsed *line, reco_error *err) {
+    char text[RECO__EXPORT_DIGEST_SIZE + 1];
+    const json_t *said = json_object_get(line->tree, "digest");
+    reco__export_digest_text(text, in->digest);
+    if (!said || reco__str_equal(text_of(said), reco__str_of(text)))
+        return RECO_OK;
+    return reco__fail(err, RECO_INVALID, "digest", "a line before is not as it was exported; where that is meant, take the digest off");
+}
+
 static reco_status take_end(arriving *in, const parsed *line, reco_error *err) {
     reco_status status = end_stream(in, err);
     for (size_t i = 0; i < RECO__EXPORT_COUNTS && status == RECO_OK; i++) {
@@ -529,7 +537,7 @@ static reco_status take_end(arriving *in, const parsed *line, reco_error *err) {
                                 (unsigned long long)is);
     }
     in->phase = ENDED;
-    return status;
+    return status == RECO_OK ? check_digest(in, line, err) : status;
 }
 
 /* --- the whole ---------------------------------------------------------------------------------------------------------------------------- */
@@ -563,6 +571,8 @@ static reco_status take_line(arriving *in, reco_error *err) {
         status = reco__fail(&why, RECO_INVALID, NULL, "the line does not end: the file was cut off");
     if (status == RECO_OK)
         status = take(in, &line, &why);
+    if (status == RECO_OK && !is(&line, "export"))
+        reco__export_digest(&in->digest, line.text.data, line.text.size);
     json_decref(line.tree);
     if (status == RECO_OK)
         return RECO_OK;

@@ -435,7 +435,10 @@ static reco_status start_looking(reco__kv *kv, reco_error *err) {
 static reco_status start_on_disk(reco__kv *kv, bool *fresh, reco_error *err) {
     kv->lock_fd = openat(kv->folder_fd, "reco.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (kv->lock_fd < 0) {
-        return reco__fail_errno(err, errno, "reco.lock");
+        char file[300];
+        int error = errno;
+        snprintf(file, sizeof file, "%.280s/reco.lock", kv->path);
+        return reco__fail_errno(err, error, file);
     }
     reco_status status = reco__kv_guard_take(kv->lock_fd, err);
     if (status != RECO_OK) {

@@ -2,6 +2,8 @@
 #include "kv/internal.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -44,7 +46,9 @@ static reco_status fail_system(reco__kv *kv, int rc, const char *what, reco_erro
     if (rc == EACCES && (kv->flags & RECO__KV_READONLY)) {
         return reco__fail(err, RECO_UNSUPPORTED, NULL, "%s: the store is open for reading only", what);
     }
-    return reco__fail_errno(err, rc, what);
+    char where[200];
+    snprintf(where, sizeof where, "%s: %s", kv->path && *kv->path ? kv->path : "memory", what);
+    return reco__fail_errno(err, rc, kv->path && strcmp(what, kv->path) == 0 ? what : where);
 }
 
 reco_status reco__kv_fail(reco__kv *kv, int rc, const char *what, reco_error *err) {

@@ -144,8 +144,10 @@ reco_status reco__kv_place_check(const char *directory, const char *name, reco_e
     if (status != RECO_OK || folder_fd < 0) {
         return status;
     }
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
     reco__kv_place_of(&place, folder_fd);
-    status = reco__kv_precheck(&missing, folder_fd, place.made, !place.held, directory, err);
+    status = reco__kv_precheck(&missing, folder_fd, place.made, !place.held, path, err);
     close(folder_fd);
     return status;
 }

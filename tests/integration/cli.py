@@ -269,6 +269,12 @@ class Work(WithData):
             self.assertEqual(file.read().splitlines()[1:], lines.splitlines()[1:])
         into = lambda *arguments, **options: run("reco", "--data", other, "import", "--format", "reco", *arguments, **options)
         self.assertIn("cut off", into("-", stdin=lines[:-20], check=2).stderr)
+        altered = lines.replace("Grüner", "Grauer")
+        self.assertIn("not as it was exported (digest)", run("reco", "--data", other + "2", "import", "--format", "reco", "-", stdin=altered, check=2).stderr.replace(
+            "; where that is meant, take the digest off", ""))
+        meant = re.sub(r',"digest":"[0-9a-f]{32}"', "", altered)
+        self.assertNotEqual(meant, altered)
+        run("reco", "--data", other + "3", "import", "--format", "reco", "-", stdin=meant, check=0)
         result = json.loads(into("--json", "-", stdin=lines, check=0).stdout)
         self.assertEqual((result["events"], result["items"], result["already"]), (0, 1, False))  # the events were in, but for a tick
         self.assertIn("nothing was added", into("-", stdin=lines, check=0).stdout)

@@ -335,6 +335,7 @@ static void as_nobody(void) {
         _exit(77);
     doctor(NULL);
     expect("permissions", RECO_FINDING_ERROR, "");
+    ck_assert_ptr_null(find("unreadable")); /* the disk has nothing to do with it */
 }
 
 static void as_nobody_with_a_file(void) {
