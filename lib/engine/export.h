@@ -42,8 +42,8 @@ typedef struct reco__export_count {
 extern const reco__export_count reco__export_count_names[RECO__EXPORT_COUNTS];
 static inline uint64_t *reco__export_count_of(reco__export_counts *counts, size_t at) { return (uint64_t *)(void *)((char *)counts + at); }
 
-/* Takes a line, without its end, into the digest of those before it, 0 at first. An import that meets another digest refuses the file; without one, as
- * somebody may want it who has changed lines by intention, only the numbers have to agree. */
+/* Takes a line, without its end, into the digest of those before it, 0 at first. An import that meets another digest refuses the file; without one,
+ * as somebody may want it who has changed lines by intention, only the numbers have to agree. */
 static inline void reco__export_digest(reco__u128 *digest, const char *line, size_t size) {
     reco__u128 own = reco__hash128(line, size);
     const uint64_t link[4] = {digest->low, digest->high, own.low, own.high};
