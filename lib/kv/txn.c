@@ -135,13 +135,17 @@ static int count_own(const char *line, void *context) {
     return 0;
 }
 
-/* Whether the table of readers has all slots that the pool holds. */
+/* Whether the table of readers has all slots that the pool holds; true where there is no table. */
 static bool slots_are_there(const reco__kv *kv) {
     uint32_t held = 0, own = 0;
+    unsigned flags = 0;
+    if (!kv->env || mdb_env_get_flags(kv->env, &flags) != 0 || (flags & MDB_NOLOCK)) {
+        return true;
+    }
     for (uint32_t i = 0; i < kv->options.max_readers; i++) {
         held += kv->pool[i].mt != NULL;
     }
-    return held == 0 || (kv->env && mdb_reader_list(kv->env, count_own, &own) >= 0 && own >= held);
+    return held == 0 || (mdb_reader_list(kv->env, count_own, &own) >= 0 && own >= held);
 }
 
 void reco__kv_pool_drop(reco__kv *kv) {

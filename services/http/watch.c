@@ -26,7 +26,8 @@
 
 #define TICK_MS 200
 #define IDLE_MS 1000
-#define GIVEN_UP_MOST 64 /* a tick */
+#define GIVEN_UP_MOST 64 /* a tick, of those that never said anything */
+#define GIVEN_UP_KEPT 8  /* of others */
 
 /* --- the list ------------------------------------------------------------------------------------------------------------------------------- */
 
@@ -203,7 +204,7 @@ static void look_around(http_server *server, uint64_t now) {
     int64_t threads = (int64_t)(server->threads + HTTP_SPARE_THREADS), held = atomic_load(&server->metrics.connections);
     int64_t waiting = held >= threads ? (int64_t)self.sockets - held + self.waiting : 0;
     for (uint32_t i = 0; i < self.idle_count; i++) {
-        if ((int64_t)i < waiting && (self.idle[i].silent || !self.soon)) {
+        if ((int64_t)i < waiting && (self.idle[i].silent || (i < GIVEN_UP_KEPT && !self.soon))) {
             shutdown(self.idle[i].fd, SHUT_RDWR);
             atomic_fetch_add_explicit(&server->metrics.given_up, 1, memory_order_relaxed);
         }

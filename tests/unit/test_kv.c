@@ -6,7 +6,7 @@
 #include "test_kv.h"
 
 /* A slot that is given up loses the transaction's memory: LMDB frees it only together with a write to the slot. */
-const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void) __attribute__((visibility("default"), used));
 const char *__lsan_default_suppressions(void) { return "leak:mdb_txn_begin"; }
 
 static char dir[256];
