@@ -163,8 +163,6 @@ static reco_status print_answer(cli_session *session, reco_answer *answer, reco_
     return cli_finish(err);
 }
 
-static reco_status no_memory(reco_error *err) { return options_fail(err, RECO_NO_MEMORY, "", "%s", reco_status_text(RECO_NO_MEMORY)); }
-
 /* --- selections ----------------------------------------------------------------------------------------------------------------------------- */
 
 /* NAME=N as a member; the name may have equals signs. */
@@ -221,7 +219,7 @@ static reco_status select_items(reco_selection **out, const options *given, reco
     if (text)
         status = reco_selection_parse(out, text, strlen(text), err);
     else if (status == RECO_NO_MEMORY)
-        no_memory(err);
+        options_no_memory(err);
     free(text);
     return status;
 }
@@ -288,7 +286,7 @@ static reco_status ask_visitor(reco_answer **answer, cli_session *session, const
     reco_event *events = calloc(count, sizeof *events);
     reco_query query = query_of(session->call->options, selection);
     if (!events)
-        return no_memory(err);
+        return options_no_memory(err);
     for (size_t i = 0; i < count; i++)
         events[i].item_id = cli_str(session->call->arguments[i]);
     query.session = events;
@@ -303,7 +301,7 @@ static reco_status ask_rank(reco_answer **answer, cli_session *session, const re
     reco_str *items = arguments(session, 1);
     reco_query query = query_of(session->call->options, selection);
     if (!items)
-        return no_memory(err);
+        return options_no_memory(err);
     query.user_id = cli_str(session->call->arguments[0]);
     reco_status status = reco_rank(answer, session->engine, &query, items, session->call->argument_count - 1, NULL, err);
     free(items);
@@ -321,7 +319,7 @@ static reco_status ask_similar(reco_answer **answer, cli_session *session, const
                                 .as_of = given->as_of,
                                 .selection = selection};
     if (!items)
-        return no_memory(err);
+        return options_no_memory(err);
     reco_status status = reco_similar(answer, session->engine, &query, NULL, err);
     free(items);
     return status;

@@ -257,7 +257,7 @@ static reco_status tell(run *r, reco_error *err) {
     } else if (status == RECO_OK)
         report_text(stdout, &r->report);
     if (status == RECO_OK && text.failed)
-        status = options_fail(err, RECO_NO_MEMORY, "", "%s", reco_status_text(RECO_NO_MEMORY));
+        status = options_no_memory(err);
     http_text_dispose(&text);
     return status == RECO_OK ? cli_finish(err) : status;
 }
@@ -274,8 +274,7 @@ static reco_status prepare(run *r, reco_error *err) {
                                                  .threads = given->threads   ? given->threads
                                                             : processors > 0 ? (unsigned)processors
                                                                              : 1,
-                                                 .call = &r->told},
-                                  .call = &r->told};
+                                                 .call = &r->told}};
     return status == RECO_OK ? make_sides(r, err) : status;
 }
 
@@ -294,7 +293,7 @@ static int run_command(const cli_call *call) {
     reco_error err = RECO_ERROR_INIT;
     run *r = calloc(1, sizeof *r);
     if (!r) {
-        options_fail(&err, RECO_NO_MEMORY, "", "%s", reco_status_text(RECO_NO_MEMORY));
+        options_no_memory(&err);
         return program_fail(&err);
     }
     r->call = call;

@@ -54,27 +54,12 @@ static void write_json(http_text *line, const reco_event *event, int64_t timesta
     http_text_add(line, "}\n", 2);
 }
 
-/* A field of CSV, quoted where it must be. */
-static void add_field(http_text *line, reco_str value) {
-    bool quote = false;
-    for (size_t i = 0; i < value.size; i++)
-        quote = quote || strchr(",\"\r\n", value.data[i]);
-    if (!quote) {
-        http_text_add(line, value.data, value.size);
-        return;
-    }
-    http_text_add(line, "\"", 1);
-    for (size_t i = 0; i < value.size; i++)
-        http_text_add(line, value.data[i] == '"' ? "\"\"" : value.data + i, value.data[i] == '"' ? 2 : 1);
-    http_text_add(line, "\"", 1);
-}
-
 static void write_csv(http_text *line, const reco_event *event, int64_t timestamp) {
-    add_field(line, event->user_id);
+    http_text_csv(line, event->user_id.data, event->user_id.size);
     http_text_add(line, ",", 1);
-    add_field(line, event->item_id);
+    http_text_csv(line, event->item_id.data, event->item_id.size);
     http_text_add(line, ",", 1);
-    add_field(line, event->event_type);
+    http_text_csv(line, event->event_type.data, event->event_type.size);
     http_text_printf(line, ",%lld,", (long long)timestamp);
     if (event->flags & RECO_EVENT_HAS_VALUE)
         http_text_printf(line, "%.17g", event->value);
@@ -92,7 +77,7 @@ static reco_status write_events(reco_generator *generator, bool csv, reco_error 
         line.size = 0;
         (csv ? write_csv : write_json)(&line, &event, event.timestamp ? event.timestamp : received_at);
         if (line.failed)
-            status = options_fail(err, RECO_NO_MEMORY, "", "%s", reco_status_text(RECO_NO_MEMORY));
+            status = options_no_memory(err);
         else if (fwrite(line.data, 1, line.size, stdout) != line.size)
             status = cli_finish(err);
     }

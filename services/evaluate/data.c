@@ -9,8 +9,6 @@
 #define ORDER_BEGIN INT64_C(1577836800000) /* 2020-01-01 */
 #define TIME_MOST 253402300799999.0        /* the end of the year 9999 */
 
-static reco_status no_memory(reco_error *err) { return options_fail(err, RECO_NO_MEMORY, "", "%s", reco_status_text(RECO_NO_MEMORY)); }
-
 /* Room for one more of `size` bytes each in an array of `count`, which has room for powers of two. */
 static bool grow(void **array, size_t count, size_t size) {
     if (count != 0 && (count & (count - 1)) != 0)
@@ -52,7 +50,7 @@ static reco_status add_event(evaluate_data *data, double **times, const evaluate
     if (status != RECO_OK)
         return status;
     if (!grow((void **)&data->events, data->event_count, sizeof event) || !grow((void **)times, data->event_count, sizeof t))
-        return no_memory(err);
+        return options_no_memory(err);
     (*times)[data->event_count] = t;
     data->events[data->event_count++] = event;
     return RECO_OK;
@@ -93,9 +91,21 @@ static reco_status read_train(evaluate_data *data, const evaluate_files *files, 
 
 /* --- who has what --------------------------------------------------------------------------------------------------------------------------- */
 
-static int by_number(const void *a, const void *b) {
+int evaluate_by_number(const void *a, const void *b) {
     uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
     return left < right ? -1 : left > right;
+}
+
+bool evaluate_among(const uint32_t *numbers, evaluate_range range, uint32_t number) {
+    size_t end = range.end;
+    while (range.begin < range.end) {
+        size_t middle = range.begin + (range.end - range.begin) / 2;
+        if (numbers[middle] < number)
+            range.begin = middle + 1;
+        else
+            range.end = middle;
+    }
+    return range.begin < end && numbers[range.begin] == number;
 }
 
 /* Each range ascending, each number once. */
@@ -104,7 +114,7 @@ static void make_sets(evaluate_range *ranges, size_t count, uint32_t *numbers) {
         evaluate_range *range = &ranges[i];
         size_t kept = range->begin;
         if (range->end - range->begin > 1)
-            qsort(numbers + range->begin, range->end - range->begin, sizeof *numbers, by_number);
+            qsort(numbers + range->begin, range->end - range->begin, sizeof *numbers, evaluate_by_number);
         for (size_t k = range->begin; k < range->end; k++)
             if (kept == range->begin || numbers[kept - 1] != numbers[k])
                 numbers[kept++] = numbers[k];
@@ -118,7 +128,7 @@ static reco_status gather(evaluate_range **ranges, uint32_t **numbers, const eva
     *ranges = calloc(count, sizeof **ranges);
     *numbers = malloc(data->event_count * sizeof **numbers);
     if (!*ranges || !*numbers)
-        return no_memory(err);
+        return options_no_memory(err);
     for (size_t i = 0; i < data->event_count; i++)
         (*ranges)[by_item ? data->events[i].item : data->events[i].user].end++;
     for (size_t i = 0; i < count; i++) {
@@ -171,7 +181,7 @@ static reco_status read_hidden(hidden **out, size_t *count, evaluate_data *data,
             pair.item = EVALUATE_NONE - 1 - other; /* so that one hidden twice counts as cold once */
         }
         if (status == RECO_OK && !grow((void **)out, *count, sizeof pair))
-            status = no_memory(err);
+            status = options_no_memory(err);
         if (status == RECO_OK)
             (*out)[(*count)++] = pair;
     }
@@ -214,7 +224,7 @@ static reco_status read_test(evaluate_data *data, const char *path, reco_error *
         data->targets = malloc(count * sizeof *data->targets);
         data->questions = calloc(data->names.count, sizeof *data->questions);
         if (!data->targets || !data->questions)
-            status = no_memory(err);
+            status = options_no_memory(err);
     }
     for (size_t at = 0; status == RECO_OK && at < count;)
         add_question(data, &at, pairs, count, &targets);
@@ -229,7 +239,7 @@ static reco_status add_history(evaluate_data *data, size_t *count, reco_str text
     while (at < end) {
         const char *comma = memchr(at, ',', (size_t)(end - at));
         if (!grow((void **)&data->history, *count, sizeof *data->history))
-            return no_memory(err);
+            return options_no_memory(err);
         data->history[(*count)++] = evaluate_names_find(&data->items, (reco_str){at, (size_t)((comma ? comma : end) - at)});
         at = comma ? comma + 1 : end;
     }
@@ -276,7 +286,7 @@ static reco_status read_histories(evaluate_data *data, const char *path, reco_er
     size_t count = 0;
     bool end = false;
     if (!index)
-        return no_memory(err);
+        return options_no_memory(err);
     reco_status status = evaluate_lines_open(&lines, path, err);
     while (status == RECO_OK && (status = evaluate_lines_next(&end, &lines, 2, err)) == RECO_OK && !end)
         status = take_history(data, &count, index, &lines, err);

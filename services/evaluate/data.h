@@ -10,6 +10,8 @@
 #ifndef EVALUATE_DATA_H
 #define EVALUATE_DATA_H
 
+#include <stdbool.h>
+
 #include "evaluate/names.h"
 
 /* What is asked. */
@@ -73,5 +75,10 @@ reco_status evaluate_data_read(evaluate_data *out, const evaluate_files *files, 
 /* Which question a name is, by number of name; EVALUATE_NONE: none that counts. To be freed; NULL: no memory. */
 uint32_t *evaluate_data_index(const evaluate_data *data);
 void evaluate_data_dispose(evaluate_data *data);
+
+/* Whether a number is among ascending ones. */
+bool evaluate_among(const uint32_t *numbers, evaluate_range range, uint32_t number);
+/* For qsort: uint32_t, ascending. */
+int evaluate_by_number(const void *a, const void *b);
 
 #endif

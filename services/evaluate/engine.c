@@ -12,12 +12,11 @@
 
 #include "evaluate/workers.h"
 #include "http/options.h"
+#include "http/text.h"
 
 #define PATH_ROOM 4096u
 #define AFTER_MS 1000
 #define LIMIT_MOST 10000u
-
-static reco_status no_memory(reco_error *err) { return options_fail(err, RECO_NO_MEMORY, "", "%s", reco_status_text(RECO_NO_MEMORY)); }
 
 /* --- folders -------------------------------------------------------------------------------------------------------------------------------- */
 
@@ -43,32 +42,29 @@ void evaluate_folder_remove(const char *path) {
 
 /* --- learning ------------------------------------------------------------------------------------------------------------------------------- */
 
-/* A field of CSV, quoted always. */
-static void write_field(FILE *file, reco_str text) {
-    putc('"', file);
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] == '"')
-            putc('"', file);
-        putc(text.data[i], file);
-    }
-    putc('"', file);
-}
-
 static reco_status write_events(const char *path, const evaluate_data *data, reco_error *err) {
+    http_text line = {0};
     FILE *file = fopen(path, "wxe");
     bool failed = !file;
     if (file) {
         fputs("user_id,item_id,event_type,timestamp\n", file);
-        for (size_t i = 0; i < data->event_count; i++) {
+        for (size_t i = 0; i < data->event_count && !line.failed; i++) {
             const evaluate_event *event = &data->events[i];
-            write_field(file, data->users.names[event->user]);
-            putc(',', file);
-            write_field(file, data->items.names[event->item]);
-            fprintf(file, ",view,%lld\n", (long long)event->t);
+            reco_str user = data->users.names[event->user], item = data->items.names[event->item];
+            line.size = 0;
+            http_text_csv(&line, user.data, user.size);
+            http_text_add(&line, ",", 1);
+            http_text_csv(&line, item.data, item.size);
+            http_text_printf(&line, ",view,%lld\n", (long long)event->t);
+            fwrite(line.data, 1, line.failed ? 0 : line.size, file);
         }
         failed = ferror(file) != 0;
         failed = fclose(file) != 0 || failed;
     }
+    bool no_memory = line.failed;
+    http_text_dispose(&line);
+    if (no_memory)
+        return options_no_memory(err);
     return failed ? options_fail(err, errno == ENOSPC ? RECO_FULL : RECO_IO, path, "cannot write: %s", strerror(errno)) : RECO_OK;
 }
 
@@ -194,7 +190,7 @@ static reco_status ask_all(asking *a, reco_error *err) {
     unsigned threads = a->how->threads < EVALUATE_THREADS_MAX ? a->how->threads : EVALUATE_THREADS_MAX;
     asker *askers = calloc(threads, sizeof *askers);
     if (!askers)
-        return no_memory(err);
+        return options_no_memory(err);
     evaluate_job job = {.work = ask,
                         .context = a,
                         .states = askers,

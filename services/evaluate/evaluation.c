@@ -32,20 +32,15 @@ reco_status evaluation_settings(reco_settings **out, const reco_settings *settin
 reco_status evaluation_learn(evaluation *out, const char *folder, const reco_settings *settings, const evaluate_data *data,
                              const evaluation_options *how, reco_error *err) {
     double begun = now();
-    reco_status status = evaluate_learn(folder, settings, data, how->call, err);
+    reco_status status = evaluate_learn(folder, settings, data, how->resampling.call, err);
     out->learn_seconds = now() - begun;
     return status;
-}
-
-static int by_value(const void *a, const void *b) {
-    double left = *(const double *)a, right = *(const double *)b;
-    return left < right ? -1 : left > right;
 }
 
 /* Puts the times in order. */
 static void judge_times(evaluation *out) {
     size_t count = out->lists.count;
-    qsort(out->lists.micros, count, sizeof *out->lists.micros, by_value);
+    qsort(out->lists.micros, count, sizeof *out->lists.micros, evaluate_by_value);
     out->median_micros = out->lists.micros[(count - 1) / 2];
     out->p99_micros = out->lists.micros[(size_t)((double)(count - 1) * .99)];
 }
@@ -61,7 +56,7 @@ static reco_status judge(evaluation *out, const evaluate_data *data, const evalu
 
 reco_status evaluation_ask(evaluation *out, const char *folder, const reco_settings *settings, const evaluate_data *data,
                            const evaluation_options *how, reco_error *err) {
-    evaluate_asking asking = {folder, settings, how->depth, how->resampling.threads, how->call};
+    evaluate_asking asking = {folder, settings, how->depth, how->resampling.threads, how->resampling.call};
     double begun = now();
     reco_status status = evaluate_ask(&out->lists, data, &asking, err);
     out->ask_seconds = now() - begun;

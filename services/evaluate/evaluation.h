@@ -7,9 +7,8 @@
 #include "evaluate/resample.h"
 
 typedef struct evaluation_options {
-    uint32_t depth; /* length of the lists, EVALUATE_RANKS to EVALUATE_DEPTH_MAX */
-    evaluate_resampling resampling;
-    const reco_call *call;
+    uint32_t depth;                 /* length of the lists, EVALUATE_RANKS to EVALUATE_DEPTH_MAX */
+    evaluate_resampling resampling; /* its threads ask, and its call is told, too */
 } evaluation_options;
 
 typedef struct evaluation {

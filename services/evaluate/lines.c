@@ -8,6 +8,7 @@
 #include <zlib.h>
 
 #include "http/options.h"
+#include "http/text.h"
 
 #define ID_MAX 256u /* bytes, as reco.h has it */
 #define LINE_MAX_BYTES ((size_t)16 << 20)
@@ -84,28 +85,11 @@ static void split(evaluate_lines *lines, size_t size) {
     }
 }
 
-/* Whether all of it is UTF-8 (RFC 3629). */
-static bool is_utf8(reco_str text) {
-    const unsigned char *at = (const unsigned char *)text.data, *end = at + text.size;
-    while (at < end) {
-        unsigned char first = *at++;
-        int more = first < 0x80 ? 0 : first >= 0xc2 && first < 0xe0 ? 1 : first >= 0xe0 && first < 0xf0 ? 2 : first >= 0xf0 && first < 0xf5 ? 3 : -1;
-        unsigned least = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80, most = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-        if (more < 0 || end - at < more || (more > 0 && (at[0] < least || at[0] > most)))
-            return false;
-        for (int i = 1; i < more; i++)
-            if ((at[i] & 0xc0) != 0x80)
-                return false;
-        at += more;
-    }
-    return true;
-}
-
 reco_status evaluate_lines_check_id(const evaluate_lines *lines, size_t column, reco_error *err) {
     reco_str id = lines->columns[column];
     if (id.size > ID_MAX)
         return evaluate_lines_fail(lines, err, "column %zu has %zu bytes, an id has at most %u", column + 1, id.size, ID_MAX);
-    return is_utf8(id) ? RECO_OK : evaluate_lines_fail(lines, err, "column %zu is not UTF-8", column + 1);
+    return http_text_is_utf8(id.data, id.size) ? RECO_OK : evaluate_lines_fail(lines, err, "column %zu is not UTF-8", column + 1);
 }
 
 reco_status evaluate_lines_next(bool *end, evaluate_lines *lines, size_t least, reco_error *err) {

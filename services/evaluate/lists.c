@@ -5,14 +5,12 @@
 #include "evaluate/lines.h"
 #include "http/options.h"
 
-static reco_status no_memory(reco_error *err) { return options_fail(err, RECO_NO_MEMORY, "", "%s", reco_status_text(RECO_NO_MEMORY)); }
-
 reco_status evaluate_lists_make(evaluate_lists *out, size_t count, uint32_t depth, reco_error *err) {
     *out = (evaluate_lists){.depth = depth, .count = count};
     out->items = malloc(count * depth * sizeof *out->items);
     out->counts = calloc(count, sizeof *out->counts);
     out->micros = calloc(count, sizeof *out->micros);
-    return out->items && out->counts && out->micros ? RECO_OK : no_memory(err);
+    return out->items && out->counts && out->micros ? RECO_OK : options_no_memory(err);
 }
 
 static bool among(const uint32_t *numbers, evaluate_range range, uint32_t number) {
@@ -25,7 +23,7 @@ static bool among(const uint32_t *numbers, evaluate_range range, uint32_t number
 bool evaluate_is_barred(const evaluate_data *data, const evaluate_question *question, uint32_t item) {
     if (data->protocol == EVALUATE_P2_NOVEL)
         return among(data->history, question->history, item);
-    return data->protocol == EVALUATE_P1 && question->user != EVALUATE_NONE && among(data->own_items, data->own[question->user], item);
+    return data->protocol == EVALUATE_P1 && question->user != EVALUATE_NONE && evaluate_among(data->own_items, data->own[question->user], item);
 }
 
 /* --- lists of others ------------------------------------------------------------------------------------------------------------------------ */
@@ -68,7 +66,7 @@ reco_status evaluate_lists_read(evaluate_lists *out, const evaluate_data *data, 
     evaluate_lines lines = {0};
     uint32_t *index = evaluate_data_index(data);
     bool end = false;
-    reco_status status = index ? evaluate_lists_make(out, data->question_count, EVALUATE_DEPTH_MAX, err) : no_memory(err);
+    reco_status status = index ? evaluate_lists_make(out, data->question_count, EVALUATE_DEPTH_MAX, err) : options_no_memory(err);
     if (status == RECO_OK)
         status = evaluate_lines_open(&lines, path, err);
     while (status == RECO_OK && (status = evaluate_lines_next(&end, &lines, 1, err)) == RECO_OK && !end)

@@ -11,6 +11,11 @@
 const char *const evaluate_metric_names[EVALUATE_METRIC_COUNT] = {EVALUATE_METRICS(NAME)};
 #undef NAME
 
+const evaluate_together evaluate_togethers[EVALUATE_TOGETHER_COUNT] = {{"coverage@10", offsetof(evaluate_metrics, coverage)},
+                                                                       {"novelty@10", offsetof(evaluate_metrics, novelty)},
+                                                                       {"diversity@10", offsetof(evaluate_metrics, diversity)},
+                                                                       {"gini@10", offsetof(evaluate_metrics, gini)}};
+
 unsigned evaluate_metric_find(const char *name) {
     unsigned at = 0;
     while (at < EVALUATE_METRIC_COUNT && strcmp(evaluate_metric_names[at], name) != 0)
@@ -18,22 +23,7 @@ unsigned evaluate_metric_find(const char *name) {
     return at;
 }
 
-static reco_status no_memory(reco_error *err) { return options_fail(err, RECO_NO_MEMORY, "", "%s", reco_status_text(RECO_NO_MEMORY)); }
-
 /* --- of one question ------------------------------------------------------------------------------------------------------------------------ */
-
-/* Whether a number is among ascending ones. */
-static bool among(const uint32_t *numbers, evaluate_range range, uint32_t number) {
-    size_t end = range.end;
-    while (range.begin < range.end) {
-        size_t middle = range.begin + (range.end - range.begin) / 2;
-        if (numbers[middle] < number)
-            range.begin = middle + 1;
-        else
-            range.end = middle;
-    }
-    return range.begin < end && numbers[range.begin] == number;
-}
 
 typedef struct hits {
     unsigned count, first;  /* first: rank, 0 when there is none */
@@ -64,7 +54,7 @@ static unsigned judge(evaluate_metrics *m, size_t at, const evaluate_data *data,
     size_t targets = range.end - range.begin;
     hits found = {0}, ten = {0};
     for (unsigned rank = 1; rank <= EVALUATE_RANKS; rank++) {
-        if (rank <= length && among(data->targets, range, list[rank - 1])) {
+        if (rank <= length && evaluate_among(data->targets, range, list[rank - 1])) {
             found.count++;
             found.first = found.first ? found.first : rank;
             found.gain += discount(rank);
@@ -113,19 +103,14 @@ static double rarity(const evaluate_data *data, uint32_t item) {
     return -log2((double)(data->fans[item].end - data->fans[item].begin) / data->users.count);
 }
 
-static int by_size(const void *a, const void *b) {
-    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
-    return left < right ? -1 : left > right;
-}
-
 static reco_status judge_shares(evaluate_metrics *m, const evaluate_data *data, reco_error *err) {
     size_t count = data->items.count, covered = 0;
     double sum = 0, weighted = 0;
     uint32_t *sizes = malloc(count * sizeof *sizes);
     if (!sizes)
-        return no_memory(err);
+        return options_no_memory(err);
     memcpy(sizes, m->shown, count * sizeof *sizes);
-    qsort(sizes, count, sizeof *sizes, by_size);
+    qsort(sizes, count, sizeof *sizes, evaluate_by_number);
     for (size_t i = 0; i < count; i++) {
         covered += sizes[i] > 0;
         sum += sizes[i];
@@ -164,10 +149,10 @@ reco_status evaluate_metrics_make(evaluate_metrics *out, const evaluate_data *da
     *out = (evaluate_metrics){.count = data->question_count};
     out->shown = calloc(data->items.count, sizeof *out->shown);
     if (!out->shown)
-        return no_memory(err);
+        return options_no_memory(err);
     for (unsigned i = 0; i < EVALUATE_METRIC_COUNT; i++)
         if (!(out->values[i] = calloc(out->count, sizeof **out->values)))
-            return no_memory(err);
+            return options_no_memory(err);
     for (size_t q = 0; q < out->count; q++)
         out->first_hits[judge(out, q, data, evaluate_list(lists, q), lists->counts[q])]++;
     for (unsigned i = 0; i < EVALUATE_METRIC_COUNT; i++) {

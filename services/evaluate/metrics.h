@@ -53,6 +53,17 @@ typedef struct evaluate_metrics {
     uint32_t *shown;                         /* by item: in how many lists it is among the first ten */
 } evaluate_metrics;
 
+/* Those of all lists together, in the order they are printed. */
+#define EVALUATE_TOGETHER_COUNT 4u
+typedef struct evaluate_together {
+    const char *name;
+    size_t at; /* of evaluate_metrics */
+} evaluate_together;
+extern const evaluate_together evaluate_togethers[EVALUATE_TOGETHER_COUNT];
+static inline double evaluate_together_of(const evaluate_metrics *metrics, const evaluate_together *which) {
+    return *(const double *)(const void *)((const char *)metrics + which->at);
+}
+
 /* NO_MEMORY. To be disposed of in any case. */
 reco_status evaluate_metrics_make(evaluate_metrics *out, const evaluate_data *data, const evaluate_lists *lists, reco_error *err);
 void evaluate_metrics_dispose(evaluate_metrics *metrics);

@@ -24,18 +24,16 @@ static uint32_t *slot_of(const evaluate_names *names, reco_str name) {
     return &names->slots[at];
 }
 
-static reco_status no_memory(reco_error *err) { return options_fail(err, RECO_NO_MEMORY, "", "%s", reco_status_text(RECO_NO_MEMORY)); }
-
 /* Twice the room, and slots that stay at least half empty. */
 static reco_status grow(evaluate_names *names, reco_error *err) {
     size_t room = names->room ? names->room * 2 : 512, slot_count = room * 2;
     reco_str *texts = realloc(names->names, room * sizeof *texts);
     if (!texts)
-        return no_memory(err);
+        return options_no_memory(err);
     names->names = texts;
     uint32_t *slots = calloc(slot_count, sizeof *slots);
     if (!slots)
-        return no_memory(err);
+        return options_no_memory(err);
     free(names->slots);
     names->slots = slots;
     names->slot_count = slot_count;
@@ -57,7 +55,7 @@ reco_status evaluate_names_add(uint32_t *number, evaluate_names *names, reco_str
     if (*slot == 0) {
         char *copy = malloc(name.size + 1);
         if (!copy)
-            return no_memory(err);
+            return options_no_memory(err);
         memcpy(copy, name.data, name.size);
         copy[name.size] = 0;
         names->names[names->count++] = (reco_str){copy, name.size};

@@ -7,17 +7,6 @@
 
 const char *const report_protocols[] = {"p1", "p2", "p2-novel"};
 
-static const struct {
-    const char *name;
-    size_t at;
-} together[] = {{"coverage@10", offsetof(evaluate_metrics, coverage)},
-                {"novelty@10", offsetof(evaluate_metrics, novelty)},
-                {"diversity@10", offsetof(evaluate_metrics, diversity)},
-                {"gini@10", offsetof(evaluate_metrics, gini)}};
-#define TOGETHER (sizeof together / sizeof *together)
-
-static double value_at(const evaluate_metrics *metrics, size_t at) { return *(const double *)(const void *)((const char *)metrics + at); }
-
 /* --- for people ----------------------------------------------------------------------------------------------------------------------------- */
 
 static void print_side(FILE *out, const report *what, const report_side *side) {
@@ -29,8 +18,8 @@ static void print_side(FILE *out, const report *what, const report_side *side) {
             fprintf(out, "   %.4f to %.4f", done->intervals[i].low, done->intervals[i].high);
         fputc('\n', out);
     }
-    for (size_t i = 0; i < TOGETHER; i++)
-        fprintf(out, "  %-13s %8.4f\n", together[i].name, value_at(&done->metrics, together[i].at));
+    for (size_t i = 0; i < EVALUATE_TOGETHER_COUNT; i++)
+        fprintf(out, "  %-13s %8.4f\n", evaluate_togethers[i].name, evaluate_together_of(&done->metrics, &evaluate_togethers[i]));
     fprintf(out, "  learned in %.1f s, asked in %.1f s; an answer took p50 %.0f us, p99 %.0f us\n", done->learn_seconds, done->ask_seconds,
             done->median_micros, done->p99_micros);
 }
@@ -93,8 +82,8 @@ static void add_side(http_text *out, const report *what, const report_side *side
             http_text_printf(out, ",\"low\":%.9g,\"high\":%.9g", done->intervals[i].low, done->intervals[i].high);
         http_text_printf(out, "}");
     }
-    for (size_t i = 0; i < TOGETHER; i++)
-        http_text_printf(out, ",\"%s\":{\"value\":%.9g}", together[i].name, value_at(&done->metrics, together[i].at));
+    for (size_t i = 0; i < EVALUATE_TOGETHER_COUNT; i++)
+        http_text_printf(out, ",\"%s\":{\"value\":%.9g}", evaluate_togethers[i].name, evaluate_together_of(&done->metrics, &evaluate_togethers[i]));
     http_text_printf(out, "},\"first_hits\":[");
     for (unsigned i = 0; i <= EVALUATE_RANKS; i++)
         http_text_printf(out, "%s%llu", i ? "," : "", (unsigned long long)done->metrics.first_hits[i]);

@@ -47,11 +47,10 @@ static void add_header(http_text *out, const report *what) {
     http_text_printf(out, "</thead><tbody>");
 }
 
-static void add_together(http_text *out, const report *what, const char *name, size_t at) {
-    http_text_printf(out, "<tr><td>%s", name);
+static void add_together(http_text *out, const report *what, const evaluate_together *which) {
+    http_text_printf(out, "<tr><td>%s", which->name);
     for (size_t i = 0; i < what->side_count; i++)
-        http_text_printf(out, "<td>%.4f%s", *(const double *)(const void *)((const char *)&what->sides[i].done->metrics + at),
-                         what->resamples ? "<td>" : "");
+        http_text_printf(out, "<td>%.4f%s", evaluate_together_of(&what->sides[i].done->metrics, which), what->resamples ? "<td>" : "");
 }
 
 static void add_metrics(http_text *out, const report *what) {
@@ -66,10 +65,8 @@ static void add_metrics(http_text *out, const report *what) {
                 http_text_printf(out, "<td>%.4f – %.4f", done->intervals[m].low, done->intervals[m].high);
         }
     }
-    add_together(out, what, "coverage@10", offsetof(evaluate_metrics, coverage));
-    add_together(out, what, "novelty@10", offsetof(evaluate_metrics, novelty));
-    add_together(out, what, "diversity@10", offsetof(evaluate_metrics, diversity));
-    add_together(out, what, "gini@10", offsetof(evaluate_metrics, gini));
+    for (size_t i = 0; i < EVALUATE_TOGETHER_COUNT; i++)
+        add_together(out, what, &evaluate_togethers[i]);
     http_text_printf(out, "</table></div>");
 }
 

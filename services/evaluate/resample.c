@@ -8,8 +8,6 @@
 
 #define FLIPS_BIT 64u
 
-static reco_status no_memory(reco_error *err) { return options_fail(err, RECO_NO_MEMORY, "", "%s", reco_status_text(RECO_NO_MEMORY)); }
-
 /* The stream of one resample. */
 static uint64_t stream_of(uint64_t seed, size_t number) {
     uint64_t state = seed ^ UINT64_C(0x6c62272e07bb0142);
@@ -27,14 +25,14 @@ static reco_status spread_out(evaluate_work work, void *context, size_t count, c
     return evaluate_workers_run(&job, err);
 }
 
-static int by_value(const void *a, const void *b) {
+int evaluate_by_value(const void *a, const void *b) {
     double left = *(const double *)a, right = *(const double *)b;
     return left < right ? -1 : left > right;
 }
 
 /* The middle 95 % of what resamples gave, which is put in order. */
 static evaluate_interval middle(double *means, size_t count) {
-    qsort(means, count, sizeof *means, by_value);
+    qsort(means, count, sizeof *means, evaluate_by_value);
     size_t cut = (size_t)((double)count * .025);
     return (evaluate_interval){means[cut], means[count - 1 - cut]};
 }
@@ -70,7 +68,7 @@ reco_status evaluate_bootstrap(evaluate_interval *out, double *const *columns, s
     size_t resamples = how->resamples;
     float *rows = malloc(count * column_count * sizeof *rows);
     double *means = malloc(column_count * resamples * sizeof *means);
-    reco_status status = rows && means && column_count <= COLUMNS_MAX ? RECO_OK : no_memory(err);
+    reco_status status = rows && means && column_count <= COLUMNS_MAX ? RECO_OK : options_no_memory(err);
     for (size_t i = 0; status == RECO_OK && i < count; i++)
         for (size_t c = 0; c < column_count; c++)
             rows[i * column_count + c] = (float)columns[c][i];
@@ -111,7 +109,7 @@ static reco_status test(evaluate_difference *out, const double *differences, siz
     size_t resamples = how->resamples, as_far = 0;
     double *means = malloc(resamples * sizeof *means);
     if (!means)
-        return no_memory(err);
+        return options_no_memory(err);
     flips f = {differences, means, count, all, how->seed ^ 1};
     reco_status status = spread_out(flip, &f, resamples, how, err);
     for (size_t i = 0; status == RECO_OK && i < resamples; i++)
@@ -127,7 +125,7 @@ reco_status evaluate_paired(evaluate_difference *out, const double *a, const dou
     double *differences = malloc(2 * count * sizeof *differences), *column = differences ? differences + count : NULL, sum = 0;
     size_t different = 0;
     if (!differences)
-        return no_memory(err);
+        return options_no_memory(err);
     for (size_t i = 0; i < count; i++) {
         column[i] = b[i] - a[i];
         sum += column[i];

@@ -17,7 +17,7 @@ typedef struct evaluate_resampling {
     uint64_t seed;
     uint32_t resamples;
     unsigned threads;
-    const reco_call *call; /* cancelled by it; not told */
+    const reco_call *call; /* resampling is cancelled by it, and not told */
 } evaluate_resampling;
 
 /* Of the means of `column_count` columns of `count` values each; the same questions are drawn for all columns. */
@@ -32,6 +32,9 @@ typedef struct evaluate_difference {
 } evaluate_difference;
 reco_status evaluate_paired(evaluate_difference *out, const double *a, const double *b, size_t count, const evaluate_resampling *how,
                             reco_error *err);
+
+/* For qsort: doubles, ascending. */
+int evaluate_by_value(const void *a, const void *b);
 
 /* A stream of numbers for a seed (SplitMix64: Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA 2014). */
 static inline uint64_t evaluate_random(uint64_t *state) {

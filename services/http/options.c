@@ -244,3 +244,5 @@ void options_print(FILE *out, const option_spec *options, size_t count) {
             fprintf(out, "  %-28s %s\n", left, options[i].help);
     }
 }
+
+reco_status options_no_memory(reco_error *err) { return options_fail(err, RECO_NO_MEMORY, "", "%s", reco_status_text(RECO_NO_MEMORY)); }

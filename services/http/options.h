@@ -60,5 +60,7 @@ bool options_bytes(const char *text, uint64_t *bytes);
 
 /* Fills err and answers status. */
 reco_status options_fail(reco_error *err, reco_status status, const char *field, const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* The same for memory that ran out. */
+reco_status options_no_memory(reco_error *err);
 
 #endif

@@ -88,6 +88,27 @@ void http_text_json(http_text *text, const char *data, size_t size) {
     http_text_add(text, "\"", 1);
 }
 
+void http_text_csv(http_text *text, const char *data, size_t size) {
+    bool quote = false;
+    for (size_t i = 0; i < size; i++)
+        quote = quote || strchr(",\"\r\n", data[i]);
+    if (!quote) {
+        http_text_add(text, data, size);
+        return;
+    }
+    http_text_add(text, "\"", 1);
+    for (size_t i = 0; i < size; i++)
+        http_text_add(text, data[i] == '"' ? "\"\"" : data + i, data[i] == '"' ? 2 : 1);
+    http_text_add(text, "\"", 1);
+}
+
+bool http_text_is_utf8(const char *data, size_t size) {
+    size_t length = 1;
+    for (size_t i = 0; i < size && length > 0; i += length)
+        length = sequence((const unsigned char *)data + i, size - i);
+    return length > 0;
+}
+
 void http_text_dispose(http_text *text) {
     free(text->data);
     memset(text, 0, sizeof *text);

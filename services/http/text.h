@@ -17,6 +17,10 @@ void http_text_printf(http_text *text, const char *format, ...) __attribute__((f
 void http_text_vprintf(http_text *text, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
 /* Quoted and escaped for JSON; bytes that are no UTF-8 become U+FFFD. */
 void http_text_json(http_text *text, const char *data, size_t size);
+/* A field of CSV, quoted where it must be. */
+void http_text_csv(http_text *text, const char *data, size_t size);
+/* Whether all of it is UTF-8 (RFC 3629). */
+bool http_text_is_utf8(const char *data, size_t size);
 void http_text_dispose(http_text *text);
 
 #endif

@@ -79,7 +79,7 @@ reco_status archiving_start(archiving **out, reco_engine *engine, reco_error *er
         return status;
     archiving *self = calloc(1, sizeof *self);
     if (!self)
-        return options_fail(err, RECO_NO_MEMORY, "", "%s", reco_status_text(RECO_NO_MEMORY));
+        return options_no_memory(err);
     self->engine = engine;
     self->pause_ms = PAUSE_MIN_MS;
     if (pthread_create(&self->thread, NULL, work, self) != 0) {

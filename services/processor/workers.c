@@ -86,7 +86,7 @@ reco_status workers_start(workers **out, reco_engine *engine, uint32_t count, ui
         return options_fail(err, RECO_INVALID, "threads", "must be from 1 to %u", WORKERS_MAX);
     workers *all = calloc(1, sizeof *all);
     if (!all)
-        return options_fail(err, RECO_NO_MEMORY, "", "%s", reco_status_text(RECO_NO_MEMORY));
+        return options_no_memory(err);
     all->engine = engine;
     for (uint32_t i = 0; i < count; i++) {
         reco_status status = start_one(all, batch_events, err);
