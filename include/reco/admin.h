@@ -263,6 +263,9 @@ RECO_API reco_status reco_migrate(uint32_t *missing, const reco_settings *settin
  * background one that answers is ready while it has something to answer with, one that only takes in (NO_ANSWERS, no processor) while the stream
  * does; what they lack besides is told by reco_lacking, and the lag is -1 when nobody can tell it. Stores are given two seconds to say. SHARED. */
 RECO_API reco_status reco_ready(int64_t *lag, int64_t *lag_ms, reco_engine *engine, const reco_call *call, reco_error *err);
+/* The rest of it for who takes in: OK, or why events would be refused now. CLOCK: the wall clock ran ahead. UNAVAILABLE or FULL, naming "stream": the
+ * last append failed, at most ten seconds ago, and none succeeded since. Asks no store. SHARED. */
+RECO_API reco_status reco_ingest_ready(reco_engine *engine, const reco_call *call, reco_error *err);
 
 /* RECO_DEGRADED_... of answers that are given now; 0: they are whole. SHARED. */
 RECO_API uint32_t reco_lacking(reco_engine *engine);

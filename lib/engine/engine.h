@@ -51,6 +51,9 @@ struct reco_engine {
     reco__ingest_context *ingest_free;
     atomic_int_fast64_t room_checked_ns; /* when it was looked at, or is to be again */
     atomic_bool items_scarce, users_scarce;
+    atomic_bool refusing; /* the last append failed; why and when, under ingest_lock */
+    reco_error refusal;
+    int64_t refused_ns;
 
     /* set once, before signing_known is */
     uint32_t signing_number;
@@ -95,6 +98,12 @@ void reco__engine_learned(reco_engine *engine); /* wakes waiters */
 
 /* --- ingest.c ------------------------------------------------------------------------------------------------------------------------------ */
 void reco__ingest_dispose(reco_engine *engine);
+
+/* --- ingest_ready.c ------------------------------------------------------------------------------------------------------------------------ */
+/* CLOCK when `now` is further ahead of the monotonic clock than the skew allows. */
+reco_status reco__ingest_clock(reco_engine *engine, int64_t now, reco_error *err);
+/* What an append of events answered. */
+void reco__ingest_outcome(reco_engine *engine, reco_status status, const reco_error *err);
 
 /* --- state.c ------------------------------------------------------------------------------------------------------------------------------- */
 /* Entries of a row after what is due was applied to it: absent (count 0), cut, or as it is. */

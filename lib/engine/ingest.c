@@ -140,15 +140,10 @@ static reco_status room_for(reco_engine *engine, const reco_event *event, uint32
 /* --- time --------------------------------------------------------------------------------------------------------------------------------- */
 
 static reco_status clock_stamp(int64_t *received_at, reco_engine *engine, int64_t given, reco_error *err) {
-    int64_t now = reco__now_ms(), steady = engine->opened_wall_ms + (reco__monotonic_ns() - engine->opened_monotonic_ns) / 1000000;
-    *received_at = given ? given : now;
+    *received_at = given ? given : reco__now_ms();
     if (given < 0 || given > RECO__TIME_MAX)
         return reco__fail(err, RECO_INVALID, "received_at", "milliseconds from 1970 to 9999 are expected");
-    if (!given && now - steady > engine->settings.skew)
-        return reco__fail(err, RECO_CLOCK, "received_at",
-                          "the wall clock runs %lld ms ahead of the monotonic clock since open; events are refused until it is right again",
-                          (long long)(now - steady));
-    return RECO_OK;
+    return given ? RECO_OK : reco__ingest_clock(engine, *received_at, err);
 }
 
 static reco_status time_check(reco_engine *engine, const reco_event *event, int64_t received_at, int32_t index, reco_error *err) {
@@ -199,9 +194,8 @@ static reco_status ingest_take(ingest_call *in, const reco_event *given, int32_t
     if (event.timestamp == 0 && !(event.flags & RECO_EVENT_UNDO)) /* an undo without one takes that of its event */
         event.timestamp = in->received_at;
     if (event.recommendation_id.size) {
-        bool genuine =
-            atomic_load(&engine->signing_known) &&
-            reco__recommendation_id_check(NULL, &in->context->scratch, event.recommendation_id, engine->signing_number, engine->signing_key);
+        bool genuine = atomic_load(&engine->signing_known) && reco__recommendation_id_check(NULL, &in->context->scratch, event.recommendation_id,
+                                                                                            engine->signing_number, engine->signing_key);
         atomic_fetch_add(genuine ? &engine->counters.attributed : &engine->counters.unattributed, 1);
         if (!genuine)
             event.recommendation_id = (reco_str){NULL, 0};
@@ -234,7 +228,11 @@ static reco_status ingest_append(ingest_call *in, int64_t *next, reco_error *err
         return RECO_OK;
     for (size_t i = 0; i < in->accepted; i++)
         context->records[i].data = context->bytes.data + context->starts[i];
-    reco_status status = reco__stream_append(context->offsets, in->engine->stream, context->records, in->accepted, 0, NULL, NULL, 0, in->call, err);
+    reco_error why = RECO_ERROR_INIT;
+    reco_status status = reco__stream_append(context->offsets, in->engine->stream, context->records, in->accepted, 0, NULL, NULL, 0, in->call, &why);
+    reco__ingest_outcome(in->engine, status, &why);
+    if (status != RECO_OK && err)
+        *err = why;
     for (size_t i = 0; status == RECO_OK && i < in->accepted; i++)
         if (context->offsets[i] + 1 > next[context->records[i].partition])
             next[context->records[i].partition] = context->offsets[i] + 1;

@@ -41,17 +41,18 @@ static reco_status write_ports(const char *path, http_server *const *servers, re
     return RECO_IO;
 }
 
-static reco_status open_servers(http_server **servers, const options *given, const reco_settings *settings, http_standard *standard,
+/* `standards`: one for each server. */
+static reco_status open_servers(http_server **servers, const options *given, const reco_settings *settings, http_standard *standards,
                                 http_route routes[][HTTP_ROUTES_MAX], reco_error *err) {
     const program_server how[SERVERS] = {
         {.name = "ingest", .listen = given->ingest, .listen_setting = "services.ingest_listen", .openapi = ingest_openapi},
         {.name = "api", .listen = given->api, .listen_setting = "services.api_listen", .openapi = api_openapi},
         {.name = "processor", .listen = given->processor, .listen_setting = "services.processor_listen"}};
     size_t counts[SERVERS] = {0};
-    ingest_routes(routes[INGEST], &counts[INGEST], standard->engine);
-    api_routes(routes[API], &counts[API], standard->engine);
+    ingest_routes(routes[INGEST], &counts[INGEST], standards[INGEST].engine);
+    api_routes(routes[API], &counts[API], standards[API].engine);
     for (int i = 0; i < SERVERS; i++) {
-        http_standard_routes(routes[i], &counts[i], standard);
+        http_standard_routes(routes[i], &counts[i], &standards[i]);
         program_server one = how[i];
         one.routes = routes[i];
         one.route_count = counts[i];
@@ -65,11 +66,12 @@ static reco_status open_servers(http_server **servers, const options *given, con
 static reco_status serve(const cli_call *call, reco_engine *engine, const reco_settings *settings, reco_error *err) {
     http_route routes[SERVERS][HTTP_ROUTES_MAX];
     http_server *servers[SERVERS] = {NULL};
-    http_standard standard = {.engine = engine};
+    http_standard standards[SERVERS] = {
+        [INGEST] = {.engine = engine, .takes_events = true}, [API] = {.engine = engine}, [PROCESSOR] = {.engine = engine}};
     archiving *archive = NULL;
     reco_status status = archiving_start(&archive, engine, err);
     if (status == RECO_OK)
-        status = open_servers(servers, call->options, settings, &standard, routes, err);
+        status = open_servers(servers, call->options, settings, standards, routes, err);
     if (status == RECO_OK)
         program_wait_signal();
     program_stop(servers, SERVERS);

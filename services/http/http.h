@@ -114,6 +114,7 @@ typedef void (*http_metrics_fn)(void *context, reco_metric_sink sink, void *sink
 /* What these routes need. Lives as long as the server. FROZEN. */
 typedef struct http_standard {
     reco_engine *engine;
+    bool takes_events;       /* while they are refused, it is not ready */
     http_metrics_fn metrics; /* NULL: none */
     void *metrics_context;
 } http_standard;

@@ -50,7 +50,10 @@ static void ready(http_request *request, void *context) {
     }
     if (http_server_is_waiting(request))
         return;
-    if (reco_ready(&lag, &lag_ms, standard->engine, http_call(request), &err) != RECO_OK) {
+    reco_status status = reco_ready(&lag, &lag_ms, standard->engine, http_call(request), &err);
+    if (status == RECO_OK && standard->takes_events)
+        status = reco_ingest_ready(standard->engine, http_call(request), &err);
+    if (status != RECO_OK) {
         http_send_error(request, &err);
         return;
     }

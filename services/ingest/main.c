@@ -6,6 +6,7 @@ static reco_status start(void *context, http_route *routes, size_t *count, http_
     (void)context;
     (void)err;
     ingest_routes(routes, count, standard->engine);
+    standard->takes_events = true;
     return RECO_OK;
 }
 

@@ -13,7 +13,7 @@ import time
 import unittest
 import urllib.parse
 
-from http_support import PATIENCE, Service, WithData, ask, environment, event, get, post, raw, run, wait_for
+from http_support import BUILD, PATIENCE, Service, WithData, ask, environment, event, get, post, raw, run, wait_for
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -543,6 +543,49 @@ class Ending(WithData):
         service.process.wait()
         everything = self.serve()
         wait_for(lambda: [item["item_id"] for item in get(everything.api, "/popular").json()["items"]] == ["kept"], "the event to be learned")
+
+
+class Refusing(WithData):
+    """/ready where events are refused and all else works."""
+
+    def setUp(self):
+        super().setUp()
+        shim = os.path.join(BUILD, "lib", "libtest_world.so")
+        if not os.path.exists(shim):
+            self.skipTest("built with a sanitizer, whose runtime has to come first")
+        self.world = os.path.join(self.folder, "world")
+        self.env = environment(LD_PRELOAD=shim, TEST_WORLD=self.world)
+
+    def worse(self, what):
+        with open(self.world + "." + what, "w"):
+            pass
+
+    def better(self, what):
+        os.unlink(self.world + "." + what)
+
+    def refuses(self, port, others, what, status, field, words):
+        self.assertEqual(post(port, "/events", event("u", "a")).status, 202)
+        self.assertEqual(get(port, "/ready").status, 200)
+        self.worse(what)
+        self.assertEqual(post(port, "/events", event("u", "a")).status, status)
+        problem = self.assert_problem(get(port, "/ready"), 503, field)
+        self.assertIn(words, problem["detail"])
+        self.assertEqual(get(port, "/health").status, 200)
+        for other in others:
+            self.assertEqual(get(other, "/ready").status, 200)
+        self.better(what)
+
+    def test_a_clock_that_ran_away(self):
+        everything = self.serve(env=self.env)
+        self.refuses(everything.ingest, (everything.api, everything.processor), "clock", 503, "received_at", "ahead of the monotonic clock")
+        self.assertEqual(get(everything.ingest, "/ready").status, 200)
+
+    def test_a_disk_that_fails(self):
+        ingest = self.service("reco-ingest", env=self.env)
+        self.refuses(ingest.port, (self.service("reco-api").port,), "disk", 500, "stream", "Input/output error")
+        self.assertEqual(get(ingest.port, "/ready").status, 503)  # nothing was taken since
+        if post(ingest.port, "/events", event("u", "a")).status == 202:
+            self.assertEqual(get(ingest.port, "/ready").status, 200)
 
 
 class Starting(WithData):

@@ -388,6 +388,7 @@ static void care(void) {
     HARMLESS(reco_archiver_close, (reco_archiver_close(NULL), true));
     BAD(RECO_INVALID, "engine", reco_ready, &lag, &lag_ms, NULL, NULL, &err);
     BAD(RECO_INVALID, "engine", reco_ready, NULL, NULL, NULL, NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_ingest_ready, NULL, NULL, &err);
     BAD(RECO_INVALID, "sink", reco_metrics, engine, NULL, NULL, NULL, &err);
     BAD(RECO_INVALID, "no.such", reco_setting_get, value, sizeof value, engine, "no.such", &err);
     BAD(RECO_TOO_LARGE, "namespace", reco_setting_get, value, sizeof value, engine, "namespace", &err);

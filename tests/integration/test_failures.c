@@ -38,7 +38,7 @@ static struct {
     int fired;
 } trouble;
 
-static int64_t wall_jump_ms;
+static int64_t wall_jump_ms, steady_jump_ms;
 
 /* What is hidden in a program, as everything here is by default, a shared library does not find: LMDB would go on to call the C library's. */
 #pragma GCC visibility push(default)
@@ -63,6 +63,8 @@ int clock_gettime(clockid_t clock, struct timespec *out) {
     int failed = (int)syscall(SYS_clock_gettime, clock, out);
     if (failed == 0 && clock == CLOCK_REALTIME)
         out->tv_sec += wall_jump_ms / 1000;
+    if (failed == 0 && clock == CLOCK_MONOTONIC)
+        out->tv_sec += steady_jump_ms / 1000;
     return failed;
 }
 
@@ -462,6 +464,35 @@ START_TEST(a_disk_that_fails)
 }
 END_TEST
 
+/* Readiness says what the last events met, until some are taken or it is too old to hold. */
+START_TEST(readiness_of_a_failing_stream)
+{
+    static const struct {
+        reco_status met, said;
+    } cases[] = {
+        {RECO_IO, RECO_UNAVAILABLE}, {RECO_CORRUPT, RECO_UNAVAILABLE}, {RECO_FULL, RECO_FULL}, {RECO_TIMEOUT, RECO_OK}, {RECO_BUSY, RECO_OK}};
+    engine = test_engine_open(data_path, 0, plain);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        reco__fault_plant("stream.append", 1, 1, cases[i].met);
+        test_status(cases[i].met, tell_one(0));
+        reco__fault_plant(NULL, 0, 0, RECO_OK);
+        test_status(cases[i].said, reco_ingest_ready(engine, NULL, &err));
+        if (cases[i].said != RECO_OK)
+            says("not ready", (reco_status)err.status, cases[i].said, "stream", "events are refused: ");
+        test_ok(reco_ready(NULL, NULL, engine, NULL, &err), &err);
+        if (i == 0) {
+            steady_jump_ms = 11000;
+            test_ok(reco_ingest_ready(engine, NULL, &err), &err);
+            steady_jump_ms = 0;
+            test_status(RECO_UNAVAILABLE, reco_ingest_ready(engine, NULL, &err));
+        }
+        tell(1);
+        test_ok(reco_ingest_ready(engine, NULL, &err), &err);
+    }
+    audit();
+}
+END_TEST
+
 /* --- clocks that jump -------------------------------------------------------------------------------------------------------------------------- */
 
 START_TEST(clocks_that_jump)
@@ -470,8 +501,11 @@ START_TEST(clocks_that_jump)
     tell(20);
     wall_jump_ms = 61000; /* more than the skew */
     says("ahead", tell_one(0), RECO_CLOCK, "received_at", "ahead of the monotonic clock");
+    says("not ready", reco_ingest_ready(engine, NULL, &err), RECO_CLOCK, "received_at", "ahead of the monotonic clock");
+    test_ok(reco_ready(NULL, NULL, engine, NULL, &err), &err); /* for all else */
     test_ok(process(), &err);
     wall_jump_ms = 50000;
+    test_ok(reco_ingest_ready(engine, NULL, &err), &err);
     tell(20);
     wall_jump_ms = -3600000; /* back: what was stamped before stays ahead, and time stands still for learning until it is reached again */
     tell(20);
@@ -626,6 +660,7 @@ int main(void) {
     tcase_add_test(tests, second_pid_namespace);
     tcase_add_loop_test(tests, files_that_were_cut, 0, (int)(sizeof cuts / sizeof *cuts));
     tcase_add_loop_test(tests, a_disk_that_fails, 0, (int)(sizeof failures / sizeof *failures));
+    tcase_add_test(tests, readiness_of_a_failing_stream);
     tcase_add_test(tests, clocks_that_jump);
     tcase_add_test(tests, killed_while_closing_and_trimming);
     suite_add_tcase(suite, tests);
