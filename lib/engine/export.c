@@ -1,21 +1,19 @@
 /* engine/export.c - a namespace as lines of JSON, for people, for other programs, and for another directory or backend (import_export.c).
  *
- * The records of all partitions are merged by the clocks of their partitions, so that the lines are in the order in which time went by and each
- * partition's records keep their order. How far it goes is fixed in the beginning; what is known is read afterwards, page by page, as it is then. No
+ * The records of all partitions come in the order in which time went by (walk.h); what is known is read afterwards, page by page, as it is then. No
  * transaction is open while a line is handed out: whoever takes them may be slow.
  *
  * What it does not do: tell keys (tokens of another namespace are none here), or what was learned from records that the stream has dropped. */
 #include "engine/export.h"
 
+#include "engine/walk.h"
 #include "model/envelope.h"
 #include "model/event.h"
 #include "model/elements.h"
 
-enum { FEED_RECORDS = 512, PAGE_RECORDS = 1000 };
-#define FEED_BYTES (256u << 10)
+enum { PAGE_RECORDS = 1000 };
 #define PAGE_BYTES (4u << 20)
 #define OUT_BYTES (64u << 10)
-#define CHECK_EVERY 256u
 
 const reco__export_kind reco__export_kinds[RECO__EXPORT_KINDS] = {{RECO_RECORD_ITEM, "item", offsetof(reco__export_counts, items)},
                                                                   {RECO_RECORD_USER, "user", offsetof(reco__export_counts, users)},
@@ -30,31 +28,16 @@ const reco__export_count reco__export_count_names[RECO__EXPORT_COUNTS] = {{"even
                                                                           {"models", offsetof(reco__export_counts, models)},
                                                                           {"experiments", offsetof(reco__export_counts, experiments)}};
 
-/* The records of one partition, read ahead. */
-typedef struct feed {
-    int64_t next, end;
-    reco__buf bytes;
-    struct {
-        size_t at, size;
-        int64_t offset;
-    } list[FEED_RECORDS];
-    uint32_t at, count;
-    bool held; /* `record` is the next one */
-    reco__record record;
-    int64_t clock; /* of the partition, with it */
-} feed;
-
 typedef struct exporting {
     reco_engine *engine;
     const reco_call *call;
     reco_export_sink sink;
     void *context;
-    feed *feeds; /* one a partition */
+    reco__walk walk;
     reco__buf out;
     size_t digested; /* of `out`: what is in the digest already */
     reco__u128 digest;
     reco__export_counts counts;
-    uint64_t missing, unreadable, total, done;
 } exporting;
 
 /* --- writing ------------------------------------------------------------------------------------------------------------------------------ */
@@ -157,93 +140,15 @@ static void put_record(exporting *e, uint32_t partition, const reco__record *rec
 
 /* --- the stream --------------------------------------------------------------------------------------------------------------------------- */
 
-static int keep(void *context, int64_t offset, const void *data, size_t size) {
-    feed *f = context;
-    if (offset >= f->end)
-        return 1;
-    f->list[f->count].at = f->bytes.size;
-    f->list[f->count].size = size;
-    f->list[f->count].offset = offset;
-    reco__buf_add(&f->bytes, data, size);
-    if (f->bytes.failed != RECO_OK)
-        return 1;
-    f->next = offset + 1;
-    return ++f->count == FEED_RECORDS;
-}
-
-static reco_status refill(exporting *e, uint32_t partition, feed *f, reco_error *err) {
-    f->at = f->count = 0;
-    reco__buf_reset(&f->bytes);
-    reco_status status = reco__stream_read(e->engine->stream, partition, f->next, FEED_RECORDS, FEED_BYTES, keep, f, e->call, err);
-    if (status == RECO_NOT_FOUND)
-        return reco__fail(err, RECO_BUSY, "stream", "partition %u was trimmed behind %lld meanwhile; try again", partition, (long long)f->next);
-    if (status == RECO_OK)
-        status = reco__buf_status(&f->bytes, err);
-    if (status == RECO_OK && f->count == 0)
-        return reco__fail(err, RECO_CORRUPT, "stream", "partition %u ends before %lld", partition, (long long)f->end);
-    return status;
-}
-
-/* The next record of a partition, if there is one. Others may write to some streams; what is none of ours is not ours to export. */
-static reco_status advance(exporting *e, uint32_t partition, reco_error *err) {
-    feed *f = &e->feeds[partition];
-    f->held = false;
-    for (;;) {
-        reco_status status = RECO_OK;
-        if (f->at == f->count) {
-            if (f->next >= f->end)
-                return RECO_OK;
-            status = refill(e, partition, f, err);
-        }
-        if (status != RECO_OK)
-            return status;
-        size_t at = f->list[f->at].at, size = f->list[f->at].size;
-        int64_t offset = f->list[f->at++].offset;
-        e->done++;
-        if (size == 0)
-            continue;
-        reco_error why = RECO_ERROR_INIT;
-        status = reco__envelope_decode(&f->record, f->bytes.data + at, size, &why);
-        if (status == RECO_CORRUPT && reco__stream_takes_letters(e->engine->stream)) {
-            e->unreadable++;
-            continue;
-        }
-        if (status != RECO_OK)
-            return reco__fail(err, status, "stream", "partition %u, offset %lld: %s", partition, (long long)offset, why.text);
-        f->clock = f->record.received_at > f->clock ? f->record.received_at : f->clock;
-        f->held = true;
-        return RECO_OK;
-    }
-}
-
-/* The partition whose clock is the earliest, P when there is no record left. */
-static uint32_t earliest(const exporting *e) {
-    uint32_t best = e->engine->partitions;
-    for (uint32_t p = 0; p < e->engine->partitions; p++)
-        if (e->feeds[p].held && (best == e->engine->partitions || e->feeds[p].clock < e->feeds[best].clock))
-            best = p;
-    return best;
-}
-
 static reco_status export_stream(exporting *e, reco_error *err) {
-    uint64_t told = 0;
-    reco_status status = RECO_OK;
-    uint32_t p;
-    for (p = 0; p < e->engine->partitions && status == RECO_OK; p++)
-        status = advance(e, p, err);
-    while (status == RECO_OK && (p = earliest(e)) < e->engine->partitions) {
-        put_record(e, p, &e->feeds[p].record);
+    reco__walk_step step;
+    reco_status status = reco__walk_next(&step, &e->walk, err);
+    while (status == RECO_OK && step.record) {
+        put_record(e, step.partition, step.record);
         status = flush(e, OUT_BYTES, err);
         if (status == RECO_OK)
-            status = advance(e, p, err);
-        if (status == RECO_OK && e->done - told >= CHECK_EVERY) {
-            told = e->done;
-            reco__call_progress(e->call, "exporting", "records", e->done, e->total);
-            status = reco__call_check(e->call, err);
-        }
+            status = reco__walk_next(&step, &e->walk, err);
     }
-    if (status == RECO_OK)
-        reco__call_progress(e->call, "exporting", "records", e->done, e->total);
     return status;
 }
 
@@ -302,8 +207,8 @@ static void put_header(exporting *e) {
     for (int i = 0; i < 16; i++)
         reco__buf_printf(&e->out, "%02x", id[i]);
     reco__buf_byte(&e->out, '"');
-    put_number(&e->out, "records", (int64_t)e->total);
-    put_number(&e->out, "missing", (int64_t)e->missing);
+    put_number(&e->out, "records", (int64_t)e->walk.total);
+    put_number(&e->out, "missing", (int64_t)e->walk.missing);
     put_text(&e->out, "library", reco__str_of(reco_version()));
     put_text(&e->out, "created_at", reco__str_of(now));
     put_text(&e->out, "settings", (reco_str){engine->fingerprint.data, engine->fingerprint.size});
@@ -322,23 +227,8 @@ static void put_end(exporting *e) {
     reco__buf_text(&e->out, "}\n");
 }
 
-static reco_status begin(exporting *e, reco_error *err) {
-    reco_stream_span spans[RECO_PARTITIONS_MAX];
-    e->feeds = reco__zalloc(e->engine->partitions * sizeof *e->feeds);
-    if (!e->feeds)
-        return reco__no_memory(err);
-    reco_status status = reco__stream_bounds(spans, e->engine->stream, e->call, err);
-    for (uint32_t p = 0; status == RECO_OK && p < e->engine->partitions; p++) {
-        e->feeds[p].next = spans[p].begin;
-        e->feeds[p].end = spans[p].end;
-        e->missing += (uint64_t)spans[p].begin;
-        e->total += (uint64_t)(spans[p].end - spans[p].begin);
-    }
-    return status;
-}
-
 static reco_status run(exporting *e, reco_error *err) {
-    reco_status status = begin(e, err);
+    reco_status status = reco__walk_begin(&e->walk, e->engine, "exporting", e->call, err);
     if (status == RECO_OK) {
         put_header(e);
         e->digested = e->out.size; /* two exports of the same differ in it alone */
@@ -350,13 +240,6 @@ static reco_status run(exporting *e, reco_error *err) {
         return status;
     put_end(e);
     return flush(e, 0, err);
-}
-
-static void dispose(exporting *e) {
-    for (uint32_t p = 0; e->feeds && p < e->engine->partitions; p++)
-        reco__buf_dispose(&e->feeds[p].bytes);
-    reco__release(e->feeds);
-    reco__buf_dispose(&e->out);
 }
 
 reco_status reco_export(reco_export_result *out, reco_engine *engine, reco_export_sink sink, void *context, const reco_call *call, reco_error *err) {
@@ -380,9 +263,10 @@ reco_status reco_export(reco_export_result *out, reco_engine *engine, reco_expor
                                     .users = n->users,
                                     .models = n->models,
                                     .experiments = n->experiments,
-                                    .missing = e.missing,
-                                    .unreadable = e.unreadable};
+                                    .missing = e.walk.missing,
+                                    .unreadable = e.walk.unreadable};
     }
-    dispose(&e);
+    reco__walk_dispose(&e.walk);
+    reco__buf_dispose(&e.out);
     return status;
 }
