@@ -102,6 +102,24 @@ typedef int (*reco_export_sink)(void *context, const char *text, size_t size);
 RECO_API reco_status reco_export(reco_export_result *out, reco_engine *engine, reco_export_sink sink, void *context, const reco_call *call,
                                  reco_error *err);
 
+/* --- what would have been shown --------------------------------------------------------------------------------------------------------------
+ *
+ * A question with as_of asks about another moment, of the user as they are now but for what they did later. Here each user is put back to what they
+ * were: recent items, session, hidden items and what they had seen are derived again from the stream up to as_of, and not one event further. What
+ * others have taught since stays, and so does what is known of items; popularity and availability are those of the moment, as always. */
+typedef struct reco_rewind_result {
+    uint32_t struct_size;
+    uint32_t reserved;
+    uint64_t answers;
+    uint64_t events;  /* of the users asked about, that were derived again */
+    uint64_t missing; /* records the stream had dropped already: what users did there is not counted */
+} reco_rewind_result;
+/* Many such questions, as in reco_recommend_batch; the sink is told of those that are not valid first, then of the others in the order of their
+ * moments. Every question needs user_id and as_of; min_position and wait_ms are INVALID. One walk over the stream answers all of them, in the thread
+ * that calls, and is told of as "going back". `out` may be NULL. SHARED. */
+RECO_API reco_status reco_rewind(reco_rewind_result *out, reco_engine *engine, const reco_query *queries, size_t count, size_t query_size,
+                                 reco_answer_sink sink, void *context, const reco_call *call, reco_error *err);
+
 /* --- the archive ---------------------------------------------------------------------------------------------------------------------------
  *
  * With the setting `archive` (postgresql://...), every record of the stream, ticks included, is kept in that database as it was, beside columns for

@@ -197,8 +197,21 @@ reco_status reco_similar(reco_answer **answer, reco_engine *engine, const reco_s
     return status == RECO_OK ? reco__recommend_similar(answer, engine->recommend, &given, reco__now_ms(), call, err) : status;
 }
 
-/* Whether a status is about one question alone. */
-static bool is_its_own(reco_status status) { return status == RECO_INVALID || status == RECO_TOO_LARGE; }
+reco_status reco__engine_ask_past(reco_answer **answer, reco_engine *engine, const reco_query *query, const reco__past *past, const reco_call *call,
+                                  reco_error *err) {
+    reco_query given;
+    reco_event *own;
+    int64_t next[RECO_PARTITIONS_MAX] = {0};
+    reco_status status = take_query(&given, &own, query, err);
+    if (status == RECO_OK) {
+        uint32_t partition = reco__stream_partition(engine->stream, given.user_id.data, given.user_id.size);
+        status = reco__recommend_ask_past(answer, engine->recommend, &given, past, reco__now_ms(), partition, call, err);
+    }
+    reco__release(own);
+    return status == RECO_OK ? answer_locate(engine, *answer, next, err) : status;
+}
+
+bool reco__engine_is_its_own(reco_status status) { return status == RECO_INVALID || status == RECO_TOO_LARGE; }
 
 reco_status reco_recommend_batch(reco_engine *engine, const reco_query *queries, size_t count, size_t query_size, reco_answer_sink sink,
                                  void *context, const reco_call *call, reco_error *err) {
@@ -216,7 +229,7 @@ reco_status reco_recommend_batch(reco_engine *engine, const reco_query *queries,
             break;
         query.struct_size = sizeof query;
         status = ask(&answer, engine, &query, NULL, 0, call, &error);
-        if (status != RECO_OK && !is_its_own(status)) {
+        if (status != RECO_OK && !reco__engine_is_its_own(status)) {
             if (err)
                 *err = error;
             break;

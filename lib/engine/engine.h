@@ -96,6 +96,13 @@ reco_status reco__position_decode(int64_t *next, const reco_engine *engine, reco
 reco_status reco__position_wait(reco_engine *engine, const int64_t *next, uint32_t only, int64_t wait_ms, const reco_call *call, reco_error *err);
 void reco__engine_learned(reco_engine *engine); /* wakes waiters */
 
+/* --- ask.c --------------------------------------------------------------------------------------------------------------------------------- */
+/* As reco_recommend, but with the user as `past` says; min_position is not waited for. */
+reco_status reco__engine_ask_past(reco_answer **answer, reco_engine *engine, const reco_query *query, const reco__past *past, const reco_call *call,
+                                  reco_error *err);
+/* Whether a status is about one question alone, and not about all. */
+bool reco__engine_is_its_own(reco_status status);
+
 /* --- ingest.c ------------------------------------------------------------------------------------------------------------------------------ */
 void reco__ingest_dispose(reco_engine *engine);
 

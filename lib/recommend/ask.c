@@ -301,6 +301,7 @@ typedef struct question {
     const reco_query *query;
     const reco_str *items;
     size_t item_count;
+    const reco__past *past;
 } question;
 
 static reco_status check_event(const reco_candidates *c, const reco_event *event, size_t index, reco_error *err) {
@@ -341,6 +342,7 @@ static reco_status read_who(reco_candidates *c, const question *asked, reco_erro
     c->session_count = query->session_count;
     c->asked = asked->items;
     c->asked_count = asked->item_count;
+    c->past = asked->past;
     return status;
 }
 
@@ -637,6 +639,12 @@ reco_status reco__recommend_ask(reco_answer **answer, reco__recommend *recommend
     return answer_question(answer, recommend, &asked, now_ms, partition, behind, call, err);
 }
 
+reco_status reco__recommend_ask_past(reco_answer **answer, reco__recommend *recommend, const reco_query *query, const reco__past *past,
+                                     int64_t now_ms, uint32_t partition, const reco_call *call, reco_error *err) {
+    const question asked = {.kind = RECO__ASK_USER, .query = query, .past = past};
+    return answer_question(answer, recommend, &asked, now_ms, partition, 0, call, err);
+}
+
 reco_status reco__recommend_rank(reco_answer **answer, reco__recommend *recommend, const reco_query *query, const reco_str *items, size_t item_count,
                                  int64_t now_ms, uint32_t partition, int behind, const reco_call *call, reco_error *err) {
     const question asked = {.kind = RECO__ASK_RANK, .query = query, .items = items, .item_count = item_count};
@@ -651,14 +659,15 @@ reco_status reco__recommend_similar(reco_answer **answer, reco__recommend *recom
     return answer_question(answer, recommend, &asked, now_ms, 0, 0, call, err);
 }
 
-reco_status reco__recommend_partitions(uint64_t *out, reco__recommend *recommend, reco_str user, uint32_t partition, const reco_call *call,
-                                       reco_error *err) {
-    reco__person person = {.count = 0};
+reco_status reco__recommend_person(reco__person *person, reco__recommend *recommend, reco_str user, uint32_t partition, const reco_call *call,
+                                   reco_error *err) {
     reco__state *state;
     uint32_t degraded = 0;
     reco_error error = RECO_ERROR_INIT;
 
-    *out = UINT64_C(1) << partition;
+    person->count = 1;
+    person->ids[0] = user;
+    person->partitions[0] = partition;
     if (!recommend->options.partition_of) {
         return RECO_OK;
     }
@@ -666,16 +675,25 @@ reco_status reco__recommend_partitions(uint64_t *out, reco__recommend *recommend
     if (status == RECO_OK) {
         status = reco__state_follow(&degraded, recommend, state, call, &error);
         if (status == RECO_OK) {
-            status = reco__person_find(&person, &degraded, recommend, state->catalogue->aliases, user, partition, call, &error);
+            status = reco__person_find(person, &degraded, recommend, state->catalogue->aliases, user, partition, call, &error);
         }
         reco__state_release(state);
     }
-    for (size_t i = 0; i < person.count && status == RECO_OK; i++) {
-        *out |= UINT64_C(1) << person.partitions[i];
-    }
-    reco__person_dispose(&person);
     if (ends_question(status)) {
         return end_question(err, status, &error);
     }
     return RECO_OK; /* the answer itself will tell what is the matter */
+}
+
+reco_status reco__recommend_partitions(uint64_t *out, reco__recommend *recommend, reco_str user, uint32_t partition, const reco_call *call,
+                                       reco_error *err) {
+    reco__person person = {.count = 0};
+    reco_status status = reco__recommend_person(&person, recommend, user, partition, call, err);
+
+    *out = 0;
+    for (size_t i = 0; i < person.count; i++) {
+        *out |= UINT64_C(1) << person.partitions[i];
+    }
+    reco__person_dispose(&person);
+    return status;
 }

@@ -117,6 +117,7 @@ struct reco_candidates {
 
     /* the user */
     uint32_t partition;
+    const reco__past *past; /* NULL: what was learned up to now */
     reco__person person;
     uint64_t epoch;
     reco__cell cell; /* of all ids; empty when there is none, or it has expired */

@@ -92,7 +92,9 @@ static reco_status load(reco_candidates *c, reading *in, uint32_t partition, con
     uint64_t epoch = 0;
 
     place->partition = partition;
-    reco_status status = reco__features_load(&place->position, &epoch, c->features, partition, ids, count, take_cell, in, call, err);
+    const reco__past *past = c->past;
+    reco_status status = past ? past->load(&place->position, &epoch, past->context, partition, ids, count, take_cell, in, call, err)
+                              : reco__features_load(&place->position, &epoch, c->features, partition, ids, count, take_cell, in, call, err);
     if (status == RECO_OK) {
         status = in->status;
     }

@@ -25,6 +25,13 @@ typedef struct reco__person {
     size_t place_count;
 } reco__person;
 
+/* Where cells are read instead of in features, for answers about the past: `load` has the shape and meaning of reco__features_load. */
+typedef struct reco__past {
+    reco_status (*load)(reco_position *position, uint64_t *epoch, void *context, uint32_t partition, const reco_str *users, size_t count,
+                        reco_features_sink sink, void *sink_context, const reco_call *call, reco_error *err);
+    void *context;
+} reco__past;
+
 struct reco_candidates;
 
 void reco__person_dispose(reco__person *person);

@@ -46,10 +46,17 @@ void reco__recommend_close(reco__recommend *recommend);
  * *answer as in reco_recommend. */
 reco_status reco__recommend_ask(reco_answer **answer, reco__recommend *recommend, const reco_query *query, int64_t now_ms, uint32_t partition,
                                 int behind, const reco_call *call, reco_error *err);
+/* The same of the past: query->as_of is set, and the user's cell is what `past` says. */
+reco_status reco__recommend_ask_past(reco_answer **answer, reco__recommend *recommend, const reco_query *query, const reco__past *past,
+                                     int64_t now_ms, uint32_t partition, const reco_call *call, reco_error *err);
 /* The same of given items only; `items` are different ids. */
 reco_status reco__recommend_rank(reco_answer **answer, reco__recommend *recommend, const reco_query *query, const reco_str *items, size_t item_count,
                                  int64_t now_ms, uint32_t partition, int behind, const reco_call *call, reco_error *err);
-/* The partitions of a user and of the user's aliases, as bits, for who waits for them. What records do not say now counts as no alias. */
+/* A user's id and the aliases of it, with their partitions; the user's id is borrowed, those of aliases lie in `person`, which is to be disposed of.
+ * What records do not say now counts as no alias. */
+reco_status reco__recommend_person(reco__person *person, reco__recommend *recommend, reco_str user, uint32_t partition, const reco_call *call,
+                                   reco_error *err);
+/* The partitions of these, as bits, for who waits for them. */
 reco_status reco__recommend_partitions(uint64_t *out, reco__recommend *recommend, reco_str user, uint32_t partition, const reco_call *call,
                                        reco_error *err);
 reco_status reco__recommend_similar(reco_answer **answer, reco__recommend *recommend, const reco_similar_query *query, int64_t now_ms,

@@ -66,6 +66,18 @@ static reco_status recommend(reco_engine *engine, reco_error *err) {
     return status;
 }
 
+static int ignore_answer(void *context, size_t index, reco_status status, reco_answer *answer, const reco_error *error) {
+    (void)context, (void)index, (void)error;
+    ck_assert_msg(status == RECO_OK && !(answer->flags & RECO_ANSWER_DEGRADED), "out of memory passed for a lesser answer");
+    return 0;
+}
+
+static reco_status going_back(reco_engine *engine, reco_error *err) {
+    const reco_query queries[] = {{.struct_size = sizeof *queries, .user_id = {"u1", 2}, .as_of = INT64_C(4102444800000)},
+                                  {.struct_size = sizeof *queries, .user_id = {"u2", 2}, .as_of = 1}};
+    return reco_rewind(NULL, engine, queries, 2, sizeof *queries, ignore_answer, NULL, NULL, err);
+}
+
 static reco_status popular(reco_engine *engine, reco_error *err) {
     reco_answer *answer = NULL;
     reco_popular_query query = {.struct_size = sizeof query, .window = 7200000};
@@ -274,6 +286,7 @@ static const scene scenes[] = {
     {"verify from a snapshot", {ingest, process, keep_snapshot}, verify_from_snapshot, "memory:"},
     {"stats", {ingest, process}, stats, "memory:"},
     {"import", {NULL}, import, "memory:"},
+    {"questions about the past", {ingest, process, users, aliases}, going_back, "memory:"},
     {"export", {ingest, process, items, users}, export, "memory:"},
     {"import of an export", {NULL}, import_export, "memory:"},
 };

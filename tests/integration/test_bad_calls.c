@@ -251,6 +251,8 @@ static void questions(void) {
     BAD(RECO_INVALID, "items", reco_similar, &answer, engine, &(reco_similar_query){.struct_size = sizeof(reco_similar_query)}, NULL, &err);
     BAD(RECO_INVALID, "sink", reco_recommend_batch, engine, &ann, 1, sizeof ann, NULL, NULL, NULL, &err);
     BAD(RECO_INVALID, "query", reco_recommend_batch, engine, &ann, 1, 0, stop, NULL, NULL, &err);
+    BAD(RECO_INVALID, "sink", reco_rewind, NULL, engine, &ann, 1, sizeof ann, NULL, NULL, NULL, &err);
+    BAD(RECO_INVALID, "query", reco_rewind, NULL, engine, &ann, 1, 0, stop, NULL, NULL, &err);
     BAD(RECO_INVALID, "answer", reco_popular, NULL, engine, NULL, NULL, &err);
     const reco_popular_query bad[] = {{.window = -1},        {.window = INT64_MAX}, {.as_of = -1},
                                       {.limit = UINT32_MAX}, {.flags = 1u << 31},   {.reserved = 1}};
@@ -497,6 +499,7 @@ static void no_engine(void) {
     BAD(RECO_INVALID, "engine", reco_popular, &answer, NULL, &(reco_popular_query){.struct_size = sizeof(reco_popular_query)}, NULL, &err);
     BAD(RECO_INVALID, "engine", reco_ready, &lag, &lag_ms, NULL, NULL, &err);
     BAD(RECO_INVALID, "engine", reco_recommend_batch, NULL, &ann, 1, sizeof ann, stop, NULL, NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_rewind, NULL, NULL, &ann, 1, sizeof ann, stop, NULL, NULL, &err);
     BAD(RECO_INVALID, "engine", reco_setting_get, value, sizeof value, NULL, "namespace", &err);
     BAD(RECO_INVALID, "engine", reco_similar, &answer, NULL,
         &(reco_similar_query){.struct_size = sizeof(reco_similar_query), .items = &tea, .item_count = 1}, NULL, &err);
@@ -535,6 +538,8 @@ static void nothing_given(void) {
     BAD(RECO_INVALID, "answer", reco_rank, NULL, engine, &ann, &tea, 1, NULL, &err);
     BAD(RECO_INVALID, "query", reco_rank, &answer, engine, NULL, &tea, 1, NULL, &err);
     BAD(RECO_INVALID, "queries", reco_recommend_batch, engine, NULL, 1, sizeof ann, stop, NULL, NULL, &err);
+    BAD(RECO_INVALID, "queries", reco_rewind, NULL, engine, NULL, 1, sizeof ann, stop, NULL, NULL, &err);
+    BAD(RECO_INVALID, "out", reco_rewind, &(reco_rewind_result){.struct_size = 4}, engine, &ann, 1, sizeof ann, stop, NULL, NULL, &err);
     BAD(RECO_INVALID, "json", reco_selection_parse, &selection, NULL, 2, &err);
     BAD(RECO_INVALID, "out", reco_setting_get, NULL, 5, engine, "namespace", &err);
     BAD(RECO_INVALID, "name", reco_setting_get, value, sizeof value, engine, NULL, &err);
