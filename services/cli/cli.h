@@ -34,6 +34,7 @@ extern const cli_command cli_similar, cli_batch;               /* answers.c */
 extern const cli_command cli_verify, cli_stats, cli_snapshot;  /* state.c */
 extern const cli_command cli_generate;                         /* generate.c */
 extern const cli_command cli_evaluate;                         /* evaluate.c */
+extern const cli_command cli_bench;                            /* bench.c */
 extern const cli_command cli_archive, cli_migrate;             /* archive.c */
 extern const cli_command cli_replay;                           /* replay.c */
 extern const cli_command cli_trim;                             /* trim.c */

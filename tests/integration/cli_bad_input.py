@@ -42,6 +42,9 @@ VALUES = {
     "PRESET|FILE": ["", "nonsense", "/no/such/file", BROKEN],
     "UNIT": ["", "years", "S", BROKEN],
     "METRIC": ["", "ndcg", "ndcg@11", "coverage@10", BROKEN],
+    "MIX": ["", "events", "events=", "events=-1", "events=x", "events=0", "nonsense=1", "=1", "events=1,", "events=1,events=1", "events=" + HUGE, BROKEN],
+    "URL": ["", "ftp://127.0.0.1:1", "http://", "http://a b", "http://127.0.0.1:x", "http://127.0.0.1:1/?a=b", "http://" + "x" * 600, BROKEN],
+    "NAME:TEXT": ["", "x", ":x", "a: b\r\nc: d", BROKEN],
     "SNAPSHOT": ["", "/no/such/file", "/", "/dev/null"],
 }
 # Where the word says too little, or the command has no use for the value.
@@ -55,13 +58,14 @@ ARGUMENTS = {
     "USER": VALUES["ID"], "ITEM...": VALUES["ITEM"], "ID": VALUES["ID"],
     "PATH": ["", "/no/such/file", "/"], "PATH...": ["", "/no/such/file", "/proc/no/such"],
     "FILE": ["", "/no/such/file", "/", "/dev/null"], "FILE|-": ["", "/no/such/file", "/"], "[FILE|-]": ["", "/no/such/file", "/"],
-    "FILE|DIR": ["", "/no/such/file"], "bash|zsh": ["", "fish", BROKEN],
+    "FILE|DIR": ["", "/no/such/file"], "[URL]": VALUES["URL"], "bash|zsh": ["", "fish", BROKEN],
 }
 # What else a command must be given so that it comes to the value at hand.
 NEEDED = {"import": [["--format", "csv"]], "replay": [["--yes"], ["--into", "/dev/null"]],
-          "evaluate": [["--protocol", "p1"], ["--train", "train.tsv"], ["--test", "test.tsv"]]}
+          "evaluate": [["--protocol", "p1"], ["--train", "train.tsv"], ["--test", "test.tsv"]],
+          "bench": [["--duration", "1s"], ["--timeout", "1s"], ["--ingest-url", "http://127.0.0.1:1"]]}
 GOOD = {"USER": "u1", "ITEM...": "i1", "ID": "i1", "PATH": "/no/such/snapshot", "PATH...": "/no/such/history", "FILE": "/no/such/backup", "FILE|-": "/no/such/lines",
-        "[FILE|-]": "/no/such/export", "FILE|DIR": "/no/such/backup", "bash|zsh": "bash"}
+        "[FILE|-]": "/no/such/export", "FILE|DIR": "/no/such/backup", "[URL]": "http://127.0.0.1:1", "bash|zsh": "bash"}
 # What commands read lines of JSON from, and what they say of each line.
 READERS = ("ingest", "batch", "items", "users")
 BODIES = [b"", b" ", b"{", b"[", b"nul", b"NaN", b"1", b'"text"', b"null", b"[1]", b"[[]]", b"{]", b"{'a':1}", b"\xff\xfe", b'{"a":"\xff"}', b'{"a\0":1}', b"\0" * 100,
