@@ -219,7 +219,8 @@ static bool set_request(client *self, connection *one, const bench_question *que
     one->url.size = one->body.size = 0;
     http_text_printf(&one->url, "%s%s%s%s", question->kind == BENCH_EVENTS ? self->plan->ingest : self->plan->api, question->path.data,
                      question->query.size ? "?" : "", question->query.size ? question->query.data : "");
-    http_text_add(&one->body, question->body.data, question->body.size);
+    if (post)
+        http_text_add(&one->body, question->body.data, question->body.size);
     if (one->url.failed || one->body.failed || curl->easy_setopt(one->easy, CURLOPT_URL, one->url.data) != CURLE_OK ||
         curl->easy_setopt(one->easy, CURLOPT_HTTPHEADER, post ? self->post_headers : self->get_headers) != CURLE_OK)
         return false;
