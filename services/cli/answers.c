@@ -66,8 +66,7 @@ static const option_spec popular_table[] = {
 
 /* --- tables --------------------------------------------------------------------------------------------------------------------------------- */
 
-/* Title of an item, or its id. To be freed; NULL when memory is out. */
-static char *title_of(reco_engine *engine, reco_str item_id) {
+char *cli_title_of(reco_engine *engine, reco_str item_id) {
     char *json = NULL, *title = NULL;
     if (reco_item_get(&json, engine, item_id, NULL, NULL) == RECO_OK) {
         json_t *root = json_loads(json, 0, NULL);
@@ -113,7 +112,7 @@ static void print_reasons(reco_engine *engine, const reco_answer_item *item) {
         const reco_reason *reason = &item->reasons[i];
         printf("%s%s", i ? ", " : "", words(reason->kind));
         if (reason->because.size) {
-            char *title = title_of(engine, reason->because);
+            char *title = cli_title_of(engine, reason->because);
             printf(" %s", title ? title : "");
             free(title);
         }
@@ -121,17 +120,17 @@ static void print_reasons(reco_engine *engine, const reco_answer_item *item) {
     }
 }
 
-static void print_table(reco_engine *engine, const reco_answer *answer) {
+void cli_print_answer(reco_engine *engine, const reco_answer *answer) {
     int width = 5;
     for (size_t i = 0; i < answer->count; i++) {
-        char *title = title_of(engine, answer->items[i].item_id);
+        char *title = cli_title_of(engine, answer->items[i].item_id);
         int have = title ? columns(title) : 0;
         width = have > width ? have : width;
         free(title);
     }
     printf("%4s  %-*s  %10s  %s\n", "rank", width, "item", "score", "reasons");
     for (size_t i = 0; i < answer->count; i++) {
-        char *title = title_of(engine, answer->items[i].item_id);
+        char *title = cli_title_of(engine, answer->items[i].item_id);
         printf("%4u  ", answer->items[i].rank);
         print_cell(title ? title : "", width);
         printf("  %10.3f  ", (double)answer->items[i].score / RECO_SCORE_UNIT);
@@ -152,7 +151,7 @@ static reco_status print_answer(cli_session *session, reco_answer *answer, reco_
     const char *text = NULL;
     size_t size = 0;
     if (!given->json) {
-        print_table(session->engine, answer);
+        cli_print_answer(session->engine, answer);
         return cli_finish(err);
     }
     reco_status status = reco_answer_json(&text, &size, answer, err);

@@ -33,7 +33,7 @@ extern const cli_command cli_session_items, cli_rank;          /* answers.c */
 extern const cli_command cli_similar, cli_batch;               /* answers.c */
 extern const cli_command cli_verify, cli_stats, cli_snapshot;  /* state.c */
 extern const cli_command cli_generate;                         /* generate.c */
-extern const cli_command cli_evaluate;                         /* evaluate.c */
+extern const cli_command cli_evaluate, cli_whatif;             /* evaluate.c, whatif.c */
 extern const cli_command cli_bench;                            /* bench.c */
 extern const cli_command cli_archive, cli_migrate;             /* archive.c */
 extern const cli_command cli_replay;                           /* replay.c */
@@ -61,6 +61,11 @@ typedef struct cli_session {
 /* Shows how far it is: `wanted` also where stderr is no terminal. Ended with the session, or by cli_progress_end before results are printed. */
 void cli_session_progress(cli_session *session, bool wanted);
 int cli_with_engine(const cli_call *call, reco_status (*body)(cli_session *session, reco_error *err));
+
+/* answers.c: title of an item, or its id. To be freed; NULL when memory is out. */
+char *cli_title_of(reco_engine *engine, reco_str item_id);
+/* answers.c: an answer as a table on stdout. */
+void cli_print_answer(reco_engine *engine, const reco_answer *answer);
 
 reco_str cli_str(const char *text); /* NULL: absent */
 /* Ends what was written to stdout; a full disk or a closed pipe is a failure. */

@@ -10,7 +10,7 @@ from servers import die_with_the_test
 
 COMMANDS = ("serve", "import", "ingest", "session", "rank", "similar", "batch", "items", "users", "user", "recommend", "popular",
             "item", "verify", "stats", "snapshot", "generate", "backup", "restore", "doctor", "trim", "export", "replay",
-            "settings", "completion", "evaluate", "bench")
+            "settings", "completion", "evaluate", "whatif", "bench")
 
 
 def one_line(text):

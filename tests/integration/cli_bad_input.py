@@ -58,13 +58,13 @@ ARGUMENTS = {
     "USER": VALUES["ID"], "ITEM...": VALUES["ITEM"], "ID": VALUES["ID"],
     "PATH": ["", "/no/such/file", "/"], "PATH...": ["", "/no/such/file", "/proc/no/such"],
     "FILE": ["", "/no/such/file", "/", "/dev/null"], "FILE|-": ["", "/no/such/file", "/"], "[FILE|-]": ["", "/no/such/file", "/"],
-    "FILE|DIR": ["", "/no/such/file"], "[URL]": VALUES["URL"], "bash|zsh": ["", "fish", BROKEN],
+    "[USER]": VALUES["ID"], "FILE|DIR": ["", "/no/such/file"], "[URL]": VALUES["URL"], "bash|zsh": ["", "fish", BROKEN],
 }
 # What else a command must be given so that it comes to the value at hand.
 NEEDED = {"import": [["--format", "csv"]], "replay": [["--yes"], ["--into", "/dev/null"]],
           "evaluate": [["--protocol", "p1"], ["--train", "train.tsv"], ["--test", "test.tsv"]],
-          "bench": [["--duration", "1s"], ["--timeout", "1s"], ["--ingest-url", "http://127.0.0.1:1"]]}
-GOOD = {"USER": "u1", "ITEM...": "i1", "ID": "i1", "PATH": "/no/such/snapshot", "PATH...": "/no/such/history", "FILE": "/no/such/backup", "FILE|-": "/no/such/lines",
+          "whatif": [["--against", "shop"]], "bench": [["--duration", "1s"], ["--timeout", "1s"], ["--ingest-url", "http://127.0.0.1:1"]]}
+GOOD = {"USER": "u1", "[USER]": "u1", "ITEM...": "i1", "ID": "i1", "PATH": "/no/such/snapshot", "PATH...": "/no/such/history", "FILE": "/no/such/backup", "FILE|-": "/no/such/lines",
         "[FILE|-]": "/no/such/export", "FILE|DIR": "/no/such/backup", "[URL]": "http://127.0.0.1:1", "bash|zsh": "bash"}
 # What commands read lines of JSON from, and what they say of each line.
 READERS = ("ingest", "batch", "items", "users")

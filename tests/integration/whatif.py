@@ -1,0 +1,195 @@
+"""reco whatif: one user at another moment, two plans over traffic; likeness against arithmetic of its own; nothing is changed; what is refused."""
+import datetime
+import json
+import math
+import os
+import random
+import shutil
+import tempfile
+import unittest
+
+from http_support import run
+
+DAY = 86_400_000
+START = 1_760_000_000_000
+WEIGHTS = {"view": 1, "purchase": 5, "impression": 0, "dislike": 0}
+
+
+def make_events(seed):
+    """Five days of users with a taste, in the order of time."""
+    chance = random.Random(seed)
+    events, t = [], START
+    for number in range(4000):
+        t += chance.randrange(1, 2 * 5 * DAY // 4000)
+        user = chance.randrange(60)
+        item = user % 6 + 6 * int(20 * chance.random() ** 2) if chance.random() < .8 else chance.randrange(120)
+        events.append({"user_id": f"u{user}", "item_id": f"i{item}", "event_type": chance.choice(["view"] * 8 + ["purchase", "impression", "dislike"]),
+                       "timestamp": t, "event_id": f"e{number}"})
+    return events
+
+
+def overlap(a, b):
+    return len(set(a) & set(b)) / max(len(a), len(b))
+
+
+def rbo(a, b, p=.9):
+    depth = max(len(a), len(b))
+    agreement = [len(set(a[:d]) & set(b[:d])) / d for d in range(1, depth + 1)]
+    return agreement[-1] * p ** depth + (1 - p) / p * sum(x * p ** d for d, x in enumerate(agreement, 1))
+
+
+def tau(a, b):
+    both = [item for item in a if item in b]
+    pairs = [(x, y) for at, x in enumerate(both) for y in both[at + 1:]]
+    return sum(1 if b.index(x) < b.index(y) else -1 for x, y in pairs) / len(pairs) if pairs else None
+
+
+def items(answer):
+    return [item["item_id"] for item in answer["items"]]
+
+
+def ms_of(text):
+    return int(datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000 + .5)
+
+
+class WhatIf(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="reco-test-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder, True)
+        cls.data = os.path.join(cls.folder, "data")
+        cls.events = make_events(1)
+        path = os.path.join(cls.folder, "events.ndjson")
+        with open(path, "w", encoding="utf-8") as out:
+            for event in cls.events:
+                out.write(json.dumps(event) + "\n")
+        run("reco", "--data", cls.data, "import", "--format", "ndjson", path, check=0)
+
+    def ask(self, *arguments, check=0):
+        return json.loads(run("reco", "--data", self.data, "whatif", *arguments, "--json", check=check).stdout)
+
+    def test_a_user_now_is_what_recommend_answers(self):
+        now = str(self.events[-1]["timestamp"] + 1)
+        for user in ("u1", "u7", "stranger"):
+            told = self.ask(user, "--as-of", now, "-n", "15")
+            plain = json.loads(run("reco", "--data", self.data, "recommend", user, "--as-of", now, "-n", "15", "--json", check=0).stdout)
+            self.assertEqual(told["plans"][0]["answer"]["items"], plain["items"])
+            self.assertEqual(told["events"], sum(event["user_id"] == user for event in self.events))
+
+    def test_a_user_then_knows_nothing_of_later(self):
+        moment = self.events[1500]["timestamp"]
+        for user in ("u1", "u2", "u3", "u4"):
+            told = self.ask(user, "--as-of", str(moment), "-n", "100")
+            before = [event for event in self.events if event["user_id"] == user and event["timestamp"] < moment]
+            self.assertEqual(told["events"], len(before))
+            shown = told["plans"][0]["answer"]
+            seen = {event["item_id"] for event in before if WEIGHTS[event["event_type"]] or event["event_type"] == "dislike"}
+            self.assertFalse(seen & set(items(shown)))
+            later = {event["item_id"] for event in self.events if event["user_id"] == user and event["timestamp"] >= moment} - seen
+            self.assertTrue(later & set(items(shown)), "what was taken later was there to be shown")
+            because = {reason.get("because") for item in shown["items"] for reason in item["reasons"]} - {None}
+            self.assertTrue(because <= seen)
+
+    def test_two_plans_for_one_user(self):
+        for user in ("u1", "u9"):
+            told = self.ask(user, "--against", "sessions", "-n", "20")
+            a, b = (items(plan["answer"]) for plan in told["plans"])
+            self.assertEqual(told["plans"][1]["label"], "preset sessions")
+            difference = told["difference"]
+            self.assertAlmostEqual(difference["overlap"], overlap(a, b), 5)
+            self.assertAlmostEqual(difference["rbo"], rbo(a, b), 5)
+            self.assertAlmostEqual(difference["tau"], tau(a, b), 5)
+            self.assertEqual(difference["new"], [item for item in b if item not in a])
+            self.assertEqual(difference["gone"], [item for item in a if item not in b])
+        text = run("reco", "--data", self.data, "whatif", "u1", "--against", "sessions", check=0).stdout
+        self.assertIn("only in the second: ", text)
+
+    def test_traffic(self):
+        begin, end = START + 2 * DAY, START + 3 * DAY
+        counted = [event for event in self.events if begin <= event["timestamp"] < end and WEIGHTS[event["event_type"]]]
+        told = self.ask("--against", "shop", "--from", str(begin), "--to", str(end))
+        self.assertEqual((told["events"], told["moments"]), (len(counted), len(counted)))
+        self.assertEqual(told, self.ask("--against", "shop", "--to", str(end)))
+        for name in ("overlap", "rbo", "tau"):
+            value = told[name]
+            self.assertTrue(value["low"] <= value["mean"] <= value["high"] < 1, (name, value))
+        self.assertLess(told["identical"], told["moments"])
+        self.assertEqual(len({one["user_id"] for one in told["least_alike"]}), len(told["least_alike"]))
+        moments = {(event["user_id"], event["timestamp"]) for event in counted}
+        for one in told["least_alike"][:3]:
+            single = self.ask(one["user_id"], "--as-of", one["as_of"], "--against", "shop")
+            self.assertAlmostEqual(single["difference"]["rbo"], one["rbo"], 5)
+            as_of = [at for user, at in moments if user == one["user_id"] and abs(ms_of(one["as_of"]) - at) < 1]
+            self.assertTrue(as_of, one)
+        gains = [places[1] - places[0] for places in (one["places"] for one in told["gainers"])]
+        losses = [places[1] - places[0] for places in (one["places"] for one in told["losers"])]
+        self.assertEqual(gains, sorted(gains, reverse=True))
+        self.assertEqual(losses, sorted(losses))
+        self.assertTrue(min(gains) > 0 > max(losses))
+        text = run("reco", "--data", self.data, "whatif", "--against", "shop", "--to", str(end), check=0).stdout
+        self.assertIn(f"{len(counted)} moments of {len(counted)}", text)
+        self.assertIn("gains most", text)
+
+    def test_places_are_those_of_the_answers(self):
+        """Few moments, each asked by itself."""
+        begin = self.events[-40]["timestamp"]
+        told = self.ask("--against", "sessions", "--from", str(begin), "-n", "5")
+        counted = [event for event in self.events[-40:] if WEIGHTS[event["event_type"]]]
+        self.assertEqual(told["moments"], len(counted))
+        places, first, same = {}, 0, 0
+        values = {"overlap": [], "rbo": [], "tau": []}
+        for event in counted:
+            single = self.ask(event["user_id"], "--as-of", str(event["timestamp"]), "--against", "sessions", "-n", "5")
+            lists = [items(plan["answer"]) for plan in single["plans"]]
+            for side, shown in enumerate(lists):
+                for item in shown:
+                    places.setdefault(item, [0, 0])[side] += 1
+            first += lists[0][:1] == lists[1][:1]
+            same += lists[0] == lists[1]
+            for name, how in (("overlap", overlap), ("rbo", rbo), ("tau", tau)):
+                values[name].append(how(*lists))
+        for name, told_of in values.items():
+            told_of = [value for value in told_of if value is not None]
+            self.assertAlmostEqual(told[name]["mean"], math.fsum(told_of) / len(told_of), 4)
+        self.assertEqual((told["same_first"], told["identical"]), (first, same))
+        self.assertEqual(told["items"], [sum(of[side] > 0 for of in places.values()) for side in (0, 1)])
+        for one in told["gainers"] + told["losers"]:
+            self.assertEqual(one["places"], places[one["item_id"]])
+        best = max(of[1] - of[0] for of in places.values())
+        self.assertEqual(told["gainers"][0]["places"][1] - told["gainers"][0]["places"][0], best)
+
+    def test_the_same_plan_twice(self):
+        told = self.ask("--against", "default", "--moments", "50")
+        self.assertEqual((told["moments"], told["identical"], told["same_first"]), (50, 50, 50))
+        self.assertEqual([told[name]["mean"] for name in ("overlap", "rbo", "tau")], [1, 1, 1])
+        self.assertEqual((told["gainers"], told["losers"], told["least_alike"]), ([], [], []))
+
+    def test_a_file_says_what_differs(self):
+        path = os.path.join(self.folder, "plan.yaml")
+        with open(path, "w", encoding="utf-8") as out:
+            out.write("recommend:\n  weight_popular: 0.5\ncoview:\n  length: 3d\n")
+        told = self.ask("--against", path, "--moments", "100")  # what it says of learning does not count
+        self.assertEqual(told["plans"][1], path)
+        self.assertLess(told["rbo"]["mean"], 1)
+        again = self.ask("--against", path, "--moments", "100")
+        self.assertEqual(told, again)
+        self.assertNotEqual(told, self.ask("--against", path, "--moments", "100", "--seed", "5"))
+
+    def test_nothing_is_changed(self):
+        before = run("reco", "--data", self.data, "verify", check=0).stdout
+        self.ask("--against", "shop", "--moments", "100")
+        self.assertEqual(before, run("reco", "--data", self.data, "verify", check=0).stdout)
+
+    def test_refusals(self):
+        for arguments, words in (([], "(--against)"), (["--against", "nope"], "(--against)"), (["u1", "--from", "1"], "(--from)"),
+                                 (["u1", "--moments", "5"], "(--moments)"), (["--against", "shop", "--as-of", "1"], "(--as-of)"),
+                                 (["u1", "-n", "101"], "(--limit)"), (["--against", "shop", "--from", "2000", "--to", "1000"], "(--to)"),
+                                 (["--against", "shop", "--from", "1000", "--to", "2000"], "(--from)"), (["u" * 300], "(user_id)")):
+            done = run("reco", "--data", self.data, "whatif", *arguments)
+            self.assertIn(done.returncode, (1, 2), arguments)
+            self.assertIn(words, done.stderr, arguments)
+            self.assertEqual(done.stdout, "", arguments)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
