@@ -255,6 +255,7 @@ static reco_status answer_span(reco__answer *answer, reco_candidates *c, const r
     p.popularity = s->kept ? state->popularity : NULL;
     if (status == RECO_OK && query->category.size > 0 && !reco__catalogue_caught_up(c->catalogue, item_count)) {
         status = know_new(c, item_count, call, err);
+        reco__sieve_renumber(&c->sieve);
     }
     if (status == RECO_OK) {
         status = pick_answer(&p, s->kept ? list->item_count : c->sum_room, query->category, &chosen);

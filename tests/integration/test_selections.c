@@ -149,6 +149,29 @@ START_TEST(categories_learned_a_moment_ago)
 }
 END_TEST
 
+/* The first variants there are, in a category, of another moment than the one that is kept. */
+START_TEST(variants_of_a_category_learned_a_moment_ago)
+{
+    const reco_str category = str("shoes");
+    const char *const variants[] = {"red", "blue"};
+    begin("no");
+    reco_popular_query query = {.struct_size = sizeof query, .category = category, .as_of = INT64_C(4102444800000)};
+    for (int i = 0; i < 2; i++) {
+        reco_item item = {.item_id = str(variants[i]), .parent = str("boot"), .categories = &category, .category_count = 1};
+        test_ok(reco_items_put(engine, &item, 1, sizeof item, NULL, &err), &err);
+    }
+    test_ok(reco_popular(&answer, engine, &query, NULL, &err), &err);
+    look_at("red", "blue", 3);
+    tell("ann", "red", "view");
+    test_ok(reco_process(NULL, engine, NULL, &err), &err);
+    query.as_of = 0;
+    query.window = 3600000;
+    test_ok(reco_popular(&answer, engine, &query, NULL, &err), &err);
+    answered("red");
+    end();
+}
+END_TEST
+
 START_TEST(pages_with_what_was_learned_a_moment_ago)
 {
     char cursor[1000];
@@ -250,6 +273,7 @@ int main(void) {
     tcase_add_test(tests, variants_learned_a_moment_ago);
     tcase_add_test(tests, attributes_learned_a_moment_ago);
     tcase_add_test(tests, categories_learned_a_moment_ago);
+    tcase_add_test(tests, variants_of_a_category_learned_a_moment_ago);
     tcase_add_test(tests, pages_with_what_was_learned_a_moment_ago);
     tcase_add_test(tests, rows_with_sums_below_nothing);
     tcase_add_test(tests, popularity_that_came_to_nothing);
