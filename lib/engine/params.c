@@ -1,5 +1,6 @@
 #include "engine/params.h"
 
+#include "model/elements.h"
 #include "model/event.h"
 
 #define QUERY_STRING_MAX 8192u
@@ -11,7 +12,7 @@ static int hex_digit(char c) {
 }
 
 /* Percent-decodes in the manner of forms ('+' is a space). */
-static reco_status decode(reco_str *out, reco__arena *arena, const char *text, size_t size, reco_error *err) {
+static reco_status decode(reco_str *out, reco__arena *arena, const char *text, size_t size, const char *field, reco_error *err) {
     char *to = reco__arena_alloc(arena, size + 1);
     if (!to)
         return reco__no_memory(err);
@@ -21,7 +22,7 @@ static reco_status decode(reco_str *out, reco__arena *arena, const char *text, s
         if (c == '%') {
             int high = i + 2 < size ? hex_digit(text[i + 1]) : -1, low = i + 2 < size ? hex_digit(text[i + 2]) : -1;
             if (high < 0 || low < 0)
-                return reco__fail(err, RECO_INVALID, "query", "a percent escape is cut off or not hexadecimal");
+                return reco__fail(err, RECO_INVALID, field, "a percent escape is cut off or not hexadecimal");
             c = (char)(high * 16 + low);
             i += 2;
         } else if (c == '+') {
@@ -39,12 +40,13 @@ static reco__param *find(reco__param *params, size_t count, reco_str name) {
     return NULL;
 }
 
-static reco_status unknown(reco_str name, int32_t index, reco_error *err) {
+/* `whole` stands for a name that cannot be shown. */
+static reco_status unknown(reco_str name, const char *whole, int32_t index, reco_error *err) {
     char shown[64];
-    size_t cut = name.size < 40 ? name.size : 40;
+    size_t cut = (size_t)reco__shown(name, 40);
     memcpy(shown, name.data, cut);
     shown[cut] = 0;
-    return reco__fail_at(err, RECO_INVALID, index, reco__utf8_valid(shown, cut) ? shown : "query", "unknown parameter");
+    return reco__fail_at(err, RECO_INVALID, index, *shown && reco__utf8_valid(shown, cut) ? shown : whole, "unknown parameter");
 }
 
 static reco_status add_text(reco__param *param, reco__arena *arena, reco_str value, reco_error *err) {
@@ -67,14 +69,15 @@ static reco_status take_part(reco__param *params, size_t count, reco__arena *are
     const char *equals = memchr(part, '=', size);
     size_t name_size = equals ? (size_t)(equals - part) : size;
     reco_str name, value;
-    reco_status status = decode(&name, arena, part, name_size, err);
-    if (status == RECO_OK)
-        status = decode(&value, arena, part + name_size + (equals != NULL), size - name_size - (equals != NULL), err);
+    reco_status status = decode(&name, arena, part, name_size, "query", err);
     if (status != RECO_OK)
         return status;
     reco__param *param = find(params, count, name);
+    status = decode(&value, arena, part + name_size + (equals != NULL), size - name_size - (equals != NULL), param ? param->name : "query", err);
+    if (status != RECO_OK)
+        return status;
     if (!param)
-        return unknown(name, -1, err);
+        return unknown(name, "query", -1, err);
     if (param->given && !param->list)
         return reco__fail(err, RECO_INVALID, param->name, "given twice");
     if (!reco__utf8_valid(value.data, value.size))
@@ -107,7 +110,7 @@ static reco_status read_object(reco__param *params, size_t count, const reco__se
     json_object_foreach((json_t *)(uintptr_t)sent->object, name, value) {
         reco__param *param = find(params, count, reco__str_of(name));
         if (!param)
-            return unknown(reco__str_of(name), sent->index, err);
+            return unknown(reco__str_of(name), "body", sent->index, err);
         param->given = !json_is_null(value);
         param->json = param->given ? value : NULL;
     }

@@ -26,8 +26,14 @@ reco_status reco__reply_body(reco_reply *reply, reco__buf *body, reco_error *err
     return status;
 }
 
+/* What is wrong with what was sent and with no field of it is wrong with the whole. */
+#define WHOLE "body"
+
 reco_status reco__reply_problem(reco_reply *reply, const reco_error *error, reco_error *err) {
-    reco_status status = reco_problem_json(reply, error, NULL);
+    reco_error named = *error;
+    if (!*named.field && (named.status == RECO_INVALID || named.status == RECO_TOO_LARGE))
+        memcpy(named.field, WHOLE, sizeof WHOLE);
+    reco_status status = reco_problem_json(reply, &named, NULL);
     return status == RECO_OK ? RECO_OK : reco__fail(err, status, "reply", "%s", error->text);
 }
 
@@ -37,7 +43,8 @@ void reco__reply_rejected(reco__buf *body, const reco_error *error, int32_t inde
     reco__buf_text(body, "{\"index\":");
     reco__json_int(body, index);
     reco__buf_text(body, ",\"field\":");
-    reco__json_string(body, error->field, strlen(error->field));
+    const char *field = *error->field ? error->field : WHOLE;
+    reco__json_string(body, field, strlen(field));
     reco__buf_text(body, ",\"status\":");
     const char *name = reco_status_name(error->status);
     reco__json_string(body, name, strlen(name));

@@ -126,8 +126,8 @@ static bool about_content(const json_error_t *error) {
            code == json_error_null_character || code == json_error_invalid_utf8;
 }
 
-/* Adds to `field` which member of the object the offset lies in, and which of its members, if that is an object: ".attributes.price". The text is
- * JSON up to the offset. */
+/* Adds to `field` which member of the object the offset lies in, and which of its members, if that is an object: ".attributes.price"; nothing when it
+ * lies in none. The text need not be JSON. */
 static void name_member(char *field, size_t room, reco_str object, size_t offset) {
     const char *end = object.data + object.size, *at = skip_blanks(object.data, end), *place = object.data + offset;
     for (int level = *field ? 1 : 0; level < 2 && at < end && *at == '{'; level++) {
@@ -136,13 +136,14 @@ static void name_member(char *field, size_t room, reco_str object, size_t offset
             const char *name = skip_blanks(at, end);
             const char *stop = name < end && *name == '"' ? skip_string(name, end) : NULL;
             size_t depth = 0, used = strlen(field);
-            if (!stop)
+            const char *colon = stop && stop <= place ? skip_blanks(stop, end) : end;
+            if (colon == end || *colon != ':')
                 return;
-            value = skip_blanks(skip_blanks(stop, end) + 1, end);
+            value = skip_blanks(colon + 1, end);
             at = value < end ? skip_value(value, end, &depth) : NULL;
             if (at && place > at) {
                 at = skip_blanks(at, end);
-                if (at == end)
+                if (at == end || *at != ',')
                     return;
                 continue;
             }
@@ -155,9 +156,28 @@ static void name_member(char *field, size_t room, reco_str object, size_t offset
     }
 }
 
+/* Where brackets first stand deeper than `most`; the text has such a place. */
+static size_t deeper(reco_str text, size_t most) {
+    const char *at = text.data, *end = at + text.size;
+    for (size_t depth = 0; at && at < end; at = *at == '"' ? skip_string(at, end) : at + 1) {
+        if ((*at == '{' || *at == '[') && ++depth > most)
+            break;
+        depth -= (*at == '}' || *at == ']') && depth > 0;
+    }
+    return at ? (size_t)(at - text.data) : 0;
+}
+
+/* Like an error of the parser, which never sees what is too deep: it goes down one call for each bracket. */
+static reco_status too_deep(reco_str text, size_t most, int32_t index, const char *field, reco_error *err) {
+    reco__fail_at(err, RECO_INVALID, index, field, "nested deeper than %zu", most);
+    if (err)
+        name_member(err->field, sizeof err->field, text, deeper(text, most));
+    return RECO_INVALID;
+}
+
 /* --- one element ------------------------------------------------------------------------------------------------------------------------- */
 
-/* Parses the extent. *syntax tells that it is not JSON. jansson goes down one call for each bracket, so what is too deep never reaches it. */
+/* Parses the extent. *syntax tells that it is not JSON. */
 static reco_status parse(json_t **out, bool *syntax, const input *in, reco_str text, int32_t index, size_t depth, reco_error *err) {
     json_error_t error;
     const char *zero = memchr(text.data, 0, text.size); /* jansson overlooks one behind a number */
@@ -166,7 +186,7 @@ static reco_status parse(json_t **out, bool *syntax, const input *in, reco_str t
     if (zero)
         return fail_place(in->text, zero, index, err, "a zero byte");
     if (depth > RECO__NESTING_MAX)
-        return reco__fail_at(err, RECO_INVALID, index, NULL, "nested deeper than %u", RECO__NESTING_MAX);
+        return too_deep(text, RECO__NESTING_MAX, index, NULL, err);
     *out = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
     if (*out)
         return RECO_OK;
@@ -176,7 +196,7 @@ static reco_status parse(json_t **out, bool *syntax, const input *in, reco_str t
     *syntax = !about_content(&error);
     size_t offset = error.position > 0 && (size_t)error.position <= text.size ? (size_t)error.position : 0;
     fail_place(in->text, text.data + offset, index, err, error.text);
-    if (code == json_error_numeric_overflow && err)
+    if (err)
         name_member(err->field, sizeof err->field, text, offset);
     return RECO_INVALID;
 }
@@ -451,8 +471,8 @@ reco_status reco__json_nested(json_t **out, reco_str text, size_t most, size_t n
     if (text.size > most)
         return reco__fail_at(err, RECO_TOO_LARGE, index, field, "%zu bytes, at most %zu are allowed", text.size, most);
     json_error_t error;
-    if (reco__json_depth(text) > nesting) /* before parsing: see parse */
-        return reco__fail_at(err, RECO_INVALID, index, field, "nested deeper than %zu", nesting);
+    if (reco__json_depth(text) > nesting)
+        return too_deep(text, nesting, index, field, err);
     json_t *value = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
     if (!value && json_error_code(&error) == json_error_out_of_memory)
         return reco__no_memory(err);

@@ -37,8 +37,9 @@ static bool is_whole(const struct mg_request_info *info) {
     return *next == '\r' || *next == '\n';
 }
 
-int http_head_check(const struct mg_request_info *info, const char **wrong) {
+int http_head_check(const struct mg_request_info *info, const char **field, const char **wrong) {
     int lengths = 0, hosts = 0;
+    *field = "headers";
     for (int i = 0; i < info->num_headers; i++) {
         const struct mg_header *header = &info->http_headers[i];
         *wrong = "a header is malformed";
@@ -58,9 +59,11 @@ int http_head_check(const struct mg_request_info *info, const char **wrong) {
     *wrong = "a header is malformed or continued";
     if (!is_whole(info))
         return 400;
+    *field = "Content-Length";
     *wrong = "the length of the body is not stated clearly, once";
     if (lengths > 1)
         return 400;
+    *field = "Host";
     *wrong = "there must be one Host header";
     return hosts > 1 || (hosts == 0 && strcmp(info->http_version, "1.1") == 0) ? 400 : 0;
 }

@@ -103,7 +103,7 @@ void http_send(http_request *request, int status, const char *content_type, cons
 /* What libreco made; disposes it. `status` not OK: an error was met instead, `err` is sent. */
 void http_send_reply(http_request *request, reco_status status, reco_reply *reply, const reco_error *err, uint32_t flags);
 void http_send_error(http_request *request, const reco_error *err);
-/* A problem of HTTP itself; `field` may be NULL. 503 and 429 get Retry-After: 1. */
+/* A problem of HTTP itself; `field` is NULL when it is not the request's, which is to say 500 and above. 503 and 429 get Retry-After: 1. */
 void http_send_problem(http_request *request, int status, const char *field, const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* --- /health, /ready, /metrics, /openapi.json ----------------------------------------------------------------------------------------------- */

@@ -66,8 +66,8 @@ bool http_decode(char *text, size_t *size, bool plus);
 /* trace.c: takes over a valid traceparent with a span of our own. */
 void http_trace_accept(http_request *request);
 
-/* head.c: 0, or the status that says that *wrong is wrong with the head. */
-int http_head_check(const struct mg_request_info *info, const char **wrong);
+/* head.c: 0, or the status that says that *wrong is wrong with *field of the head. */
+int http_head_check(const struct mg_request_info *info, const char **field, const char **wrong);
 
 /* listen.c: "ADDRESS:PORT" into its parts; tries the address, because civetweb only says that it did not start; and an error that is filled in. */
 reco_status http_listen_parse(const char *listen, char address[64], unsigned *port, reco_error *err);

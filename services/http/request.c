@@ -44,8 +44,10 @@ static bool take_param(http_request *request, char *text, size_t size, http_para
     size_t name_size = equals ? (size_t)(equals - text) : size;
     char *value = equals ? equals + 1 : text + size;
     size_t value_size = (size_t)(text + size - value);
-    if (!http_decode(text, &name_size, true) || !http_decode(value, &value_size, true)) {
-        http_send_problem(request, 400, NULL, "the query string is not valid percent-encoding");
+    bool named = http_decode(text, &name_size, true);
+    if (!named || !http_decode(value, &value_size, true)) {
+        text[name_size] = 0;
+        http_send_problem(request, 400, named && name_size ? text : "query", "the query string is not valid percent-encoding");
         return false;
     }
     text[name_size] = 0;
@@ -60,7 +62,7 @@ static bool take_param(http_request *request, char *text, size_t size, http_para
         params[i].value = value;
         return true;
     }
-    http_send_problem(request, 400, text, "unknown query parameter");
+    http_send_problem(request, 400, name_size ? text : "query", "unknown query parameter");
     return false;
 }
 
@@ -111,9 +113,9 @@ static bool broken_off(http_request *request, const char *how) {
     request->close = true;
     request->unread = false;
     if (is_overdue(request))
-        http_send_problem(request, 408, NULL, "the body did not arrive within %u ms", request->server->request_ms);
+        http_send_problem(request, 408, "body", "the body did not arrive within %u ms", request->server->request_ms);
     else
-        http_send_problem(request, 400, NULL, "%s", how);
+        http_send_problem(request, 400, "body", "%s", how);
     return false;
 }
 
@@ -143,7 +145,7 @@ static void discard(http_request *request) {
 }
 
 static bool too_large(http_request *request) {
-    http_send_problem(request, 413, NULL, "the body is larger than %llu bytes", (unsigned long long)request->server->body_max);
+    http_send_problem(request, 413, "body", "the body is larger than %llu bytes", (unsigned long long)request->server->body_max);
     if (!http_header(request, "Expect")) {
         http_watch_reading(request, http_now_ns() + DISCARD_NS);
         discard(request);
@@ -179,7 +181,7 @@ static bool read_chunks(http_request *request, size_t *size) {
 static bool unpack(http_request *request, size_t *size) {
     int status = http_gunzip(&request->body, size, request->server->body_max);
     if (status == 413)
-        http_send_problem(request, 413, NULL, "the body unpacks to more than %llu bytes", (unsigned long long)request->server->body_max);
+        http_send_problem(request, 413, "body", "the body unpacks to more than %llu bytes", (unsigned long long)request->server->body_max);
     else if (status != 200)
         http_send_problem(request, status, "Content-Encoding", "%s", status == 400 ? "the body is not valid gzip" : "out of memory");
     return status == 200;
@@ -190,11 +192,11 @@ bool http_body(http_request *request, const char **text, size_t *size) {
     const char *expect = http_header(request, "Expect");
     bool chunked = http_header(request, "Transfer-Encoding") != NULL;
     if (!length && !chunked) {
-        http_send_problem(request, 411, NULL, "a body with Content-Length or Transfer-Encoding: chunked is needed");
+        http_send_problem(request, 411, "Content-Length", "a body with Content-Length or Transfer-Encoding: chunked is needed");
         return false;
     }
     if (expect && strcasecmp(expect, "100-continue") != 0) {
-        http_send_problem(request, 417, NULL, "only Expect: 100-continue is understood");
+        http_send_problem(request, 417, "Expect", "only Expect: 100-continue is understood");
         return false;
     }
     uint64_t bytes = length ? strtoull(length, NULL, 10) : 0;
@@ -202,7 +204,7 @@ bool http_body(http_request *request, const char **text, size_t *size) {
         return too_large(request);
     if (expect && mg_write(request->connection, "HTTP/1.1 100 Continue\r\n\r\n", 25) != 25) {
         request->close = true;
-        http_send_problem(request, 400, NULL, "broken off");
+        http_send_problem(request, 400, "body", "broken off");
         return false;
     }
     size_t got = 0;

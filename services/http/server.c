@@ -37,14 +37,14 @@ void http_server_metrics(http_text *out, http_server *server) { http_metrics_wri
 
 static bool check_head(http_request *request) {
     const struct mg_request_info *info = request->info;
-    const char *wrong;
-    int status = http_head_check(info, &wrong);
+    const char *field, *wrong;
+    int status = http_head_check(info, &field, &wrong);
     request->unread =
         !status && (http_header(request, "Transfer-Encoding") || info->content_length > LEFT_TO_CIVETWEB || http_header(request, "Expect"));
     if (!status)
         return true;
     request->close = true;
-    http_send_problem(request, status, NULL, "%s", wrong);
+    http_send_problem(request, status, field, "%s", wrong);
     return false;
 }
 
@@ -71,11 +71,11 @@ static void dispatch(http_request *request) {
     if (found == 405 && http_cors_preflight(request))
         return;
     if (found == 404) {
-        http_send_problem(request, 404, NULL, "there is nothing at this path");
+        http_send_problem(request, 404, "path", "there is nothing at this path");
         return;
     }
     if (found == 405) {
-        http_send_problem(request, 405, NULL, "this path knows %s", request->allow);
+        http_send_problem(request, 405, "method", "this path knows %s", request->allow);
         return;
     }
     const http_route *route = &server->routes[request->route];
@@ -184,11 +184,11 @@ static int on_error(struct mg_connection *connection, int status, const char *me
     if (status == 400 && foreign_method(request.info)) {
         snprintf(path, sizeof path, "%.*s", (int)strcspn(request.info->request_uri, "?"), request.info->request_uri);
         if (http_route_find(&request, request.info->request_method, path) == 405)
-            http_send_problem(&request, 405, NULL, "this path knows %s", request.allow);
+            http_send_problem(&request, 405, "method", "this path knows %s", request.allow);
         else
-            http_send_problem(&request, 404, NULL, "there is nothing at this path");
+            http_send_problem(&request, 404, "path", "there is nothing at this path");
     } else {
-        http_send_problem(&request, status, NULL, "%s", message);
+        http_send_problem(&request, status, status < 500 ? "request" : NULL, "%s", message);
     }
     account(&request, started);
     return 0;

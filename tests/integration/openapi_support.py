@@ -74,6 +74,12 @@ def written(kind, value):
     return "".join(json.dumps(one) + "\n" for one in value) if kind == "application/x-ndjson" else json.dumps(value)
 
 
+def unnamed(status, problem):
+    """In words, that a problem with the request does not say with what of it; None: it does."""
+    errors = problem.get("errors") if status in range(400, 500) else [{"field": "none is needed"}]
+    return None if errors and all(error["field"] for error in errors) else f"no field is named: {problem}"
+
+
 class Operation:
     def __init__(self, whole, path, method):
         item = whole["paths"][path]
@@ -129,6 +135,7 @@ class Documented:
             return found + [f"{operation.method} {operation.path} {status}: Content-Type {kind!r} is not described"]
         if kind.endswith("json") and jsonschema:
             value = json.loads(gzip.decompress(body) if headers.get("Content-Encoding") == "gzip" else body)
+            found += [f"{operation.method} {operation.path} {status}: {text}" for text in [unnamed(int(status), value)] if text]
             for error in operation.validator(status, kind).iter_errors(value):
                 found.append(f"{operation.method} {operation.path} {status}: {error.message[:300]} at /{'/'.join(map(str, error.absolute_path))}")
         return found
