@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "http/internal.h"
@@ -17,6 +18,7 @@
 #define OPEN_FIRST_MS INT64_C(1000)
 #define OPEN_MS INT64_C(5000)
 #define RETRY_MS 500
+#define FILES_WANTED 16384u
 
 const option_spec program_global_options[] = {
     {"config", 'c', OPTION_TEXT, offsetof(program_globals, config), "FILE", "YAML file of settings (default: $RECO_CONFIG, else none)"},
@@ -118,6 +120,15 @@ static reco_status setting_ms(uint32_t *out, const reco_settings *settings, cons
     return status;
 }
 
+/* Connections are files; what a process may have at first (1,024, mostly) is for programs that use select. */
+static void raise_files(void) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= FILES_WANTED)
+        return;
+    files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
 reco_status program_serve(http_server **out, const program_server *options, const reco_settings *settings, reco_error *err) {
     char listen[128], origins[HTTP_ORIGINS_MAX], fields[160];
     uint32_t body_max = 0;
@@ -142,6 +153,7 @@ reco_status program_serve(http_server **out, const program_server *options, cons
         status = setting_ms(&http.request_ms, settings, "services.request_timeout", err);
     if (status == RECO_OK)
         status = reco_settings_get(origins, sizeof origins, settings, "services.cors_origins", err);
+    raise_files();
     if (status == RECO_OK)
         status = http_server_open(out, &http, err);
     if (status != RECO_OK)

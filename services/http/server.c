@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "http/internal.h"
@@ -19,6 +20,10 @@
 #define DISCARD_NS UINT64_C(2000000000)
 /* A body this small that no handler has read is read away by civetweb, and the connection lives on. */
 #define LEFT_TO_CIVETWEB 65536
+/* Connections that were taken in and wait for a thread; files that are not theirs. */
+#define QUEUE_MOST 1024u
+#define QUEUE_LEAST 16u
+#define FILES_KEPT 256u
 
 uint64_t http_now_ns(void) {
     struct timespec now;
@@ -240,10 +245,21 @@ static void fill(http_server *server, const http_options *options) {
         server->span_seed = http_now_ns();
 }
 
+/* How many connections may be taken in and wait for a thread. They hold files, which stores and the watcher need too, and other servers of the
+ * process: each takes a quarter at most. The others wait at the kernel's. */
+static unsigned queue_room(unsigned threads) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= FILES_KEPT + 4 * (QUEUE_MOST + threads))
+        return QUEUE_MOST;
+    unsigned share = files.rlim_cur > FILES_KEPT ? ((unsigned)files.rlim_cur - FILES_KEPT) / 4 : 0;
+    return share > threads + QUEUE_LEAST ? share - threads : QUEUE_LEAST;
+}
+
 static struct mg_context *start(http_server *server, const http_options *options, const char *address, unsigned port) {
-    char listen[80], threads[16], keep[16], request[16];
+    char listen[80], threads[16], keep[16], request[16], queue[16];
     snprintf(listen, sizeof listen, "%s:%u", address, port);
     snprintf(threads, sizeof threads, "%u", server->threads + HTTP_SPARE_THREADS);
+    snprintf(queue, sizeof queue, "%u", queue_room(server->threads + HTTP_SPARE_THREADS));
     snprintf(keep, sizeof keep, "%u", options->keep_alive_ms ? options->keep_alive_ms : 60000);
     snprintf(request, sizeof request, "%u", server->request_ms);
     const char *settings[] = {"listening_ports",
@@ -251,7 +267,7 @@ static struct mg_context *start(http_server *server, const http_options *options
                               "num_threads",
                               threads,
                               "connection_queue",
-                              "1024",
+                              queue,
                               "listen_backlog",
                               "2048",
                               "tcp_nodelay",

@@ -5,10 +5,12 @@
  * answer must have gone out. Past it, the socket is shut down, and the thread's read or write returns.
  *
  * And when every thread has a connection while others wait, those that have been idle longest, for a second at least, are given up for them; first
- * those that never said anything. A client of a kept connection must be prepared for that.
+ * those that never said anything, as many as wait: they wait themselves, in front of whoever came later. A client of a kept connection must be
+ * prepared for that.
  *
  * civetweb tells nobody its sockets. They are found among the files of the process by both of their addresses, which only happens when there is
- * something to do. A found one is duplicated before it is looked at: its number may be another file's by then, the duplicate stays what it is. */
+ * something to do. A found one is duplicated before it is looked at: its number may be another file's by then, the duplicate stays what it is.
+ * Duplicates are not kept, for files are scarce just then: one that is to be given up is found again by its number and its client. */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
@@ -26,8 +28,7 @@
 
 #define TICK_MS 200
 #define IDLE_MS 1000
-#define GIVEN_UP_MOST 64 /* a tick, of those that never said anything */
-#define GIVEN_UP_KEPT 8  /* of others */
+#define GIVEN_UP_KEPT 8 /* a tick, of those that said something once */
 
 /* --- the list ------------------------------------------------------------------------------------------------------------------------------- */
 
@@ -75,7 +76,8 @@ static bool has_work(http_server *server, uint64_t now) {
 
 /* A socket of a client that is between two requests. */
 typedef struct idle {
-    int fd; /* a duplicate */
+    int number;
+    struct sockaddr_in peer;
     bool silent;
     uint32_t ms;
 } idle;
@@ -85,27 +87,15 @@ typedef struct look {
     http_server *server;
     uint64_t now;
     uint32_t sockets, waiting; /* accepted ones; those that are not yet accepted */
-    idle idle[GIVEN_UP_MOST];
+    idle *idle;                /* room for all sockets */
     uint32_t idle_count;
     bool soon; /* somebody silent is on the way to being idle */
 } look;
 
-static bool longer(const idle *one, const idle *other) { return one->silent != other->silent ? one->silent : one->ms > other->ms; }
-
-/* Keeps the longest idle ones, in order; takes over or closes the duplicate. */
-static void note_idle(look *self, idle one) {
-    uint32_t at = self->idle_count;
-    while (at > 0 && longer(&one, &self->idle[at - 1]))
-        at--;
-    if (at == GIVEN_UP_MOST) {
-        close(one.fd);
-        return;
-    }
-    if (self->idle_count == GIVEN_UP_MOST)
-        close(self->idle[--self->idle_count].fd);
-    memmove(&self->idle[at + 1], &self->idle[at], (self->idle_count - at) * sizeof one);
-    self->idle[at] = one;
-    self->idle_count++;
+/* The silent ones first, then who is idle longest. */
+static int compare_idle(const void *one, const void *other) {
+    const idle *a = one, *b = other;
+    return a->silent != b->silent ? (a->silent ? -1 : 1) : (a->ms < b->ms) - (a->ms > b->ms);
 }
 
 static http_request *request_of(const look *self, const struct sockaddr_in *peer) {
@@ -117,10 +107,16 @@ static http_request *request_of(const look *self, const struct sockaddr_in *peer
     return NULL;
 }
 
-static void look_at_client(look *self, int fd, const struct sockaddr_in *peer) {
+/* Whether bytes came in that nobody has read yet, or nobody can tell. */
+static bool has_unread(int fd) {
+    int unread = 0;
+    return ioctl(fd, FIONREAD, &unread) != 0 || unread > 0;
+}
+
+/* `fd`: a duplicate of `number`. */
+static void look_at_client(look *self, int number, int fd, const struct sockaddr_in *peer) {
     struct tcp_info info = {0};
     socklen_t size = sizeof info;
-    int unread = 0;
     http_request *request = request_of(self, peer);
     self->sockets++;
     if (request) {
@@ -130,19 +126,14 @@ static void look_at_client(look *self, int fd, const struct sockaddr_in *peer) {
             shutdown(fd,
                      atomic_load_explicit(&request->writing, memory_order_relaxed) ? SHUT_RDWR : SHUT_RD); /* who sends too slowly is still told */
         }
-        close(fd);
         return;
     }
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || ioctl(fd, FIONREAD, &unread) != 0 || unread > 0) {
-        close(fd);
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || has_unread(fd))
         return;
-    }
     uint32_t ms = info.tcpi_last_data_recv < info.tcpi_last_data_sent ? info.tcpi_last_data_recv : info.tcpi_last_data_sent;
     bool silent = size > offsetof(struct tcp_info, tcpi_bytes_received) && info.tcpi_bytes_received == 0;
     if ((silent ? info.tcpi_last_data_recv : ms) >= IDLE_MS)
-        note_idle(self, (idle){fd, silent, ms});
-    else
-        close(fd);
+        self->idle[self->idle_count++] = (idle){number, *peer, silent, ms};
     self->soon |= silent && info.tcpi_last_data_recv < IDLE_MS;
 }
 
@@ -152,19 +143,30 @@ static void look_at(look *self, int number) {
     int fd = fcntl(number, F_DUPFD_CLOEXEC, 0), listening = 0;
     if (fd < 0)
         return;
-    if (getsockname(fd, (struct sockaddr *)&own, &size) != 0 || own.sin_family != AF_INET || ntohs(own.sin_port) != self->server->port) {
-        close(fd);
-    } else if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &flag_size) == 0 && listening) {
+    bool ours = getsockname(fd, (struct sockaddr *)&own, &size) == 0 && own.sin_family == AF_INET && ntohs(own.sin_port) == self->server->port;
+    if (ours && getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &flag_size) == 0 && listening) {
         struct tcp_info info = {0};
         socklen_t info_size = sizeof info;
         if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &info_size) == 0)
             self->waiting += info.tcpi_unacked;
-        close(fd);
-    } else if (getpeername(fd, (struct sockaddr *)&peer, &peer_size) == 0) {
-        look_at_client(self, fd, &peer);
-    } else {
-        close(fd);
+    } else if (ours && getpeername(fd, (struct sockaddr *)&peer, &peer_size) == 0) {
+        look_at_client(self, number, fd, &peer);
     }
+    close(fd);
+}
+
+/* Unless it is another's by now, or its client has something to say. */
+static bool give_up(const idle *one) {
+    struct sockaddr_in peer = {0};
+    socklen_t size = sizeof peer;
+    int fd = fcntl(one->number, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    bool same = getpeername(fd, (struct sockaddr *)&peer, &size) == 0 && peer.sin_family == AF_INET && peer.sin_port == one->peer.sin_port &&
+                peer.sin_addr.s_addr == one->peer.sin_addr.s_addr;
+    bool given_up = same && !has_unread(fd) && shutdown(fd, SHUT_RDWR) == 0;
+    close(fd);
+    return given_up;
 }
 
 static int compare_numbers(const void *one, const void *other) { return *(const int *)one - *(const int *)other; }
@@ -195,21 +197,20 @@ static int *open_files(size_t *count) {
 
 /* Under the lock: no request ends while its socket is looked for. */
 static void look_around(http_server *server, uint64_t now) {
-    look self = {.server = server, .now = now};
     size_t count;
     int *numbers = open_files(&count);
-    for (size_t i = 0; i < count; i++)
+    look self = {.server = server, .now = now, .idle = malloc((count ? count : 1) * sizeof(idle))};
+    for (size_t i = 0; self.idle && i < count; i++)
         look_at(&self, numbers[i]);
     free(numbers);
+    if (self.idle_count)
+        qsort(self.idle, self.idle_count, sizeof *self.idle, compare_idle);
     int64_t threads = (int64_t)(server->threads + HTTP_SPARE_THREADS), held = atomic_load(&server->metrics.connections);
     int64_t waiting = held >= threads ? (int64_t)self.sockets - held + self.waiting : 0;
-    for (uint32_t i = 0; i < self.idle_count; i++) {
-        if ((int64_t)i < waiting && (self.idle[i].silent || (i < GIVEN_UP_KEPT && !self.soon))) {
-            shutdown(self.idle[i].fd, SHUT_RDWR);
+    for (uint32_t i = 0; i < self.idle_count && (int64_t)i < waiting; i++)
+        if ((self.idle[i].silent || (i < GIVEN_UP_KEPT && !self.soon)) && give_up(&self.idle[i]))
             atomic_fetch_add_explicit(&server->metrics.given_up, 1, memory_order_relaxed);
-        }
-        close(self.idle[i].fd);
-    }
+    free(self.idle);
 }
 
 /* --- the thread ----------------------------------------------------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 import http.client
 import json
 import re
+import resource
 import socket
 import threading
 import time
@@ -145,6 +146,40 @@ class Slow(WithData):
             self.assertLess(time.monotonic() - start, 15)
             for connection in slow:
                 connection.close()
+
+
+class Flood(WithData):
+    """A thousand connections that say nothing, on a service of default settings."""
+
+    def setUp(self):
+        super().setUp()
+        self.before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if self.before[1] < 4096:
+            self.skipTest("this process may not open as many files")
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, self.before)
+
+    def waits(self, files):
+        """How long a request takes in front of which they came, and one a moment later; `files`: limits of the service."""
+        service = self.service("reco-ingest", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, files))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(4096, self.before[0]), self.before[1]))
+        silent, took = [dial(service.port) for _ in range(1000)], []
+        for _ in range(2):
+            start = time.monotonic()
+            self.assertEqual(get(service.port, "/health").status, 200)
+            took.append(time.monotonic() - start)
+        for connection in silent:
+            connection.close()
+        return took
+
+    def test_of_default_limits(self):
+        first, second = self.waits((1024, self.before[1]))
+        self.assertLess(first, 3.5)  # quiet, 1.2: a second until they are idle, and the next look
+        self.assertLess(second, 1)
+
+    def test_where_files_are_scarce(self):
+        first, second = self.waits((600, 600))
+        self.assertLess(first, 15)
+        self.assertLess(second, 5)
 
 
 class GivenUp(WithData):

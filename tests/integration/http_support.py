@@ -51,13 +51,13 @@ def run(program, *arguments, check=None, stdin=None, env=None):
 class Service:
     """A program that serves, from its start to its end."""
 
-    def __init__(self, program, data, *arguments, env=None):
+    def __init__(self, program, data, *arguments, env=None, preexec_fn=None):
         self.folder = tempfile.mkdtemp(prefix="reco-service-")
         self.port_file = os.path.join(self.folder, "port")
         self.log_path = os.path.join(self.folder, "log")
         self.log = open(self.log_path, "wb")
         self.process = subprocess.Popen([os.path.join(BIN, program), *self.command(), *(["--data", data] if data else []), "--port-file", self.port_file, *arguments],
-                                        stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL, env=env or environment())
+                                        stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL, env=env or environment(), preexec_fn=preexec_fn)
         try:
             wait_for(self.started, program + " to listen: " + program)
             self.read_ports()
@@ -171,8 +171,8 @@ class WithData(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder, True)
         self.data = os.path.join(self.folder, "data")
 
-    def service(self, program, *arguments, env=None):
-        service = Service(program, self.data, *arguments, env=env)
+    def service(self, program, *arguments, env=None, preexec_fn=None):
+        service = Service(program, self.data, *arguments, env=env, preexec_fn=preexec_fn)
         self.addCleanup(service.end)
         return service
 
