@@ -155,6 +155,17 @@ RECO_API void reco_answer_free(reco_answer *answer);
 /* The answer as JSON; text is terminated, valid until the answer is reused or freed. */
 RECO_API reco_status reco_answer_json(const char **text, size_t *size, reco_answer *answer, reco_error *err);
 
+/* Answers a question as reco_recommend does at this moment, and tells how the answer came about: what is known of the user, what each stage did and
+ * how long it took, and of each of the given items (none, or up to RECO_EXPLAIN_MAX different ones) why it is, or is not, in the answer. It costs
+ * several times what the answer does, at most a look at all items there are; a rank that would take longer than the deadline allows is left out.
+ * INVALID naming items[i] that is no id or given twice. *out NULL: made; else reused (its old content is gone). Free with reco_explanation_free.
+ * SHARED engine. */
+RECO_API reco_status reco_explain(reco_explanation **out, reco_engine *engine, const reco_query *query, const reco_str *items, size_t item_count,
+                                  const reco_call *call, reco_error *err);
+RECO_API void reco_explanation_free(reco_explanation *explanation);
+/* The explanation as JSON; its `answer` is what reco_answer_json makes of it. Text is terminated, valid until the explanation is reused or freed. */
+RECO_API reco_status reco_explanation_json(const char **text, size_t *size, reco_explanation *explanation, reco_error *err);
+
 /* --- what is known ------------------------------------------------------------------------------------------------------------------------- */
 
 /* Creates or replaces items: all or none. `item_size` = sizeof(reco_item). SHARED. */

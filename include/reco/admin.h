@@ -19,6 +19,7 @@ extern "C" {
 /* The body is an array of what RECOMMEND takes, or a line for each. {"answers":[{"index":0,"answer":{...}}],"rejected":[{"index":1,"field":...,
  * "detail":...}]}; when none is valid a problem, 422, with the same as "errors". */
 #define RECO_ASK_BATCH 5u
+#define RECO_ASK_EXPLAIN 6u /* as RECOMMEND; item_id (repeated) in a query string, items in a body: those asked about */
 #define RECO_BATCH_MAX 1000u /* most questions of a batch */
 typedef struct reco_ask_input {
     uint32_t struct_size;

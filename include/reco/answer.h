@@ -114,6 +114,79 @@ typedef struct reco_answer {
     reco_str next; /* what `cursor` of the same question asks for the page after this one, which may turn out empty; "" when there is none */
 } reco_answer;
 
+/* --- why ----------------------------------------------------------------------------------------------------------------------------------- */
+
+/* A recent item of the user that counts as a source. */
+typedef struct reco_recent {
+    reco_str item_id;
+    int64_t timestamp; /* ms */
+    int32_t weight;    /* > 0 */
+    uint32_t session;  /* 1: of the running session */
+} reco_recent;
+
+#define RECO_EXPLAIN_MAX 100u /* most items that are asked about at once */
+
+#define RECO_STEP_OK 0u
+#define RECO_STEP_SKIPPED 1u /* the deadline left it out */
+#define RECO_STEP_FAILED 2u  /* it failed, and was left out */
+
+/* One step of answering, in the order they ran. What comes before the plan, between its stages and after it is a step of kind 0: state, user,
+ * recents, popularity, selection, reasons; kept, when nothing else could be answered with. The times of all sum up to that of the answer. */
+typedef struct reco_explained_stage {
+    reco_str stage;
+    uint32_t kind;   /* RECO_STAGE_SOURCE, _FILTER, _RANKER, _ARRANGER (reco/plugin/stage.h); 0: none of them */
+    uint32_t status; /* RECO_STEP_OK ... */
+    int64_t nanoseconds;
+    uint64_t added, dropped; /* candidates it made, or left out. What the question itself says of items is asked of what could win, by ranker and
+                              * arranger: there it is counted */
+    uint64_t candidates;     /* that are left after it */
+} reco_explained_stage;
+
+#define RECO_VERDICT_LISTED 1u       /* it is in the answer */
+#define RECO_VERDICT_DROPPED 2u      /* `stage` left it out */
+#define RECO_VERDICT_BELOW_CUT 3u    /* it would be in a longer answer, at `rank` */
+#define RECO_VERDICT_NO_CANDIDATE 4u /* no source proposed it */
+#define RECO_VERDICT_UNKNOWN 5u      /* nothing was learned of it, and records do not know it */
+
+#define RECO_EXPLAINED_SCORED 1u /* score is known; of what is BELOW_CUT, or LISTED */
+#define RECO_EXPLAINED_CUT 2u    /* cut and distance are: something is listed */
+
+/* Why an item is, or is not, in the answer. */
+typedef struct reco_explained_item {
+    reco_str item_id;
+    uint32_t verdict; /* RECO_VERDICT_... */
+    uint32_t flags;   /* RECO_EXPLAINED_... */
+    reco_str stage;   /* DROPPED: a filter or arranger of the plan by its name, or what of the question: exclude, filters, caps, variants, cursor */
+    reco_str reason;  /* in words, for people; absent when there is no more to say */
+    uint32_t rank;    /* among all that were not dropped, 1 is first; 0: none, or the deadline came before it was known */
+    uint32_t reason_count;
+    const reco_reason *reasons; /* of its score, as in answers */
+    int64_t score;              /* micro-units */
+    int64_t cut;                /* score of the last one that is listed */
+    int64_t distance;           /* cut - score */
+} reco_explained_item;
+
+#define RECO_EXPLANATION_KNOWN 1u        /* something was learned of the user, and has not expired */
+#define RECO_EXPLANATION_SESSION_RUNS 2u /* the newest event, or the session that was given, is not longer ago than sessions last */
+
+/* An answer and how it came about. CONFINED. Everything in it is valid until it is handed to another question or freed. */
+typedef struct reco_explanation {
+    uint32_t struct_size;
+    uint32_t flags; /* RECO_EXPLANATION_... */
+    const reco_answer *answer;
+    reco_str user_id;           /* empty for a session alone */
+    int64_t last;               /* ms: the user's last event that was learned; 0: none */
+    const reco_recent *recents; /* what counted as sources, the newest first */
+    size_t recent_count;
+    const reco_str *hidden; /* items this user hides, RECO_EXPLAIN_MAX of them at most, those hidden last first */
+    size_t hidden_count;
+    const reco_explained_stage *stages;
+    size_t stage_count;
+    int64_t nanoseconds;              /* the answer took, without what only explains it */
+    const reco_explained_item *items; /* those asked about, in their order */
+    size_t item_count;
+} reco_explanation;
+
 #ifdef __cplusplus
 }
 #endif

@@ -118,11 +118,11 @@ static reco_status take_query(reco_query *given, reco_event **own, const reco_qu
     return status == RECO_OK ? take_session(own, given, err) : status;
 }
 
-/* Different ids, at least one. */
-static reco_status check_items(const reco_str *items, size_t count, size_t most, reco_error *err) {
+/* Different ids, at least `least`. */
+static reco_status check_items(const reco_str *items, size_t count, size_t least, size_t most, reco_error *err) {
     reco__map seen = {0};
     reco_status status = RECO_OK;
-    if (count == 0 || !items)
+    if (count < least || (count > 0 && !items))
         return reco__fail(err, RECO_INVALID, "items", "at least one is needed");
     if (count > most)
         return reco__fail(err, RECO_TOO_LARGE, "items", "%zu are given, at most %zu are allowed", count, most);
@@ -142,25 +142,36 @@ static reco_status check_items(const reco_str *items, size_t count, size_t most,
 
 /* --- questions ----------------------------------------------------------------------------------------------------------------------------- */
 
+/* A question for somebody on its way. */
+typedef struct asked {
+    reco_query query;
+    reco_event *own;                   /* to be released */
+    int64_t next[RECO_PARTITIONS_MAX]; /* how far the answer is to reflect the partitions */
+    uint32_t partition;
+    int behind;
+} asked;
+
+/* Checks the question, and waits for its position. To be released also when it fails. */
+static reco_status take(asked *a, reco_engine *engine, const reco_query *query, const reco_call *call, reco_error *err) {
+    reco_status status = take_query(&a->query, &a->own, query, err);
+    a->partition = 0;
+    a->behind = 0;
+    if (status == RECO_OK && a->query.user_id.size > 0)
+        a->partition = reco__stream_partition(engine->stream, a->query.user_id.data, a->query.user_id.size);
+    return status == RECO_OK ? query_wait(&a->behind, a->next, engine, &a->query, a->partition, call, err) : status;
+}
+
 /* items NULL: whatever suits; else these alone. */
 static reco_status ask(reco_answer **answer, reco_engine *engine, const reco_query *query, const reco_str *items, size_t count, const reco_call *call,
                        reco_error *err) {
-    reco_query given;
-    reco_event *own;
-    int64_t next[RECO_PARTITIONS_MAX];
-    int behind = 0;
-    uint32_t partition = 0;
-    reco_status status = take_query(&given, &own, query, err);
-    if (status == RECO_OK && given.user_id.size > 0)
-        partition = reco__stream_partition(engine->stream, given.user_id.data, given.user_id.size);
-    if (status == RECO_OK)
-        status = query_wait(&behind, next, engine, &given, partition, call, err);
+    asked a;
+    reco_status status = take(&a, engine, query, call, err);
     if (status == RECO_OK && items)
-        status = reco__recommend_rank(answer, engine->recommend, &given, items, count, reco__now_ms(), partition, behind, call, err);
+        status = reco__recommend_rank(answer, engine->recommend, &a.query, items, count, reco__now_ms(), a.partition, a.behind, call, err);
     else if (status == RECO_OK)
-        status = reco__recommend_ask(answer, engine->recommend, &given, reco__now_ms(), partition, behind, call, err);
-    reco__release(own);
-    return status == RECO_OK ? answer_locate(engine, *answer, next, err) : status;
+        status = reco__recommend_ask(answer, engine->recommend, &a.query, reco__now_ms(), a.partition, a.behind, call, err);
+    reco__release(a.own);
+    return status == RECO_OK ? answer_locate(engine, *answer, a.next, err) : status;
 }
 
 static reco_status enter(reco_answer **answer, const reco_engine *engine, const reco_call *call, reco_error *err) {
@@ -177,8 +188,24 @@ reco_status reco_rank(reco_answer **answer, reco_engine *engine, const reco_quer
                       const reco_call *call, reco_error *err) {
     reco_status status = enter(answer, engine, call, err);
     if (status == RECO_OK)
-        status = check_items(items, item_count, engine->settings.limit_max, err);
+        status = check_items(items, item_count, 1, engine->settings.limit_max, err);
     return status == RECO_OK ? ask(answer, engine, query, items, item_count, call, err) : status;
+}
+
+reco_status reco_explain(reco_explanation **out, reco_engine *engine, const reco_query *query, const reco_str *items, size_t item_count,
+                         const reco_call *call, reco_error *err) {
+    asked a = {.own = NULL};
+    reco_status status = reco__engine_enter(engine, call, err);
+    if (status == RECO_OK && !out)
+        status = reco__fail(err, RECO_INVALID, "out", "it is needed");
+    if (status == RECO_OK)
+        status = check_items(items, item_count, 0, RECO_EXPLAIN_MAX, err);
+    if (status == RECO_OK)
+        status = take(&a, engine, query, call, err);
+    if (status == RECO_OK)
+        status = reco__recommend_explain(out, engine->recommend, &a.query, items, item_count, reco__now_ms(), a.partition, a.behind, call, err);
+    reco__release(a.own);
+    return status == RECO_OK ? answer_locate(engine, reco__explanation_answer(*out), a.next, err) : status;
 }
 
 reco_status reco_similar(reco_answer **answer, reco_engine *engine, const reco_similar_query *query, const reco_call *call, reco_error *err) {
@@ -193,7 +220,7 @@ reco_status reco_similar(reco_answer **answer, reco_engine *engine, const reco_s
     if (status == RECO_OK)
         status = check_moment(given.as_of, err);
     if (status == RECO_OK)
-        status = check_items(given.items, given.item_count, RECO_SIMILAR_MAX, err);
+        status = check_items(given.items, given.item_count, 1, RECO_SIMILAR_MAX, err);
     return status == RECO_OK ? reco__recommend_similar(answer, engine->recommend, &given, reco__now_ms(), call, err) : status;
 }
 
@@ -263,4 +290,12 @@ reco_status reco_answer_json(const char **text, size_t *size, reco_answer *answe
     if (!text || !size || !answer)
         return reco__fail(err, RECO_INVALID, !answer ? "answer" : !text ? "text" : "size", "it is needed");
     return reco__answer_json(text, size, answer, err);
+}
+
+void reco_explanation_free(reco_explanation *explanation) { reco__explanation_free(explanation); }
+
+reco_status reco_explanation_json(const char **text, size_t *size, reco_explanation *explanation, reco_error *err) {
+    if (!text || !size || !explanation)
+        return reco__fail(err, RECO_INVALID, !explanation ? "explanation" : !text ? "text" : "size", "it is needed");
+    return reco__explanation_json(text, size, explanation, err);
 }

@@ -12,7 +12,8 @@
 typedef struct asking {
     reco_engine *engine;
     const reco_ask_input *input;
-    reco_answer *answer; /* of the last one */
+    reco_answer *answer;           /* of the last one */
+    reco_explanation *explanation; /* the same */
     const reco_call *call;
 } asking;
 
@@ -209,6 +210,24 @@ static reco_status ask_rank(asking *a, const reco__sent *sent, reco_error *err) 
     return status == RECO_OK ? reco_rank(&a->answer, a->engine, &query, items, count, within_deadline(&own, a, query.wait_ms), err) : status;
 }
 
+/* In a query string a list is named by one of its elements. */
+static reco_status ask_explain(asking *a, const reco__sent *sent, reco_error *err) {
+    reco__param given[P_COUNT];
+    reco_query query = {0};
+    reco_selection selection;
+    const reco_str *items = NULL;
+    size_t count = 0;
+    reco_call own;
+    memcpy(given, user_params, sizeof given);
+    given[P_ITEMS].name = sent->object ? "items" : "item_id";
+    reco_status status = reco__params_read(given, P_COUNT, sent, err);
+    if (status == RECO_OK)
+        status = read_query(&query, &selection, a, given, sent, err);
+    if (status == RECO_OK && given[P_ITEMS].given)
+        status = reco__param_list(&items, &count, &given[P_ITEMS], RECO_EXPLAIN_MAX, sent, err);
+    return status == RECO_OK ? reco_explain(&a->explanation, a->engine, &query, items, count, within_deadline(&own, a, query.wait_ms), err) : status;
+}
+
 /* --- for nobody in particular -------------------------------------------------------------------------------------------------------------- */
 
 enum {
@@ -278,9 +297,10 @@ static reco_status ask_similar(asking *a, const reco__sent *sent, reco_error *er
 
 /* --- replies ------------------------------------------------------------------------------------------------------------------------------- */
 
-static reco_status reply_answer(reco_reply *reply, reco_answer *answer, reco_error *err) {
+static reco_status reply_answer(reco_reply *reply, const asking *a, reco_error *err) {
     const char *text;
-    reco_status status = reco__answer_json(&text, &reply->size, answer, err);
+    reco_status status =
+        a->explanation ? reco__explanation_json(&text, &reply->size, a->explanation, err) : reco__answer_json(&text, &reply->size, a->answer, err);
     if (status != RECO_OK)
         return status;
     reply->body = reco__strndup(text, reply->size);
@@ -324,7 +344,7 @@ static reco_status ask_body(asking *a, ask_fn ask, reco__arena *arena, reco_erro
 static reco_status ask_one(reco_reply *reply, asking *a, ask_fn ask, reco__arena *arena, reco_error *err) {
     const reco__sent sent = {.query = a->input->query_string, .index = -1, .arena = arena};
     reco_status status = a->input->body ? ask_body(a, ask, arena, err) : ask(a, &sent, err);
-    return status == RECO_OK ? reply_answer(reply, a->answer, err) : status;
+    return status == RECO_OK ? reply_answer(reply, a, err) : status;
 }
 
 /* --- many at once -------------------------------------------------------------------------------------------------------------------------- */
@@ -386,11 +406,11 @@ static reco_status ask_many(reco_reply *reply, asking *a, reco__arena *arena, re
 /* --- the door ------------------------------------------------------------------------------------------------------------------------------ */
 
 static reco_status ask(reco_reply *reply, asking *a, reco__arena *arena, reco_error *err) {
-    static const ask_fn kinds[] = {NULL, ask_recommend, ask_popular, ask_similar, ask_rank};
+    static const ask_fn kinds[] = {NULL, ask_recommend, ask_popular, ask_similar, ask_rank, NULL, ask_explain};
     uint32_t kind = a->input->kind;
     if (kind == RECO_ASK_BATCH)
         return a->input->body ? ask_many(reply, a, arena, err) : reco__fail(err, RECO_INVALID, "body", "it is needed");
-    if (kind == 0 || kind >= COUNT_OF(kinds))
+    if (kind >= COUNT_OF(kinds) || !kinds[kind])
         return reco__fail(err, RECO_INVALID, "kind", "%u is no kind of question", kind);
     return ask_one(reply, a, kinds[kind], arena, err);
 }
@@ -413,6 +433,7 @@ reco_status reco_ask_json(reco_reply *reply, reco_engine *engine, const reco_ask
     if (status == RECO_OK)
         status = ask(reply, &a, &arena, &error);
     reco_answer_free(a.answer);
+    reco_explanation_free(a.explanation);
     reco__arena_dispose(&arena);
     return status == RECO_OK ? RECO_OK : reco__reply_problem(reply, &error, err);
 }

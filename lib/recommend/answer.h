@@ -22,6 +22,9 @@ reco__answer *reco__answer_begin(reco_answer *answer, bool *made);
 /* A copy in the arena; {NULL, 0} for an empty one. False when memory is out. */
 bool reco__answer_copy(reco_str *out, reco__answer *answer, reco_str text);
 
+/* answer_json.c: an array of reasons. */
+void reco__answer_add_reasons(reco__buf *out, const reco_reason *reasons, uint32_t count);
+
 static inline reco__answer *reco__answer_of(reco_answer *answer) { return (reco__answer *)(void *)answer; }
 
 #endif

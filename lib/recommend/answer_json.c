@@ -34,18 +34,24 @@ static void add_reason(reco__buf *out, const reco_reason *reason) {
     reco__buf_byte(out, '}');
 }
 
+void reco__answer_add_reasons(reco__buf *out, const reco_reason *reasons, uint32_t count) {
+    reco__buf_byte(out, '[');
+    for (uint32_t i = 0; i < count; i++) {
+        if (i > 0) {
+            reco__buf_byte(out, ',');
+        }
+        add_reason(out, &reasons[i]);
+    }
+    reco__buf_byte(out, ']');
+}
+
 static void add_item(reco__buf *out, const reco_answer_item *item) {
     add_string(out, "{\"item_id\":", item->item_id);
     add_int(out, ",\"score\":", item->score);
     add_int(out, ",\"rank\":", item->rank);
-    reco__buf_text(out, ",\"reasons\":[");
-    for (uint32_t i = 0; i < item->reason_count; i++) {
-        if (i > 0) {
-            reco__buf_byte(out, ',');
-        }
-        add_reason(out, &item->reasons[i]);
-    }
-    reco__buf_text(out, "]}");
+    reco__buf_text(out, ",\"reasons\":");
+    reco__answer_add_reasons(out, item->reasons, item->reason_count);
+    reco__buf_byte(out, '}');
 }
 
 /* Only in answers that are degraded. */

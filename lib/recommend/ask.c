@@ -3,8 +3,10 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "recommend/explanation.h"
 #include "recommend/given.h"
 #include "recommend/internal.h"
+#include "recommend/note.h"
 
 #define TRIES 3 /* how often what was learned may be replaced under a question */
 
@@ -77,6 +79,19 @@ static void log_failure(const reco__stage *stage, reco_status status, const reco
     reco__log(RECO_LOG_WARN, "recommend", "stage %s failed: %s: %s", stage->name, reco_status_text(status), error->text);
 }
 
+static void note_outcome(const reco_candidates *c, uint32_t outcome) {
+    if (c->note) {
+        c->note->outcome = outcome;
+    }
+}
+
+/* The end of a step that is no stage. */
+static void note_step(const reco_candidates *c, const char *name) {
+    if (c->note) {
+        reco__note_step(c->note, c, name);
+    }
+}
+
 static reco_status end_question(reco_error *err, reco_status status, const reco_error *error) {
     if (err) {
         *err = *error;
@@ -92,6 +107,7 @@ static reco_status run_source(reco__stage *stage, reco_candidates *c, const reco
 
     if (status == RECO_TIMEOUT && stage->run != reco__source_popular) {
         count(&stage->skipped, 1);
+        note_outcome(c, RECO_STEP_SKIPPED);
         c->degraded |= RECO_DEGRADED_DEADLINE;
         return RECO_OK;
     }
@@ -113,6 +129,7 @@ static reco_status run_source(reco__stage *stage, reco_candidates *c, const reco
     c->given_count = given;
     c->degraded |= stage->run ? RECO_DEGRADED_FEATURES : RECO_DEGRADED_STAGE;
     count(&stage->failures, 1);
+    note_outcome(c, RECO_STEP_FAILED);
     log_failure(stage, status, &error);
     return RECO_OK;
 }
@@ -182,6 +199,7 @@ static reco_status run_order(reco__stage *stage, reco_candidates *c, const reco_
     }
     take_back(c, stage, given, winners, filtered);
     c->degraded |= RECO_DEGRADED_STAGE;
+    note_outcome(c, RECO_STEP_FAILED);
     log_failure(stage, status, &error);
     return RECO_OK;
 }
@@ -195,6 +213,17 @@ static bool takes_part(const reco__stage *stage, const reco_candidates *c) {
                                              stage->run != reco__filter_seen && stage->run != reco__filter_hidden);
 }
 
+static reco_status run_kind(reco__stage *stage, reco_candidates *c, const reco_call *call, reco_error *err) {
+    reco_status status = stage->kind == RECO_STAGE_SOURCE   ? run_source(stage, c, call, err)
+                         : stage->kind == RECO_STAGE_FILTER ? run_filter(stage, c, call, err)
+                                                            : run_order(stage, c, call, err);
+
+    if (c->note && status == RECO_OK) {
+        reco__note_stage(c->note, c, stage);
+    }
+    return status;
+}
+
 static reco_status run_plan(reco_candidates *c, const reco_call *call, reco_error *err) {
     reco_status status = RECO_OK;
 
@@ -204,22 +233,27 @@ static reco_status run_plan(reco_candidates *c, const reco_call *call, reco_erro
         }
         if (kind == RECO_STAGE_FILTER && c->plan->own && status == RECO_OK) { /* others ask about what could win only */
             status = reco__filter_selection(c, call, err);
+            note_step(c, "selection");
         }
         if (kind == RECO_STAGE_RANKER && !c->collected) {
             reco__candidates_collect(c);
             reco__candidates_sift(c);
+            if (c->sieve.signed_) {
+                note_step(c, "selection");
+            }
         }
         for (uint32_t i = 0; i < c->plan->count && status == RECO_OK; i++) {
             reco__stage *stage = &c->plan->stages[i];
             if (stage->kind == kind && takes_part(stage, c)) {
-                status = kind == RECO_STAGE_SOURCE   ? run_source(stage, c, call, err)
-                         : kind == RECO_STAGE_FILTER ? run_filter(stage, c, call, err)
-                                                     : run_order(stage, c, call, err);
+                status = run_kind(stage, c, call, err);
             }
         }
         if (status != RECO_OK) {
             return status;
         }
+    }
+    if (c->note) {
+        reco__note_order(c->note, c);
     }
     c->more = c->more || c->winner_count > c->limit;
     c->winner_count = c->winner_count < c->limit ? c->winner_count : c->limit;
@@ -302,6 +336,7 @@ typedef struct question {
     const reco_str *items;
     size_t item_count;
     const reco__past *past;
+    reco__note *note; /* NULL: it is not to be explained */
 } question;
 
 static reco_status check_event(const reco_candidates *c, const reco_event *event, size_t index, reco_error *err) {
@@ -337,6 +372,7 @@ static reco_status read_who(reco_candidates *c, const question *asked, reco_erro
         status = check_event(c, &query->session[i], i, err);
     }
     c->question = asked->kind;
+    c->note = asked->note;
     c->user = query->user_id;
     c->session = query->session;
     c->session_count = query->session_count;
@@ -423,13 +459,17 @@ static reco_status ask_user(reco_candidates *c, reco__recommend *recommend, cons
 static reco_status answer_from(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, reco__state *state, int behind,
                                const reco_call *call, reco_error *err) {
     bool own = false;
+    note_step(c, NULL);
     reco_status status = reco__person_find(&c->person, &c->degraded, recommend, state->catalogue->aliases, c->user, c->partition, call, err);
-
     if (status == RECO_OK) {
         status = ask_user(c, recommend, call, err);
     }
     if (status == RECO_OK && c->epoch != state->epoch) {
         status = reco__fail(err, RECO_STALE, NULL, "what was learned was replaced meanwhile");
+    }
+    if (status == RECO_OK && c->note) {
+        reco__note_step(c->note, c, NULL);
+        status = reco__note_user(c->note, c, call, err);
     }
     if (status == RECO_OK && c->session_count > 0) {
         status = reco__given_session(c, call, err);
@@ -444,6 +484,10 @@ static reco_status answer_from(reco__answer *answer, reco__recommend *recommend,
     if (c->question == RECO__ASK_RANK) { /* variants of which nothing was learned are not in the catalogue */
         c->sieve.collapse = !(c->sieve.flags & RECO_SELECTION_VARIANTS);
     }
+    if (status == RECO_OK && c->note) {
+        reco__note_step(c->note, c, NULL);
+        status = reco__note_recents(c->note, c, err);
+    }
     if (status == RECO_OK) {
         status = choose_popularity(&own, c, recommend, state, call, err);
     }
@@ -451,10 +495,18 @@ static reco_status answer_from(reco__answer *answer, reco__recommend *recommend,
         status = reco__candidates_reserve_marks(c, c->popular->item_count, err);
     }
     if (status == RECO_OK) {
+        note_step(c, NULL);
         status = run_plan(c, call, err);
+    }
+    if (status == RECO_OK && c->note) {
+        status = reco__why(c->note, c, recommend->options.records, call, err);
     }
     if (status == RECO_OK) {
         status = fill_answer(answer, recommend, c, behind, call, err);
+    }
+    if (status == RECO_OK && c->note) {
+        reco__note_step(c->note, c, "reasons");
+        status = reco__why_scores(c->note, c, &answer->shown, err);
     }
     reco__popularity_release(c->popular);
     c->popular = NULL;
@@ -515,9 +567,18 @@ static reco_status answer_kept(reco__answer *answer, reco__recommend *recommend,
     answer->shown.filtered = 0;
     answer->dated = c->as_of;
     reco__state *state = reco__state_peek(recommend);
+    note_outcome(c, RECO_STEP_FAILED);
+    note_step(c, NULL);
     status = reco__answer_copy(&answer->shown.scenario, answer, c->scenario) ? RECO_OK : reco__no_memory(err);
+    if (status == RECO_OK && c->note) {
+        status = reco__kept_explain(c->note, c, kept, state, err);
+    }
     if (status == RECO_OK) {
         status = reco__kept_fill(answer, c, kept, state, NULL, kept->count, RECO__KEPT_SCORE, err);
+    }
+    note_step(c, "kept");
+    if (status == RECO_OK && c->note) {
+        status = reco__why_scores(c->note, c, &answer->shown, err);
     }
     reco__state_release(state);
     reco__kept_release(kept);
@@ -569,6 +630,9 @@ static reco_status answer_query(reco__answer *answer, reco__recommend *recommend
     uint32_t unsigned_id = c->degraded;
     for (int i = 0; i < TRIES; i++) {
         c->degraded = unsigned_id;
+        if (c->note) {
+            reco__note_begin(c->note);
+        }
         status = try_answer(answer, recommend, c, behind, spared, &error);
         if (status != RECO_STALE || i + 1 == TRIES || reco__is_relearning(recommend)) {
             break;
@@ -657,6 +721,87 @@ reco_status reco__recommend_similar(reco_answer **answer, reco__recommend *recom
         .struct_size = sizeof(plain), .flags = query->flags, .limit = query->limit, .as_of = query->as_of, .selection = query->selection};
     const question asked = {.kind = RECO__ASK_SIMILAR, .query = &plain, .items = query->items, .item_count = query->item_count};
     return answer_question(answer, recommend, &asked, now_ms, 0, 0, call, err);
+}
+
+/* --- explained ---------------------------------------------------------------------------------------------------------------------------------- */
+
+static reco_status make_note(reco__note *note, reco__explanation *explanation, const reco_query *query, const reco_str *items, size_t count,
+                             reco_error *err) {
+    reco__arena *arena = &explanation->about.arena;
+
+    *note = (reco__note){.arena = arena, .about = &explanation->about, .count = count};
+    note->items = reco__arena_zalloc(arena, (count + 1) * sizeof(*note->items));
+    note->steps = reco__arena_zalloc(arena, RECO__STEPS_MAX * sizeof(*note->steps));
+    bool made = note->items && note->steps && reco__answer_copy(&explanation->shown.user_id, &explanation->about, query->user_id);
+    for (size_t i = 0; i < count && made; i++) {
+        made = reco__answer_copy(&note->items[i].shown.item_id, &explanation->about, items[i]);
+    }
+    reco__note_pass(note);
+    return made ? RECO_OK : reco__no_memory(err);
+}
+
+/* What was noted, for who asked. */
+static reco_status show_note(reco__explanation *explanation, const reco__note *note, reco_error *err) {
+    reco_explanation *shown = &explanation->shown;
+    reco_explained_item *items = reco__arena_zalloc(note->arena, (note->count + 1) * sizeof(*items));
+
+    if (!items) {
+        return reco__no_memory(err);
+    }
+    for (size_t i = 0; i < note->count; i++) {
+        items[i] = note->items[i].shown;
+    }
+    shown->flags = (note->known ? RECO_EXPLANATION_KNOWN : 0) | (note->session_runs ? RECO_EXPLANATION_SESSION_RUNS : 0);
+    shown->answer = explanation->answer;
+    shown->last = note->last;
+    shown->recents = note->recents;
+    shown->recent_count = note->recent_count;
+    shown->hidden = note->hidden;
+    shown->hidden_count = note->hidden_count;
+    shown->stages = note->steps;
+    shown->stage_count = note->step_count;
+    for (size_t i = 0; i < note->step_count; i++) {
+        shown->nanoseconds += note->steps[i].nanoseconds;
+    }
+    shown->items = items;
+    shown->item_count = note->count;
+    return RECO_OK;
+}
+
+/* Nothing of it is counted with the answers, which people see. */
+static reco_status explain_question(reco__explanation *explanation, reco__recommend *recommend, const question *asked, int64_t now_ms,
+                                    uint32_t partition, int behind, const reco_call *call, reco_error *err) {
+    reco_candidates *c;
+    bool made;
+    reco_status status = reco__candidates_make(&c, recommend, err);
+
+    if (status != RECO_OK) {
+        return status;
+    }
+    reco__answer *begun = reco__answer_begin(explanation->answer, &made);
+    status = begun ? answer_query(begun, recommend, c, asked, now_ms, partition, behind, call, err) : reco__no_memory(err);
+    explanation->answer = begun ? &begun->shown : explanation->answer;
+    reco__candidates_free(c);
+    return status == RECO_OK ? show_note(explanation, asked->note, err) : status;
+}
+
+reco_status reco__recommend_explain(reco_explanation **out, reco__recommend *recommend, const reco_query *query, const reco_str *items,
+                                    size_t item_count, int64_t now_ms, uint32_t partition, int behind, const reco_call *call, reco_error *err) {
+    bool made;
+    reco__note note;
+    const question asked = {.kind = RECO__ASK_USER, .query = query, .note = &note};
+    reco__explanation *explanation = reco__explanation_begin(*out, &made);
+    reco_status status = explanation ? make_note(&note, explanation, query, items, item_count, err) : reco__no_memory(err);
+
+    if (status == RECO_OK) {
+        status = explain_question(explanation, recommend, &asked, now_ms, partition, behind, call, err);
+    }
+    if (status == RECO_OK) {
+        *out = &explanation->shown;
+    } else if (made && explanation) {
+        reco__explanation_free(&explanation->shown);
+    }
+    return status;
 }
 
 reco_status reco__recommend_person(reco__person *person, reco__recommend *recommend, reco_str user, uint32_t partition, const reco_call *call,

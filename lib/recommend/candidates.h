@@ -87,6 +87,7 @@ typedef struct reco__head_copy {
 /* CONFINED. Pooled: arrays grow and stay. */
 struct reco_candidates {
     struct reco_candidates *next; /* in the pool */
+    struct reco__note *note;      /* of a question that is to be explained (note.h); else NULL */
 
     /* what stays for a whole engine */
     const reco__settings *settings;
@@ -258,6 +259,9 @@ reco_status reco__filter_selection(reco_candidates *c, const reco_call *call, re
 /* Of the `count` in `ranked`, which are sorted, moves those to its front that caps and variants let stand together, `limit` at most. `whole`: there
  * are no others than these. c->more: some were left over that may be on a page that follows. */
 reco_status reco__choose(size_t *chosen, reco_candidates *c, size_t count, size_t limit, bool whole, reco_error *err);
+/* arrangers/top.c: the best that may be in an answer of `most`, after the plan has run: `chosen` of them stand first in c->ranked. *whole: there are
+ * no others. */
+reco_status reco__look_further(size_t *chosen, bool *whole, reco_candidates *c, size_t most, const reco_call *call, reco_error *err);
 /* When there is more: notes an item of the answer for the cursor; then the cursor itself. */
 struct reco__answer;
 reco_status reco__note_shown(reco_candidates *c, uint32_t item, reco_error *err);
@@ -265,6 +269,8 @@ reco_status reco__make_next(struct reco__answer *answer, reco_candidates *c, rec
 
 /* sources/popular.c: makes up to `wanted` more popular items candidates, the best first; *added: how many. None: there are no more. */
 reco_status reco__popular_extend(size_t *added, reco_candidates *c, size_t wanted, const reco_call *call, reco_error *err);
+/* Popularity in micro-units; -1: nobody has looked at it in the windows, and it is never added. */
+int64_t reco__popular_score(const reco_candidates *c, uint32_t item);
 /* No item that could be added has a larger popular part of the score. */
 int64_t reco__popular_bound(const reco_candidates *c);
 

@@ -69,6 +69,8 @@ bool reco__is_relearning(reco__recommend *recommend);
 #define RECO__KEPT_SCORE UINT32_MAX
 reco_status reco__kept_fill(reco__answer *answer, reco_candidates *c, const reco__kept *kept, const reco__state *state,
                             const reco__kept_item *const *order, size_t count, uint32_t window, reco_error *err);
+/* What becomes of the items asked about in such an answer, before it is filled. */
+reco_status reco__kept_explain(struct reco__note *note, reco_candidates *c, const reco__kept *kept, const reco__state *state, reco_error *err);
 /* Whether something kept may be recommended at a moment: by the catalogue, as long as the numbers hold, else by what was known when it was kept. */
 bool reco__kept_available(const reco__kept *kept, const reco__kept_item *item, const reco__state *state, int64_t moment);
 /* What was kept for when features cannot be asked; NULL: nothing. To be released. *relearning: they have lost what they had. */
@@ -102,6 +104,9 @@ reco_status reco__person_find(reco__person *person, uint32_t *degraded, reco__re
 /* Columns for one question, from the pool. */
 reco_status reco__pool_take(reco_candidates **out, reco__recommend *recommend, reco_error *err);
 void reco__pool_give(reco__recommend *recommend, reco_candidates *c);
+/* Columns that are not pooled: what asks for more than answers do is not to leave its memory there. */
+reco_status reco__candidates_make(reco_candidates **out, reco__recommend *recommend, reco_error *err);
+void reco__candidates_free(reco_candidates *c);
 
 /* Checks shared by both kinds of questions. */
 reco_status reco__limit_check(uint32_t *limit, const reco__settings *settings, uint32_t asked, reco_error *err);

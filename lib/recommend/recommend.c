@@ -538,7 +538,7 @@ void reco__state_moment_done(reco__state *state, reco__popularity *popularity) {
 
 /* --- the pool ----------------------------------------------------------------------------------------------------------------------------------- */
 
-static reco_status make_candidates(reco_candidates **out, reco__recommend *recommend, reco_error *err) {
+reco_status reco__candidates_make(reco_candidates **out, reco__recommend *recommend, reco_error *err) {
     reco_candidates *c = reco__zalloc(sizeof(*c));
     uint64_t seed;
     reco_status status = c ? reco__random_bytes(&seed, sizeof(seed), err) : reco__no_memory(err);
@@ -570,10 +570,10 @@ reco_status reco__pool_take(reco_candidates **out, reco__recommend *recommend, r
         *out = c;
         return RECO_OK;
     }
-    return make_candidates(out, recommend, err);
+    return reco__candidates_make(out, recommend, err);
 }
 
-static void free_candidates(reco_candidates *c) {
+void reco__candidates_free(reco_candidates *c) {
     if (c) {
         reco__candidates_dispose(c);
         reco__release(c);
@@ -589,7 +589,7 @@ void reco__pool_give(reco__recommend *recommend, reco_candidates *c) {
         c = NULL;
     }
     pthread_mutex_unlock(&recommend->pool_lock);
-    free_candidates(c);
+    reco__candidates_free(c);
 }
 
 /* --- open and close ----------------------------------------------------------------------------------------------------------------------------- */
@@ -630,7 +630,7 @@ void reco__recommend_close(reco__recommend *recommend) {
     }
     while (recommend->pool) {
         reco_candidates *next = recommend->pool->next;
-        free_candidates(recommend->pool);
+        reco__candidates_free(recommend->pool);
         recommend->pool = next;
     }
     reco__state_release(recommend->state);

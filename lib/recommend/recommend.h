@@ -49,6 +49,9 @@ reco_status reco__recommend_ask(reco_answer **answer, reco__recommend *recommend
 /* The same of the past: query->as_of is set, and the user's cell is what `past` says. */
 reco_status reco__recommend_ask_past(reco_answer **answer, reco__recommend *recommend, const reco_query *query, const reco__past *past,
                                      int64_t now_ms, uint32_t partition, const reco_call *call, reco_error *err);
+/* The same, explained; `items`: up to RECO_EXPLAIN_MAX different ids, borrowed for the call. *out as in reco_explain. */
+reco_status reco__recommend_explain(reco_explanation **out, reco__recommend *recommend, const reco_query *query, const reco_str *items,
+                                    size_t item_count, int64_t now_ms, uint32_t partition, int behind, const reco_call *call, reco_error *err);
 /* The same of given items only; `items` are different ids. */
 reco_status reco__recommend_rank(reco_answer **answer, reco__recommend *recommend, const reco_query *query, const reco_str *items, size_t item_count,
                                  int64_t now_ms, uint32_t partition, int behind, const reco_call *call, reco_error *err);
@@ -87,6 +90,12 @@ reco_status reco__answer_set_position(reco_answer *answer, reco_str token, reco_
 const char *reco__degraded_name(uint32_t bit);
 /* As in reco_answer_json. */
 reco_status reco__answer_json(const char **text, size_t *size, reco_answer *answer, reco_error *err);
+
+void reco__explanation_free(reco_explanation *explanation);
+/* The answer it explains. */
+reco_answer *reco__explanation_answer(reco_explanation *explanation);
+/* As in reco_explanation_json. */
+reco_status reco__explanation_json(const char **text, size_t *size, reco_explanation *explanation, reco_error *err);
 
 /* --- recommendation ids ------------------------------------------------------------------------------------------------------------------------- */
 

@@ -485,13 +485,17 @@ static bool condition_holds(const reco__sieve *sieve, const reco__condition *con
     return hit ? !(filter->flags & RECO_FILTER_NOT) : (filter->flags & (from < to ? RECO_FILTER_NOT : RECO_FILTER_MISSING)) != 0;
 }
 
-bool reco__sieve_holds(const reco__sieve *sieve, const reco__traits *traits, uint64_t hash) {
-    for (size_t i = 0; i < sieve->condition_count; i++) {
-        if (!condition_holds(sieve, &sieve->conditions[i], traits, hash)) {
-            return false;
-        }
+size_t reco__sieve_failing(const reco__sieve *sieve, const reco__traits *traits, uint64_t hash) {
+    size_t i = 0;
+
+    while (i < sieve->condition_count && condition_holds(sieve, &sieve->conditions[i], traits, hash)) {
+        i++;
     }
-    return true;
+    return i;
+}
+
+bool reco__sieve_holds(const reco__sieve *sieve, const reco__traits *traits, uint64_t hash) {
+    return reco__sieve_failing(sieve, traits, hash) == sieve->condition_count;
 }
 
 bool reco__sieve_excludes(const reco__sieve *sieve, uint64_t hash) {
@@ -558,9 +562,9 @@ static uint64_t tally_key(size_t rule, uint32_t type, uint64_t value) {
     return key != 0 ? key : 1;
 }
 
-/* Visits what an item has that a cap counts. True when one of them is full; `by` is added to all. */
-static bool visit_caps(reco__sieve *sieve, const reco__traits *traits, uint32_t by) {
-    bool full = false;
+/* Visits what an item has that a cap counts. 1 + the number of the first that is full, 0: none is; `by` is added to all. */
+static size_t visit_caps(reco__sieve *sieve, const reco__traits *traits, uint32_t by) {
+    size_t full = 0;
 
     for (size_t k = 0; k < sieve->cap_count && traits; k++) {
         uint32_t from = 0, to = 0;
@@ -570,7 +574,7 @@ static bool visit_caps(reco__sieve *sieve, const reco__traits *traits, uint32_t 
         for (uint32_t i = from; i < to; i++) {
             uint64_t key = tally_key(k + 1, reco__traits_keys(traits)[i] & 3, reco__traits_values(traits)[i]);
             reco__tally *tally = tally_in(sieve->tallies, sieve->tally_room, key);
-            full = full || tally->count >= sieve->caps[k].most;
+            full = full == 0 && tally->count >= sieve->caps[k].most ? k + 1 : full;
             sieve->tally_count += by > 0 && tally->key == 0;
             tally->key = by > 0 ? key : tally->key;
             tally->count += by;
@@ -606,7 +610,7 @@ reco_status reco__sieve_take(uint32_t *kind, reco__sieve *sieve, const reco__tra
     reco__tally *product = tally_in(sieve->tallies, sieve->tally_room, key);
     if (sieve->collapse && product->count > 0) {
         *kind = RECO__SIEVED_VARIANTS;
-    } else if (visit_caps(sieve, traits, 0)) {
+    } else if (visit_caps(sieve, traits, 0) > 0) {
         *kind = RECO__SIEVED_CAPS;
     } else {
         if (sieve->collapse) {
@@ -616,3 +620,5 @@ reco_status reco__sieve_take(uint32_t *kind, reco__sieve *sieve, const reco__tra
     }
     return RECO_OK;
 }
+
+size_t reco__sieve_full_cap(reco__sieve *sieve, const reco__traits *traits) { return visit_caps(sieve, traits, 0); }

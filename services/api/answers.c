@@ -30,6 +30,8 @@ static void post(http_request *request, reco_engine *engine, uint32_t kind) {
 static void get_recommendations(http_request *request, void *context) { get(request, context, RECO_ASK_RECOMMEND, HTTP_PERSONAL); }
 static void get_popular(http_request *request, void *context) { get(request, context, RECO_ASK_POPULAR, HTTP_ETAG); }
 static void post_recommendations(http_request *request, void *context) { post(request, context, RECO_ASK_RECOMMEND); }
+static void get_explain(http_request *request, void *context) { get(request, context, RECO_ASK_EXPLAIN, HTTP_PERSONAL); }
+static void post_explain(http_request *request, void *context) { post(request, context, RECO_ASK_EXPLAIN); }
 static void post_batch(http_request *request, void *context) { post(request, context, RECO_ASK_BATCH); }
 static void post_rank(http_request *request, void *context) { post(request, context, RECO_ASK_RANK); }
 static void post_popular(http_request *request, void *context) { post(request, context, RECO_ASK_POPULAR); }
@@ -47,6 +49,8 @@ void api_routes(http_route *routes, size_t *count, reco_engine *engine) {
         {"POST", "/recommendations", post_recommendations, engine, 0},
         {"POST", "/recommendations/batch", post_batch, engine, 0},
         {"POST", "/rank", post_rank, engine, 0},
+        {"GET", "/explain", get_explain, engine, 0},
+        {"POST", "/explain", post_explain, engine, 0},
         {"GET", "/popular", get_popular, engine, 0},
         {"POST", "/popular", post_popular, engine, 0},
         {"GET", "/items/{item_id}/similar", get_similar, engine, 0},

@@ -215,6 +215,37 @@ class Answers(WithData):
         self.assertTrue(answer.headers["ETag"])
         self.assertEqual(ask(self.api, "HEAD", "/popular").status, 200)
 
+    def test_explain(self):
+        for user in ("a", "b", "c"):
+            self.learn(event(user, "tea"), event(user, "cup/saucer"), event(user, "pot"))
+        self.learn(event("new", "tea"), event("other", "lamp"))
+        question = "user_id=new&limit=1&seed=7"
+        wait_for(lambda: {"lamp", "pot"} <= {item["item_id"] for item in get(self.api, "/recommendations?user_id=new").json()["items"]}, "popularity")
+        told = get(self.api, f"/explain?{question}&item_id=tea&item_id=pot&item_id=lamp&item_id=no+such")
+        self.assertEqual((told.status, told.headers["Cache-Control"]), (200, "private, no-store"), told.body)
+        told, answer = told.json(), get(self.api, "/recommendations?" + question).json()
+        for one in (told["answer"], answer):
+            one.pop("recommendation_id")
+        self.assertEqual(told["answer"], answer)
+        self.assertEqual((told["user"]["user_id"], told["user"]["known"]), ("new", True))
+        self.assertEqual([one["item_id"] for one in told["recents"]], ["tea"])
+        self.assertAlmostEqual(sum(one["microseconds"] for one in told["stages"]), told["microseconds"], places=1)
+        tea, pot, lamp, unknown = told["items"]
+        self.assertEqual((tea["verdict"], tea["stage"]), ("dropped", "seen"))
+        self.assertEqual(unknown["verdict"], "unknown")
+        longer = get(self.api, "/recommendations?user_id=new&limit=20").json()["items"]
+        for one in (pot, lamp):
+            listed = [item for item in longer if item["item_id"] == one["item_id"]][0]
+            self.assertEqual({name: one[name] for name in ("rank", "score", "reasons")}, {name: listed[name] for name in ("rank", "score", "reasons")})
+            self.assertEqual(one["verdict"], "listed" if one["rank"] == 1 else "below_cut")
+            self.assertEqual((one["cut"], one["distance"]), (answer["items"][0]["score"], answer["items"][0]["score"] - one["score"]))
+        visitor = post(self.api, "/explain", {"session": ["tea"], "items": ["lamp"], "exclude": ["lamp"]}).json()
+        self.assertEqual((visitor["user"]["user_id"], visitor["items"][0]["stage"]), (None, "exclude"))
+        self.assert_problem(get(self.api, "/explain?user_id=new&item_id=x&item_id=x"), 400, "items[1]")
+        self.assert_problem(get(self.api, "/explain?user_id=new&items=x"), 400, "items")
+        self.assert_problem(post(self.api, "/explain", {"user_id": "new", "items": [f"i{i}" for i in range(101)]}), 413, "items")
+        self.assert_problem(get(self.api, "/explain?item_id=x"), 400, "user_id")
+
     def test_questions_with_a_body(self):
         for user in ("a", "b", "c"):
             self.learn(event(user, "tea"), event(user, "cup/saucer"))

@@ -223,6 +223,7 @@ static int stop(void *context, size_t index, reco_status status, reco_answer *an
 
 static void questions(void) {
     reco_answer *answer = NULL;
+    reco_explanation *why = NULL;
     const reco_query ann = {.struct_size = sizeof ann, .user_id = str("ann")};
     const reco_str tea = str("tea");
     const char *text;
@@ -247,6 +248,18 @@ static void questions(void) {
     BAD(RECO_INVALID, "items", reco_rank, &answer, engine, &ann, NULL, 1, NULL, &err);
     BAD(RECO_INVALID, "items[0]", reco_rank, &answer, engine, &ann, &absent, 1, NULL, &err);
     BAD(RECO_INVALID, "engine", reco_rank, &answer, NULL, &ann, &tea, 1, NULL, &err);
+    BAD(RECO_INVALID, "engine", reco_explain, &why, NULL, &ann, &tea, 1, NULL, &err);
+    BAD(RECO_INVALID, "out", reco_explain, NULL, engine, &ann, &tea, 1, NULL, &err);
+    BAD(RECO_INVALID, "query", reco_explain, &why, engine, NULL, &tea, 1, NULL, &err);
+    BAD(RECO_INVALID, "items", reco_explain, &why, engine, &ann, NULL, 1, NULL, &err);
+    BAD(RECO_INVALID, "items[0]", reco_explain, &why, engine, &ann, &absent, 1, NULL, &err);
+    BAD(RECO_INVALID, "items[1]", reco_explain, &why, engine, &ann, (reco_str[]){tea, tea}, 2, NULL, &err);
+    BAD(RECO_TOO_LARGE, "items", reco_explain, &why, engine, &ann, &tea, RECO_EXPLAIN_MAX + 1, NULL, &err);
+    BAD(RECO_INVALID, "limit", reco_explain, &why, engine, &(reco_query){.struct_size = sizeof(reco_query), .user_id = tea, .limit = UINT32_MAX},
+        NULL, 0, NULL, &err);
+    ck_assert_ptr_null(why);
+    BAD(RECO_INVALID, "explanation", reco_explanation_json, &text, &size, NULL, &err);
+    HARMLESS(reco_explanation_free, (reco_explanation_free(NULL), true));
     BAD(RECO_INVALID, "query", reco_similar, &answer, engine, NULL, NULL, &err);
     BAD(RECO_INVALID, "items", reco_similar, &answer, engine, &(reco_similar_query){.struct_size = sizeof(reco_similar_query)}, NULL, &err);
     BAD(RECO_INVALID, "sink", reco_recommend_batch, engine, &ann, 1, sizeof ann, NULL, NULL, NULL, &err);
@@ -451,6 +464,7 @@ static void ids_everywhere(void) {
     const reco_str ids[] = {broken, zeroed, absent, of_size(257)};
     char *json = NULL;
     reco_answer *answer = NULL;
+    reco_explanation *why = NULL;
     reco_reply reply = {.struct_size = sizeof reply};
     const reco_query ann = {.struct_size = sizeof ann, .user_id = str("ann")};
     for (size_t i = 0; i < COUNT_OF(ids); i++) {
@@ -464,6 +478,7 @@ static void ids_everywhere(void) {
         BAD(due, "user_id", reco_user_alias, &json, engine, ids[i], str("v"), NULL, &err);
         BAD(due, "anonymous_id", reco_user_alias, &json, engine, str("ann"), ids[i], NULL, &err);
         BAD(due, "items[0]", reco_rank, &answer, engine, &ann, &ids[i], 1, NULL, &err);
+        BAD(due, "items[0]", reco_explain, &why, engine, &ann, &ids[i], 1, NULL, &err);
         for (uint32_t what = RECO_KNOWN_ITEMS; what <= RECO_KNOWN_USERS; what++) {
             const char *field = what == RECO_KNOWN_ITEMS ? "\"item_id\"" : "\"user_id\"";
             replied(reco_known_json(&reply, engine, what, ids[i], "{}", 2, RECO_JSON_AUTO, NULL, &err), &reply, reco_status_http(due), field);
@@ -474,6 +489,7 @@ static void ids_everywhere(void) {
     }
     ck_assert_ptr_null(json);
     ck_assert_ptr_null(answer);
+    ck_assert_ptr_null(why);
 }
 
 static void no_engine(void) {
@@ -520,6 +536,7 @@ static void no_engine(void) {
 
 static void nothing_given(void) {
     reco_answer *answer = NULL;
+    reco_explanation *why = NULL;
     reco_selection *selection = NULL;
     reco_reply reply = {.struct_size = sizeof reply};
     reco_settings *made = NULL;
@@ -568,6 +585,10 @@ static void nothing_given(void) {
     BAD(RECO_INVALID, "text", reco_answer_json, NULL, &size, answer, &err);
     BAD(RECO_INVALID, "size", reco_answer_json, &text, NULL, answer, &err);
     reco_answer_free(answer);
+    test_ok(reco_explain(&why, engine, &ann, NULL, 0, NULL, &err), &err);
+    BAD(RECO_INVALID, "text", reco_explanation_json, NULL, &size, why, &err);
+    BAD(RECO_INVALID, "size", reco_explanation_json, &text, NULL, why, &err);
+    reco_explanation_free(why);
     replied(reco_ingest_json(&reply, engine, NULL, 2, RECO_JSON_AUTO, 0, NULL, &err), &reply, 400, "");
     replied(reco_ingest_json(&reply, engine, "{}", 2, 99, 0, NULL, &err), &reply, 400, "form");
     replied(reco_ingest_json(&reply, engine, "{}", 2, RECO_JSON_AUTO, 1u << 31, NULL, &err), &reply, 400, "flags");

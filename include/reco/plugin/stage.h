@@ -59,13 +59,7 @@ RECO_API int64_t reco_candidates_moment(const reco_candidates *candidates); /* m
 RECO_API uint64_t reco_candidates_seed(const reco_candidates *candidates);  /* of whatever is random: equal seeds, equal answers */
 RECO_API uint32_t reco_candidates_limit(const reco_candidates *candidates); /* how many items the answer may have */
 
-/* The recent items of the user that count as sources, newest first. */
-typedef struct reco_recent {
-    reco_str item_id;
-    int64_t timestamp; /* ms */
-    int32_t weight;    /* > 0 */
-    uint32_t session;  /* 1: of the running session */
-} reco_recent;
+/* The recent items of the user that count as sources, newest first (reco/answer.h). */
 RECO_API size_t reco_candidates_recent_count(const reco_candidates *candidates);
 /* NOT_FOUND beyond the count. */
 RECO_API reco_status reco_candidates_recent(reco_recent *out, const reco_candidates *candidates, size_t index);

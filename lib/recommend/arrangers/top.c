@@ -244,3 +244,12 @@ reco_status reco__arranger_top(reco_candidates *c, const reco_call *call, reco_e
     }
     return status;
 }
+
+reco_status reco__look_further(size_t *chosen, bool *whole, reco_candidates *c, size_t most, const reco_call *call, reco_error *err) {
+    reco__top top = {.limit = 0};
+    reco_status status = select_best(&top, c, most + 1, call, err);
+
+    *chosen = 0;
+    *whole = top.count <= most;
+    return status == RECO_OK ? reco__choose(chosen, c, top.count, most, *whole, err) : status;
+}

@@ -9,6 +9,7 @@
 #include "recommend/answer.h"
 #include "recommend/candidates.h"
 #include "recommend/cursor.h"
+#include "recommend/note.h"
 
 #define AHEAD 24u   /* candidates whose signs are on their way while those before them are looked at */
 #define SAMPLE 256u /* candidates by which is told how rare it is what is asked for */
@@ -155,7 +156,7 @@ reco_status reco__choose(size_t *chosen, reco_candidates *c, size_t count, size_
         return status;
     }
     c->more = false;
-    for (size_t i = 0; i < count && !(c->more && made == limit); i++) {
+    for (size_t i = 0; i < count && !(c->more && made == limit) && status == RECO_OK; i++) {
         uint32_t kind;
         status = take(&kind, c, c->ranked[i].item, err);
         if (status != RECO_OK) {
@@ -163,6 +164,9 @@ reco_status reco__choose(size_t *chosen, reco_candidates *c, size_t count, size_
         }
         c->more = c->more || kind == RECO__SIEVED_CAPS || (kind == RECO__SIEVED_KINDS && made == limit);
         left[kind] += made < limit;
+        if (c->note && kind != RECO__SIEVED_KINDS) {
+            status = reco__note_refused(c->note, c, c->ranked[i].item, kind, made, err);
+        }
         if (kind == RECO__SIEVED_KINDS && made < limit) {
             c->ranked[made++] = c->ranked[i];
         }
@@ -173,7 +177,7 @@ reco_status reco__choose(size_t *chosen, reco_candidates *c, size_t count, size_
         c->filtered += left[kind];
     }
     *chosen = made;
-    return RECO_OK;
+    return status;
 }
 
 reco_status reco__note_shown(reco_candidates *c, uint32_t item, reco_error *err) {

@@ -85,8 +85,7 @@ static reco_status extend_along(size_t *added, reco_candidates *c, size_t wanted
     return status;
 }
 
-/* Popularity in micro-units, as the list has it; 0: none. */
-static int64_t score_of(const reco_candidates *c, uint32_t item) {
+int64_t reco__popular_score(const reco_candidates *c, uint32_t item) {
     const reco__popularity_chunk *chunk = reco__popularity_chunk_of(c->popularity, item);
     const reco__weighing *weighing = chunk ? &chunk->weighing[item % RECO__CHUNK_ITEMS] : NULL;
 
@@ -135,7 +134,7 @@ static reco_status look_through(reco__top *top, reco_candidates *c, uint32_t fro
     reco_status status = RECO_OK;
 
     for (uint32_t item = next_that_may(c, from, end); item < end && status == RECO_OK; item = next_that_may(c, item + 1, end)) {
-        int64_t score = c->marks[item] == 0 ? score_of(c, item) : -1;
+        int64_t score = c->marks[item] == 0 ? reco__popular_score(c, item) : -1;
         bool fine = false;
         if (score >= 0 && !(reco__top_full(top) && score < top->entries[0].score)) {
             status = admits(&fine, c, item, call, err);
