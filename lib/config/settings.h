@@ -80,6 +80,8 @@ typedef struct reco__settings {
     uint32_t http_events_max;                                        /* 1,000 */
     int64_t http_request_timeout;                                    /* 10 s */
     char cors_origins[1024];                                         /* empty: none */
+    uint32_t console;                                                /* RECO__CONSOLE_READ */
+    char reports[1024];                                              /* empty: none */
     uint32_t log_level;                                              /* RECO_LOG_INFO */
     char preset[32];
 } reco__settings;
@@ -88,6 +90,7 @@ enum { RECO__WITHIN_HISTORY, RECO__WITHIN_SESSION };
 enum { RECO__PAIR_FLAT, RECO__PAIR_INVERSE };
 enum { RECO__NORM_SUM, RECO__NORM_MAX };
 enum { RECO__RECENCY_EXP, RECO__RECENCY_POWER };
+enum { RECO__CONSOLE_OFF, RECO__CONSOLE_READ, RECO__CONSOLE_WRITE };
 
 /* What the public handle holds. */
 struct reco_settings {

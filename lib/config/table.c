@@ -28,6 +28,7 @@ static const choice within[] = {{"history", RECO__WITHIN_HISTORY}, {"session", R
 static const choice pair_weight[] = {{"flat", RECO__PAIR_FLAT}, {"inverse", RECO__PAIR_INVERSE}, {NULL, 0}};
 static const choice normalise[] = {{"sum", RECO__NORM_SUM}, {"max", RECO__NORM_MAX}, {NULL, 0}};
 static const choice recency[] = {{"exp", RECO__RECENCY_EXP}, {"power", RECO__RECENCY_POWER}, {NULL, 0}};
+static const choice console[] = {{"off", RECO__CONSOLE_OFF}, {"read", RECO__CONSOLE_READ}, {"write", RECO__CONSOLE_WRITE}, {NULL, 0}};
 static const choice log_level[] = {{"error", RECO_LOG_ERROR}, {"warn", RECO_LOG_WARN}, {"info", RECO_LOG_INFO}, {"debug", RECO_LOG_DEBUG}, {NULL, 0}};
 
 const setting reco__config_table[] = {
@@ -113,6 +114,8 @@ const setting reco__config_table[] = {
     DURATION(0, "services.request_timeout", http_request_timeout, 100, HOUR, "10s",
              "time a client has to send a request and to take its answer"),
     TEXT("services.cors_origins", cors_origins, "", "origins (https://shop.example) whose pages may ask, comma separated; * for all; empty: none"),
+    CHOICE(0, "services.console", console, console, "read", "the console at / of the API: off, read, or write: it may post events"),
+    TEXT("services.reports", reports, "", "folder of the reports of `reco evaluate` that the console shows; empty: none"),
     CHOICE(0, "log.level", log_level, log_level, "info", "most verbose lines wanted: error, warn, info or debug"),
 };
 const size_t reco__config_count = sizeof reco__config_table / sizeof *reco__config_table;

@@ -10,7 +10,7 @@
 #include "processor/archiving.h"
 
 typedef struct options {
-    const char *ingest, *api, *processor, *port_file;
+    const char *ingest, *api, *processor, *port_file, *console;
 } options;
 
 static const option_spec table[] = {
@@ -20,6 +20,7 @@ static const option_spec table[] = {
     {"processor-listen", 0, OPTION_TEXT, offsetof(options, processor), "ADDRESS:PORT", "health and metrics of learning (default 127.0.0.1:8082)"},
     {"port-file", 0, OPTION_TEXT, offsetof(options, port_file), "FILE",
      "write ingest=PORT, api=PORT and processor=PORT to this file once all answer"},
+    {"console", 0, OPTION_TEXT, offsetof(options, console), "MODE", API_CONSOLE_HELP},
 };
 
 enum { INGEST, API, PROCESSOR, SERVERS };
@@ -43,14 +44,15 @@ static reco_status write_ports(const char *path, http_server *const *servers, re
 
 /* `standards`: one for each server. */
 static reco_status open_servers(http_server **servers, const options *given, const reco_settings *settings, http_standard *standards,
-                                http_route routes[][HTTP_ROUTES_MAX], reco_error *err) {
+                                api_service *api, http_route routes[][HTTP_ROUTES_MAX], reco_error *err) {
+    const char *const of_ingest[] = {ingest_openapi, NULL};
     const program_server how[SERVERS] = {
-        {.name = "ingest", .listen = given->ingest, .listen_setting = "services.ingest_listen", .openapi = ingest_openapi},
-        {.name = "api", .listen = given->api, .listen_setting = "services.api_listen", .openapi = api_openapi},
+        {.name = "ingest", .listen = given->ingest, .listen_setting = "services.ingest_listen", .openapi = of_ingest},
+        {.name = "api", .listen = given->api, .listen_setting = "services.api_listen", .openapi = api->openapi},
         {.name = "processor", .listen = given->processor, .listen_setting = "services.processor_listen"}};
     size_t counts[SERVERS] = {0};
     ingest_routes(routes[INGEST], &counts[INGEST], standards[INGEST].engine);
-    api_routes(routes[API], &counts[API], standards[API].engine);
+    api_routes(routes[API], &counts[API], api, standards[API].engine);
     for (int i = 0; i < SERVERS; i++) {
         http_standard_routes(routes[i], &counts[i], &standards[i]);
         program_server one = how[i];
@@ -63,7 +65,7 @@ static reco_status open_servers(http_server **servers, const options *given, con
     return given->port_file ? write_ports(given->port_file, servers, err) : RECO_OK;
 }
 
-static reco_status serve(const cli_call *call, reco_engine *engine, const reco_settings *settings, reco_error *err) {
+static reco_status serve(const cli_call *call, reco_engine *engine, const reco_settings *settings, api_service *api, reco_error *err) {
     http_route routes[SERVERS][HTTP_ROUTES_MAX];
     http_server *servers[SERVERS] = {NULL};
     http_standard standards[SERVERS] = {
@@ -71,7 +73,7 @@ static reco_status serve(const cli_call *call, reco_engine *engine, const reco_s
     archiving *archive = NULL;
     reco_status status = archiving_start(&archive, engine, err);
     if (status == RECO_OK)
-        status = open_servers(servers, call->options, settings, standards, routes, err);
+        status = open_servers(servers, call->options, settings, standards, api, routes, err);
     if (status == RECO_OK)
         program_wait_signal();
     program_stop(servers, SERVERS);
@@ -83,15 +85,18 @@ static int run(const cli_call *call) {
     reco_error err = RECO_ERROR_INIT;
     reco_settings *settings = NULL;
     reco_engine *engine = NULL;
+    api_service api = {.openapi = {NULL}};
     program_hold_signals();
     reco_status status = program_settings(&settings, call->globals, &err);
+    if (status == RECO_OK)
+        status = api_settle(&api, ((const options *)call->options)->console, settings, &err);
     if (status == RECO_OK) {
         reco_open_options open = {.struct_size = sizeof open, .flags = RECO_OPEN_BACKGROUND, .settings = settings};
         program_log_start(settings);
         status = reco_open(&engine, &open, NULL, &err);
     }
     if (status == RECO_OK)
-        status = serve(call, engine, settings, &err);
+        status = serve(call, engine, settings, &api, &err);
     reco_close(engine);
     reco_settings_free(settings);
     return status == RECO_OK ? PROGRAM_OK : program_fail(&err);

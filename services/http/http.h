@@ -47,8 +47,8 @@ typedef struct http_options {
     const char *cors_origins; /* origins whose pages may ask, with commas or spaces between; "*": all; NULL or empty: none */
     const http_route *routes;
     size_t route_count;
-    const char *waiting; /* not NULL: what the service waits for; see http_server_begin */
-    const char *openapi; /* what the document says of routes beside those of http_standard_routes, as JSON; NULL: nothing */
+    const char *waiting;        /* not NULL: what the service waits for; see http_server_begin */
+    const char *const *openapi; /* what the document says of routes beside those of http_standard_routes: pieces of JSON, ended by NULL */
 } http_options;
 
 /* Opens and serves at once. INVALID naming `listen` or `services.cors_origins`, BUSY when the port is taken, FULL with more than HTTP_ROUTES_MAX
@@ -98,6 +98,8 @@ bool http_params(http_request *request, http_param *params, size_t count);
 #define HTTP_PERSONAL 1u  /* Cache-Control: private, no-store */
 #define HTTP_ETAG 2u      /* carries an ETag of its body; 304 to a client that has it */
 #define HTTP_PREFLIGHT 4u /* of the kit itself: what other origins may ask */
+#define HTTP_PAGE 8u      /* for a browser to show: it takes nothing from elsewhere, and no page of elsewhere frames it */
+#define HTTP_SANDBOX 16u  /* a page that somebody else wrote: it runs nothing and has no origin */
 
 void http_send(http_request *request, int status, const char *content_type, const char *body, size_t size, uint32_t flags);
 /* What libreco made; disposes it. `status` not OK: an error was met instead, `err` is sent. */

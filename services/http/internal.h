@@ -109,8 +109,8 @@ void http_watch_end(http_request *request);
 void http_watch_reading(http_request *request, uint64_t until_ns);
 void http_watch_writing(http_request *request, uint64_t until_ns);
 
-/* document.c: makes server->document of the common piece and that of the service; false: out of memory. And the route that sends it. */
-bool http_document_make(http_server *server, const char *own);
+/* document.c: makes server->document of the common piece and those of the service; false: out of memory. And the route that sends it. */
+bool http_document_make(http_server *server, const char *const *own);
 void http_document_send(http_request *request, void *context);
 
 /* server.c: the metrics of the server itself. */

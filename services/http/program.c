@@ -341,6 +341,8 @@ static int run(const program_service *service, const service_options *options) {
     service_run self = {.service = service, .options = options};
     program_hold_signals();
     reco_status status = program_settings(&self.settings, &options->globals, &err);
+    if (status == RECO_OK && service->settle)
+        status = service->settle(service->context, self.settings, &err);
     if (status == RECO_OK) {
         program_log_start(self.settings);
         status = run_service(&self, &err);

@@ -39,7 +39,8 @@ typedef struct program_server {
     const char *name, *listen, *listen_setting, *port_file;
     const http_route *routes;
     size_t route_count;
-    const char *waiting, *openapi; /* as in http_options */
+    const char *waiting; /* as in http_options */
+    const char *const *openapi;
 } program_server;
 reco_status program_serve(http_server **out, const program_server *options, const reco_settings *settings, reco_error *err);
 
@@ -60,11 +61,13 @@ typedef struct program_service {
     const char *paths;          /* for --help */
     const char *listen_setting; /* "services.ingest_listen" */
     const char *listen_default; /* for --help */
-    const char *openapi;        /* as in http_options */
+    const char *const *openapi; /* as in http_options; read after `settle` */
     uint32_t open_flags;
     const option_spec *options; /* of its own; NULL: none */
     size_t option_count;
     void *option_target;
+    /* Takes what the service needs of the settings, before anything is opened; NULL allowed. */
+    reco_status (*settle)(void *context, const reco_settings *settings, reco_error *err);
     /* Appends the routes of the service, *count grows; may start what it runs beside. `stop`, NULL allowed, ends that once the server is closed. */
     reco_status (*start)(void *context, http_route *routes, size_t *count, http_standard *standard, reco_error *err);
     void (*stop)(void *context);

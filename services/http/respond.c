@@ -125,6 +125,19 @@ static void add_cors(head *to, const http_request *request, uint32_t flags) {
         add(to, "Access-Control-Expose-Headers: ETag, Retry-After, traceparent\r\n");
 }
 
+/* What a browser is to keep a page from. 'none' of trusted types: no script of the page can make markup out of a text. */
+static void add_page(head *to, uint32_t flags) {
+    if (flags & HTTP_SANDBOX)
+        add(to, "Content-Security-Policy: sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; "
+                "base-uri 'none'; form-action 'none'\r\n");
+    else if (flags & HTTP_PAGE)
+        add(to, "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+                "frame-ancestors 'none'; base-uri 'none'; form-action 'self'; require-trusted-types-for 'script'; trusted-types 'none'\r\n");
+    if (flags & (HTTP_PAGE | HTTP_SANDBOX))
+        add(to, "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nCross-Origin-Opener-Policy: same-origin\r\n"
+                "Cross-Origin-Resource-Policy: same-origin\r\n");
+}
+
 /* The answer as it leaves: `packed` is NULL when it is sent plain. */
 static void add_head(head *to, const http_request *request, const headers *with, size_t size, const char *packed, const char *etag, bool keep) {
     char now[40];
@@ -133,6 +146,7 @@ static void add_head(head *to, const http_request *request, const headers *with,
     if (request->status != 204 && request->status != 304) /* have no body */
         add(to, "Content-Type: %s\r\nContent-Length: %zu\r\n%s", with->content_type, size, packed ? "Content-Encoding: gzip\r\n" : "");
     add_cors(to, request, with->flags);
+    add_page(to, with->flags);
     if (with->flags & HTTP_PERSONAL)
         add(to, "Cache-Control: private, no-store\r\n");
     if (*etag)

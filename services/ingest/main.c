@@ -17,7 +17,7 @@ int main(int argc, char **argv) {
         .paths = "POST /events (object or array as application/json, lines as application/x-ndjson; ?atomic=true: all or none)",
         .listen_setting = "services.ingest_listen",
         .listen_default = "127.0.0.1:8080",
-        .openapi = ingest_openapi,
+        .openapi = (const char *const[]){ingest_openapi, NULL},
         .open_flags = RECO_OPEN_BACKGROUND | RECO_OPEN_NO_PROCESSOR | RECO_OPEN_PATIENT | RECO_OPEN_NO_ANSWERS,
         .start = start,
     };

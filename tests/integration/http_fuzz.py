@@ -87,6 +87,8 @@ class Generator:
             target = rng.choice(PATHS)
         if rng.random() < 0.1:
             body = self.spoilt(rng, body)
+        if body and rng.random() < 0.15:
+            body += b" " * 70_000  # more than services.body_max
         if body or rng.random() < 0.1:
             body = self.framed(rng, headers, body)
         while rng.random() < 0.35:

@@ -12,11 +12,12 @@ static void print(const char *service, http_route *routes, size_t count) {
 
 int main(void) {
     http_route routes[HTTP_ROUTES_MAX];
+    api_service api = {.console = {.mode = CONSOLE_READ}};
     size_t count = 0;
     ingest_routes(routes, &count, NULL);
     print("ingest", routes, count);
     count = 0;
-    api_routes(routes, &count, NULL);
+    api_routes(routes, &count, &api, NULL);
     print("api", routes, count);
     print("processor", routes, 0);
     return 0;

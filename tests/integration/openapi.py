@@ -30,7 +30,7 @@ def registered():
 def words():
     """Every word of the sources that might be the name of a parameter."""
     found = set()
-    for pattern in ("lib/engine/*.[ch]", "lib/recommend/*.[ch]", "lib/model/*.[ch]", "services/http/re*.c", "services/http/standard.c", "services/ingest/*.c", "services/api/*.c"):
+    for pattern in ("lib/engine/*.[ch]", "lib/recommend/*.[ch]", "lib/model/*.[ch]", "services/http/re*.c", "services/http/standard.c", "services/ingest/*.c", "services/api/*.c", "services/console/*.c"):
         for path in glob.glob(os.path.join(ROOT, pattern)):
             with open(path, encoding="utf-8") as file:
                 found.update(WORD.findall(file.read()))
@@ -137,7 +137,11 @@ class Served(WithData):
 
     def setUp(self):
         super().setUp()
-        self.all = self.serve()
+        reports = os.path.join(self.folder, "reports")
+        os.mkdir(reports)
+        with open(os.path.join(reports, "p1.json"), "w", encoding="utf-8") as file:
+            file.write('{"protocol":"p1"}')
+        self.all = self.serve("--set", "services.reports=" + reports)
         self.ports = {"ingest": self.all.ingest, "api": self.all.api, "processor": self.all.processor}
 
     def test_document(self):

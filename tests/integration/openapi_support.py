@@ -12,6 +12,7 @@ except ImportError:
 
 ROOT = os.environ.get("RECO_SOURCE_DIR") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SERVICES = ("ingest", "api", "processor")
+PIECES = {"api": ("console",)}  # what a service answers as it is set up by default, beside its own
 NOT_SERVED = b"there is nothing at this path"
 METHODS = ("get", "put", "post", "delete", "patch")
 
@@ -37,7 +38,8 @@ def document(*services):
     """As a service puts it together; of several services at once."""
     whole = source("http")
     for service in services:
-        merged(whole, source(service))
+        for folder in (service, *PIECES.get(service, ())):
+            merged(whole, source(folder))
     return whole
 
 

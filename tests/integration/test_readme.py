@@ -277,8 +277,11 @@ class Http(unittest.TestCase):
         holder = tempfile.TemporaryDirectory()
         self.addCleanup(holder.cleanup)
         file = os.path.join(holder.name, "ports")
+        with open(os.path.join(holder.name, "p1.json"), "w", encoding="utf-8") as report:
+            report.write("{}")
         with open(os.path.join(holder.name, "log"), "w", encoding="utf-8") as log:
-            server = subprocess.Popen([program("reco"), "--data", os.path.join(holder.name, "data"), "--set", "limits.map_size=4GiB", "serve", "--port-file",
+            server = subprocess.Popen([program("reco"), "--data", os.path.join(holder.name, "data"), "--set", "limits.map_size=4GiB", "--set",
+                                       "services.reports=" + holder.name, "serve", "--port-file",
                                        file] + [f"--{name}-listen=127.0.0.1:0" for name in self.PORTS.values()], stdout=log, stderr=log,
                                       env=clean_environment())
         self.addCleanup(server.wait, 60)

@@ -1,0 +1,124 @@
+// The frame: which view the address names, and the state of the service. Every view has an address (#/user/u1?limit=20), so that it can be kept,
+// sent and loaded again. What is asked for one view is given up when another one is opened.
+import {get} from "./api.js";
+import {el, failure, replace, say} from "./dom.js";
+import {item} from "./item.js";
+import {live} from "./live.js";
+import {popular} from "./popular.js";
+import {reports} from "./reports.js";
+import {user} from "./user.js";
+
+const VIEWS = {user, item, popular, live, reports};
+const TITLES = {user: "User", item: "Item", popular: "Popular", live: "Live", reports: "Reports"};
+const READY_EVERY_MS = 15000;
+
+const main = document.getElementById("main");
+let state = {mode: "read", reports: false, version: ""};
+let current = null; // {name, ended}
+
+function parse(hash) {
+    const [path, query] = hash.replace(/^#\/?/, "").split("?", 2);
+    const [name, id] = path.split("/", 2);
+    let decoded = "";
+    try {
+        decoded = decodeURIComponent(id || "");
+    } catch {
+        decoded = id;
+    }
+    return {name: Object.hasOwn(VIEWS, name) ? name : "user", id: decoded, query: new URLSearchParams(query || "")};
+}
+
+// The address of a view; what is empty is left out.
+export function addressOf(name, id, query) {
+    const kept = Object.entries(query || {}).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+    const text = new URLSearchParams(kept).toString();
+    return `#/${name}${id ? "/" + encodeURIComponent(id) : ""}${text ? "?" + text : ""}`;
+}
+
+function drawNavigation(name) {
+    replace(document.getElementById("views"), Object.keys(VIEWS).map((one) =>
+        el("a", {href: `#/${one}`, "aria-current": one === name ? "page" : null}, TITLES[one])));
+}
+
+// Opens what the address names. Within a view the focus stays where it is; a new view begins at its heading.
+function open(moved) {
+    const place = parse(location.hash);
+    const same = current && current.name === place.name;
+    if (current)
+        current.ended.abort();
+    const ended = new AbortController();
+    current = {name: place.name, ended};
+    if (!same)
+        drawNavigation(place.name);
+    document.title = `${place.id ? place.id + " \u2013 " : ""}${TITLES[place.name]} \u2013 libreco`;
+    say("");
+    const go = (id, query) => {
+        const address = addressOf(place.name, id, query);
+        if (address === location.hash)
+            open(false);
+        else
+            location.hash = address;
+    };
+    const held = same ? document.activeElement && document.activeElement.getAttribute("name") : null;
+    const form = held && document.activeElement.form ? document.activeElement.form.name : null;
+    try {
+        VIEWS[place.name]({main, place, state, go, signal: ended.signal});
+    } catch (error) {
+        replace(main, el("h1", {tabindex: "-1"}, TITLES[place.name]), failure(error));
+    }
+    if (same && form)
+        document.querySelector(`form[name="${CSS.escape(form)}"] [name="${CSS.escape(held)}"]`)?.focus();
+    else if (same && moved && (!document.activeElement || document.activeElement === document.body))
+        main.querySelector("h1")?.focus();
+    else if (!same && moved)
+        main.querySelector("h1")?.focus();
+    if (!same)
+        window.scrollTo(0, 0);
+}
+
+function drawChips() {
+    const mode = document.getElementById("mode");
+    mode.textContent = state.mode === "write" ? "may post events" : "read only";
+    mode.className = "chip" + (state.mode === "write" ? " warn" : "");
+    mode.hidden = false;
+    document.getElementById("version").textContent = `libreco ${state.version}`;
+}
+
+async function look() {
+    const chip = document.getElementById("ready");
+    if (document.hidden)
+        return;
+    try {
+        const told = await get("/ready", {verbose: "true"});
+        const lacking = told.degraded_reasons || [];
+        const words = lacking.length ? "degraded: " + lacking.join(", ") : told.lag ? `ready, ${told.lag} behind` : "ready";
+        replace(chip, el("span", {class: "dot " + (lacking.length ? "warn" : "good"), "aria-hidden": "true"}), words);
+    } catch (error) {
+        replace(chip, el("span", {class: "dot bad", "aria-hidden": "true"}), "not ready");
+        chip.title = error.message;
+    }
+    chip.hidden = false;
+}
+
+function skip(event) {
+    event.preventDefault(); // the address is that of the view
+    main.focus();
+    main.scrollIntoView();
+}
+
+async function start() {
+    document.getElementById("skip").addEventListener("click", skip);
+    try {
+        state = await get("/console/state");
+        drawChips();
+    } catch {
+        // the views say what they cannot get
+    }
+    window.addEventListener("hashchange", () => open(true));
+    open(false);
+    look();
+    setInterval(look, READY_EVERY_MS);
+    document.addEventListener("visibilitychange", look);
+}
+
+start();

@@ -1,0 +1,212 @@
+// A user: what is known, what counts, what is answered and why; why an item is not; and, where that is allowed, an event and what it changes.
+import {documents, get, post, Problem} from "./api.js";
+import {answerList, bar, idsOf, itemName, paletteOf, reasonTable} from "./answers.js";
+import {badge, count, el, empty, facts, failure, field, fold, form, loading, markFields, moment, note, replace, say, score, seconds, section, table} from "./dom.js";
+
+const WAIT_MS = 2000;
+// Those of the settings as they come; others may be typed.
+const EVENT_TYPES = ["view", "click", "cart", "purchase", "like", "rating", "dislike", "hide"];
+const QUESTION = ["limit", "scenario", "as_of"];
+
+function lookup(view) {
+    const {place, go} = view;
+    return form("user", (values) => go(values.user_id, {limit: values.limit, scenario: values.scenario, as_of: values.as_of, why: ""}), "Look up",
+        field("user_id", "User id", {value: place.id, required: true, maxlength: 256, kind: "wide"}),
+        field("limit", "Items", {value: place.query.get("limit") || "", inputmode: "numeric", placeholder: "20"}),
+        field("scenario", "Scenario", {value: place.query.get("scenario") || "", placeholder: "default"}),
+        field("as_of", "As of", {value: place.query.get("as_of") || "", kind: "time", placeholder: "2026-01-31T12:00:00Z"}));
+}
+
+const questionOf = (place) => Object.fromEntries(QUESTION.map((name) => [name, place.query.get(name)]));
+
+// --- what changed ----------------------------------------------------------------------------------------------------------------------------
+
+// Of each item of the answer now: new, moved by so many ranks (up is above 0), or the same; and those that are gone.
+export function difference(before, now) {
+    const ranks = new Map(before.map((item) => [item.item_id, item.rank]));
+    const moves = new Map(now.map((item) => {
+        const rank = ranks.get(item.item_id);
+        if (rank === undefined)
+            return [item.item_id, {kind: "new"}];
+        return [item.item_id, rank === item.rank ? {kind: "same"} : {kind: "moved", by: rank - item.rank}];
+    }));
+    return {moves, gone: before.filter((item) => !moves.has(item.item_id))};
+}
+
+function changes(change, names) {
+    const {moves, gone} = difference(change.before, change.now);
+    const of = (kind) => [...moves.values()].filter((one) => one.kind === kind).length;
+    const words = `${of("new")} new, ${of("moved")} moved, ${gone.length} gone, ${of("same")} as before`;
+    say(`The answer now: ${words}`);
+    return section("What the event changed", el("p", null, el("strong", {id: "difference"}, words)),
+        change.behind ? note("The event is kept, but was not learned in time: the answer does not reflect it yet.") : null,
+        gone.length ? el("p", null, "Gone: ", gone.map((item, at) => [at ? ", " : "", itemName(item.item_id, names, {short: true})])) : null);
+}
+
+// --- the parts of the page -------------------------------------------------------------------------------------------------------------------
+
+function profile(told) {
+    const {user, answer} = told;
+    const marks = [user.known ? null : badge("unknown", "weak"), answer.fallback ? badge("fallback: nothing personal", "weak") : null,
+        answer.behind ? badge("behind", "warn") : null, answer.degraded ? badge("degraded", "warn") : null].filter(Boolean);
+    return section("User", facts([
+        ["Last event", user.last ? moment(user.last) : "none"],
+        ["Session", user.known ? user.session_runs ? "runs" : "over" : null],
+        ["Scenario", answer.scenario], ["Model", answer.model],
+        ["Experiment", answer.experiment],
+        ["Answered in", seconds(told.microseconds / 1e6)],
+        ["Answer", marks.length ? el("span", {class: "badges"}, marks) : null],
+    ]));
+}
+
+function recents(told, names) {
+    const line = (one) => el("li", null, itemName(one.item_id, names),
+        el("span", {class: "aside"}, one.session ? badge("session") : null, moment(one.timestamp),
+            one.weight > 1 ? el("span", {title: "weight of the event"}, `\u00d7${one.weight}`) : null));
+    return section("Recent items", told.recents.length ? el("ul", {class: "lines", id: "recents"}, told.recents.map(line)) :
+        empty("Nothing of this user counts for the answer."));
+}
+
+const hidden = (told, names) => told.hidden.length ?
+    section("Hidden by the user", el("ul", {class: "lines"}, told.hidden.map((id) => el("li", null, itemName(id, names))))) : null;
+
+function stages(told) {
+    const total = told.stages.reduce((sum, one) => sum + one.microseconds, 0);
+    return el("details", {class: "card stages"}, el("summary", null, `Stages: ${told.stages.length} in ${seconds(total / 1e6)}`),
+        table("Stages in the order they ran", [
+            {title: "Stage", head: true, cell: (row) => row.stage},
+            {title: "Kind", cell: (row) => row.kind},
+            {title: "Time", number: true, cell: (row) => seconds(row.microseconds / 1e6)},
+            {title: "Added", number: true, cell: (row) => count(row.added)},
+            {title: "Dropped", number: true, cell: (row) => count(row.dropped)},
+            {title: "Left", number: true, cell: (row) => count(row.candidates)},
+            {title: "", cell: (row) => row.status === "ok" ? "" : badge(row.status, "warn")},
+        ], told.stages));
+}
+
+// --- why not ---------------------------------------------------------------------------------------------------------------------------------
+
+const VERDICTS = {
+    listed: (one) => `It is in the answer, at rank ${one.rank}.`,
+    below_cut: (one) => `It was ranked ${one.rank}, below the last item of the answer: ${score(one.distance)} short.`,
+    dropped: (one) => `The stage \u201c${one.stage}\u201d dropped it: ${one.reason}.`,
+    no_candidate: () => "No source brought it: nothing connects it with what this user did, and it is not among the popular ones.",
+    unknown: () => "Nothing is known of this item: no event and no document names it.",
+};
+const MARKS = {listed: "good", below_cut: "warn", dropped: "bad", no_candidate: "weak", unknown: "weak"};
+
+function verdict(one, names) {
+    const words = VERDICTS[one.verdict] ? VERDICTS[one.verdict](one) : one.verdict;
+    const most = Math.max(one.score || 0, one.cut || 0, 1), palette = paletteOf([one]);
+    const compared = one.verdict === "below_cut" ? el("div", {class: "compared"},
+        el("span", null, "this item"), bar(one, most, palette), el("span", {class: "score"}, score(one.score)),
+        el("span", null, "the last listed"), bar({score: one.cut}, most), el("span", {class: "score"}, score(one.cut))) : null;
+    return el("div", {class: "verdict", id: "verdict"}, el("p", null, badge(one.verdict.replaceAll("_", " "), MARKS[one.verdict]), " ", itemName(one.item_id, names)),
+        el("p", null, words), compared,
+        (one.reasons || []).length ? el("details", null, el("summary", null, "Reasons it has"), reasonTable(one, names, `Reasons of ${one.item_id}`, palette)) : null);
+}
+
+function whyNot(view, told, names) {
+    const {place, go} = view;
+    const asked = place.query.get("why") || "";
+    const one = asked ? (told.items || []).find((item) => item.item_id === asked) : null;
+    return fold("Why not?", asked !== "", form("why", (values) => go(place.id, {...questionOf(place), why: values.why}), "Ask",
+        field("why", "Item id", {value: asked, required: true, maxlength: 256, kind: "wide"})),
+    note("Which stage dropped it, or how far below the cut it stayed."), one ? verdict(one, names) : null);
+}
+
+// --- an event --------------------------------------------------------------------------------------------------------------------------------
+
+async function postEvent(view, values, of, told) {
+    const {place, signal} = view;
+    const event = {user_id: place.id, item_id: values.item_id, event_type: values.event_type};
+    if (values.value)
+        event.value = Number(values.value);
+    const kept = await post("/events", event, signal);
+    markFields(of, null);
+    say("The event is kept. Asking again.");
+    await show(view, {min_position: kept.position, wait_ms: WAIT_MS}, {before: told.answer.items, event});
+}
+
+function poster(view, told) {
+    const {place, state} = view;
+    if (state.mode !== "write")
+        return null;
+    if (place.query.get("as_of"))
+        return fold("Post an event", false, note("An event is of now; the answer here is as of another time."));
+    const trouble = el("div");
+    const submit = async (values, of) => {
+        replace(trouble, loading("Posting\u2026"));
+        try {
+            await postEvent(view, values, of, told);
+        } catch (error) {
+            if (error.name === "AbortError")
+                return;
+            replace(trouble, failure(error));
+            markFields(of, error);
+        }
+    };
+    return fold("Post an event", false, form("event", submit, "Post",
+        field("item_id", "Item id", {required: true, maxlength: 256, kind: "wide whole"}),
+        field("event_type", "Type", {value: "view", required: true, list: EVENT_TYPES}),
+        field("value", "Value", {inputmode: "decimal", placeholder: "none"})), trouble);
+}
+
+// --- together --------------------------------------------------------------------------------------------------------------------------------
+
+function draw(view, told, names, change) {
+    const {answer} = told;
+    const moves = change ? difference(change.before, answer.items).moves : null;
+    const list = answer.items.length ? answerList(answer.items, names, {moves}) :
+        empty("The answer is empty: nothing is popular yet, or all of it was left out.");
+    return el("div", {class: "columns"},
+        el("div", {class: "side"}, profile(told), recents(told, names), hidden(told, names), poster(view, told), whyNot(view, told, names)),
+        el("div", {class: "wide"}, change ? changes({...change, now: answer.items, behind: answer.behind}, names) : null,
+            section(`Answer: ${answer.items.length} ${answer.items.length === 1 ? "item" : "items"}`, list), stages(told)));
+}
+
+async function show(view, extra, change) {
+    const {main, place, signal} = view;
+    const into = main.querySelector("#result");
+    const held = document.activeElement;
+    const holder = held && held.form && into.contains(held) ? [held.form.name, held.name || ""] : null;
+    const told = await get("/explain", {user_id: place.id, ...questionOf(place), item_id: place.query.get("why"), ...extra}, signal);
+    const ids = [...idsOf(told.answer.items), ...told.recents.map((one) => one.item_id), ...told.hidden, ...idsOf(told.items || []),
+        ...(change ? change.before.map((item) => item.item_id) : [])];
+    const names = await documents(ids, signal);
+    replace(into, draw(view, told, names, change));
+    into.removeAttribute("aria-busy");
+    if (holder)
+        into.querySelector(`form[name="${holder[0]}"] ${holder[1] ? `[name="${holder[1]}"]` : "button"}`)?.focus();
+    if (!change)
+        say(place.query.get("why") ? (into.querySelector("#verdict")?.textContent || "") : `${told.answer.items.length} items for ${place.id}`);
+}
+
+export async function user(view) {
+    const {main, place} = view;
+    const asked = lookup(view);
+    const kept = main.querySelector("#result");
+    const into = el("div", {id: "result"});
+    if (place.id && kept && kept.dataset.user === place.id) {
+        into.append(...kept.childNodes); // the old answer stands until the new one is there
+        into.setAttribute("aria-busy", "true");
+    }
+    into.dataset.user = place.id;
+    replace(main, el("h1", {tabindex: "-1"}, "User", place.id ? [": ", el("bdi", null, place.id)] : null), asked, into);
+    if (!place.id) {
+        replace(into, empty("Look up a user by the id that events name: what counts, what is answered, and why. An id that nobody has used " +
+            "gets the answer of a stranger."));
+        return;
+    }
+    if (!into.childNodes.length)
+        replace(into, loading("Asking\u2026"));
+    try {
+        await show(view, {}, null);
+    } catch (error) {
+        if (error.name === "AbortError")
+            return;
+        into.removeAttribute("aria-busy");
+        replace(into, failure(error, error instanceof Problem && (error.status === 0 || error.status === 503) ? () => user(view) : null));
+        markFields(asked, error);
+    }
+}
