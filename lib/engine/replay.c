@@ -9,8 +9,13 @@
  * The switch is the configuration: processes that are opened on the new settings and address answer from the new features, others from the old ones,
  * and as both are kept up while they are restarted one by one (the old ones by their processors, the new ones from here), a position given out by
  * either is waited for by either. Going back is the same. Nothing in the directory says which is current, for nothing needs to. */
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "engine/engine.h"
 #include "kv/kv.h"
@@ -36,6 +41,44 @@ typedef struct replaying {
 
 /* --- the engine on the new settings ---------------------------------------------------------------------------------------------------------- */
 
+/* Cuts names off the end of a path until it is of something that is there. */
+static void cut_to_existing(char *path, size_t room) {
+    struct stat st;
+    while (stat(path, &st) != 0) {
+        char *slash = strrchr(path, '/');
+        if (slash && slash != path)
+            *slash = 0;
+        else
+            snprintf(path, room, "%s", slash ? "/" : ".");
+    }
+}
+
+static bool has_store(const char *directory, const char *name) {
+    char path[PATH_MAX + 32];
+    snprintf(path, sizeof path, "%s%s/data.mdb", directory, name);
+    return access(path, F_OK) == 0;
+}
+
+/* New features may lie in a folder of their own, also where some are that are to be gone on with, but not within what is the stores' own. */
+static reco_status check_place(const char url[1100], reco_error *err) {
+    char path[1100], real[PATH_MAX];
+    if (strncmp(url, "lmdb:", 5) != 0)
+        return RECO_OK;
+    memcpy(path, url + 5, sizeof path - 5);
+    cut_to_existing(path, sizeof path);
+    bool itself = strcmp(path, url + 5) == 0;
+    if (!realpath(path, real))
+        return reco__fail_errno(err, errno, path);
+    for (char *slash = real; slash; itself = false) {
+        if (has_store(real, "") || (!itself && (has_store(real, "/stream") || has_store(real, "/features") || has_store(real, "/records"))))
+            return reco__fail(err, RECO_INVALID, "into", "it lies within %.120s, which stores have for themselves: name a place beside it", real);
+        slash = strrchr(real, '/');
+        if (slash)
+            *slash = 0;
+    }
+    return RECO_OK;
+}
+
 /* A directory, or the address of features: a scheme and a colon. */
 static reco_status make_url(replaying *r, reco_error *err) {
     const char *into = r->options.into;
@@ -52,7 +95,7 @@ static reco_status make_url(replaying *r, reco_error *err) {
     const char *own = values->features[0] ? values->features : values->data;
     if (strcmp(own, into) == 0 || strcmp(own, r->url) == 0)
         return reco__fail(err, RECO_INVALID, "into", "it is where the features of the settings are: name another place, beside them");
-    return RECO_OK;
+    return check_place(r->url, err);
 }
 
 static reco_status open_engine(replaying *r, const char *features, reco_error *err) {
@@ -203,13 +246,8 @@ static uint64_t free_at(const char url[1100]) {
     if (strncmp(url, "lmdb:", 5) != 0)
         return 0;
     memcpy(path, url + 5, sizeof path - 5);
-    while (statvfs(path, &vfs) != 0) { /* not there yet: what it will be made in */
-        char *slash = strrchr(path, '/');
-        if (!slash || slash == path)
-            return statvfs(slash ? "/" : ".", &vfs) == 0 ? (uint64_t)vfs.f_bavail * vfs.f_frsize : 0;
-        *slash = 0;
-    }
-    return (uint64_t)vfs.f_bavail * vfs.f_frsize;
+    cut_to_existing(path, sizeof path); /* what it will be made in */
+    return statvfs(path, &vfs) == 0 ? (uint64_t)vfs.f_bavail * vfs.f_frsize : 0;
 }
 
 /* Room as the features that are there take, where they are embedded; else as the sample did for each record, which is too much for long streams. */

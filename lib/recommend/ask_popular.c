@@ -271,6 +271,9 @@ static reco_status answer_span(reco__answer *answer, reco_candidates *c, const r
     return status;
 }
 
+/* Where the windows end; before anything was learned, nothing is popular as of now. */
+static int64_t shown_moment(int64_t moment, int64_t now_ms) { return moment > 0 ? moment : now_ms; }
+
 static reco_status answer_from(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, reco__state *state,
                                const reco_popular_query *query, int64_t now_ms, const reco_call *call, reco_error *err) {
     reco__popular_list *list = reco__popularity_hold(state->popularity);
@@ -279,7 +282,7 @@ static reco_status answer_from(reco__answer *answer, reco__recommend *recommend,
 
     c->catalogue = state->catalogue;
     c->moment = query->as_of > 0 ? query->as_of : now_ms;
-    answer->shown.as_of = query->as_of > 0 ? query->as_of : list->moment;
+    answer->shown.as_of = query->as_of > 0 ? query->as_of : shown_moment(list->moment, now_ms);
     if (status == RECO_OK) {
         status = reco__sieve_open(&c->sieve, state->catalogue, err);
     }
@@ -367,7 +370,7 @@ static reco_status answer_kept(reco__answer *answer, reco__recommend *recommend,
     int64_t hours = rules->length[RECO_BOARD_HOURS] * (int64_t)rules->kept[RECO_BOARD_HOURS];
     c->degraded |= relearning ? RECO_DEGRADED_RELEARNING : RECO_DEGRADED_FEATURES;
     c->moment = query->as_of > 0 ? query->as_of : now_ms;
-    answer->shown.as_of = kept->moment;
+    answer->shown.as_of = shown_moment(kept->moment, now_ms);
     reco__state *state = reco__state_peek(recommend);
     status = fill_kept(answer, c, kept, state, query->window > hours ? 1 : 0, err);
     reco__state_release(state);

@@ -1,7 +1,11 @@
 /* cli/backup.c - a copy of everything, and a directory made from one. */
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,6 +50,32 @@ static void print(const reco_backup_result *result, const char *path, const char
 
 static const option_spec backup_table[] = {JSON, CLI_PROGRESS(options)};
 
+/* Whether `name` is what a backup of this name space is called in a directory while it is written; nothing else is. */
+static bool is_unfinished(const char *name, const char *space) {
+    static const char form[] = "-########T######Z.recobackup.partial";
+    size_t size = strlen(space);
+    if (strncmp(name, space, size) != 0 || strlen(name + size) != sizeof form - 1)
+        return false;
+    for (size_t i = 0; i < sizeof form - 1; i++)
+        if (form[i] == '#' ? !isdigit((unsigned char)name[size + i]) : name[size + i] != form[i])
+            return false;
+    return true;
+}
+
+/* What a killed backup left has a name of its own, so that no other writes over it. The lock tells it from one that is under way. */
+static void remove_unfinished(const char *path, const char *space) {
+    DIR *folder = opendir(path);
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        int fd = is_unfinished(entry->d_name, space) ? openat(dirfd(folder), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && unlinkat(dirfd(folder), entry->d_name, 0) == 0)
+            fprintf(stderr, "reco: removed %s/%s, which a backup left that did not end\n", path, entry->d_name);
+        if (fd >= 0)
+            close(fd);
+    }
+    if (folder)
+        closedir(folder);
+}
+
 /* In a directory the backup gets a name of its own. */
 static reco_status target(char out[4096], const cli_session *session, reco_error *err) {
     const char *given = session->call->arguments[0];
@@ -56,6 +86,7 @@ static reco_status target(char out[4096], const cli_session *session, reco_error
         reco_status status = reco_setting_get(space, sizeof space, session->engine, "namespace", err);
         if (status != RECO_OK)
             return status;
+        remove_unfinished(given, space);
         date(at, (int64_t)time(NULL) * 1000, "%Y%m%dT%H%M%SZ");
         size = snprintf(out, 4096, "%s/%s-%s.recobackup", given, space, at);
     }
@@ -86,7 +117,8 @@ const cli_command cli_backup = {"backup",
                                 "FILE|DIR",
                                 "a copy of everything, taken while others write",
                                 "One file with the streams and records of the directory and what was learned. In a directory it is named after the\n"
-                                "namespace and the time. It appears under its name when it is whole; reco restore --check looks at one.",
+                                "namespace and the time. It appears under its name when it is whole; reco restore --check looks at one.\n"
+                                "What a backup left there that was killed (.recobackup.partial) is removed.",
                                 CLI_OPTIONS(backup_table),
                                 sizeof(options),
                                 1,

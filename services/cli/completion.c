@@ -16,6 +16,14 @@ static bool is_path(const char *value) {
     return false;
 }
 
+/* Whether a value, by what the help calls it, is one of a few words: csv|ndjson. */
+static bool is_choice(const char *value) { return strchr(value, '|') && *value >= 'a' && *value <= 'z'; }
+
+static void print_choice(const char *value) {
+    for (; *value; value++)
+        putchar(*value == '|' ? ' ' : *value);
+}
+
 /* Names of settings, each followed by a blank; those of event types belong to the application. NULL when memory is out. */
 static char *setting_names(void) {
     char *help = NULL, *names = NULL;
@@ -51,6 +59,21 @@ static void bash_words(const option_spec *options, size_t count, which wanted) {
     }
 }
 
+/* Which words may follow which option. */
+static void bash_choices(const cli_command *command) {
+    for (size_t i = 0; i < command->option_count; i++) {
+        const option_spec *option = &command->options[i];
+        if (!option->value || !is_choice(option->value))
+            continue;
+        printf("        [[ $before == --%s", option->name);
+        if (option->letter)
+            printf(" || $before == -%c", option->letter);
+        printf(" ]] && choice='");
+        print_choice(option->value);
+        printf("'\n");
+    }
+}
+
 static void bash_command(const cli_command *command) {
     static const char *const names[] = {"options", "values", "paths"};
     printf("    %s)\n", command->name);
@@ -59,19 +82,21 @@ static void bash_command(const cli_command *command) {
         bash_words(command->options, command->option_count, (which)wanted);
         printf("\"\n");
     }
-    if (command == &cli_completion)
-        printf("        words='bash zsh'\n");
-    else if (is_path(command->arguments))
-        printf("        words=\n        files=yes\n");
-    else
-        printf("        words=\n");
+    bash_choices(command);
+    if (is_choice(command->arguments)) {
+        printf("        words='");
+        print_choice(command->arguments);
+        printf("'\n");
+    } else {
+        printf("        words=\n%s", is_path(command->arguments) ? "        files=yes\n" : "");
+    }
     printf("        ;;\n");
 }
 
 static void bash(const char *settings) {
     printf("# bash completion of reco, made by `reco completion bash`\n"
            "_reco() {\n"
-           "    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' files='' i\n"
+           "    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' files='' choice='' i\n"
            "    local options=\"");
     bash_words(program_global_options, program_global_count, ALL);
     printf("\" values=\"");
@@ -107,6 +132,8 @@ static void bash(const char *settings) {
            "        mapfile -t COMPREPLY < <(compgen -S = -W \"%s\" -- \"$current\")\n"
            "    elif [[ \" $paths\" == *\" $before \"* ]]; then\n"
            "        mapfile -t COMPREPLY < <(compgen -f -- \"$current\")\n"
+           "    elif [[ $choice ]]; then\n"
+           "        mapfile -t COMPREPLY < <(compgen -W \"$choice\" -- \"$current\")\n"
            "    elif [[ \" $values\" == *\" $before \"* ]]; then\n"
            "        return 0\n"
            "    elif [[ $current == -* ]]; then\n"
@@ -147,7 +174,13 @@ static void zsh_option(const option_spec *option) {
     if (option->value) {
         printf(":");
         zsh_text(option->value, ":\\");
-        printf(":%s", strcmp(option->name, "set") == 0 ? "_reco_settings" : is_path(option->value) ? "_files" : " ");
+        if (is_choice(option->value)) {
+            printf(":(");
+            print_choice(option->value);
+            printf(")");
+        } else {
+            printf(":%s", strcmp(option->name, "set") == 0 ? "_reco_settings" : is_path(option->value) ? "_files" : " ");
+        }
     }
     printf("'");
 }

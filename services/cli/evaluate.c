@@ -19,7 +19,7 @@ typedef struct options {
 
 #define AT(name) offsetof(options, name)
 static const option_spec table[] = {
-    {"protocol", 0, OPTION_TEXT, AT(protocol), "NAME", "p1, p2 or p2-novel, see below"},
+    {"protocol", 0, OPTION_TEXT, AT(protocol), "p1|p2|p2-novel", "how it is measured, see below"},
     {"train", 0, OPTION_TEXT, AT(train), "FILE", "what is learned: user, item, time or order"},
     {"test", 0, OPTION_TEXT, AT(test), "FILE", "what is hidden: user (p2: query), item"},
     {"queries", 0, OPTION_TEXT, AT(queries), "FILE", "p2: query, and the items before it with commas, the oldest first"},
@@ -32,7 +32,7 @@ static const option_spec table[] = {
     {"trials", 0, OPTION_COUNT, AT(trials), "N", "most trials (default 100)"},
     {"tune-queries", 0, OPTION_COUNT, AT(tune_queries), "N", "most questions a trial asks, drawn at random (default 10000)"},
     {"limit", 'n', OPTION_COUNT, AT(limit), "N", "length of the lists, 20 to 100 (default 20)"},
-    {"time", 0, OPTION_TEXT, AT(time), "UNIT", "of column 3 of train: auto, order, s or ms (default auto: by its size)"},
+    {"time", 0, OPTION_TEXT, AT(time), "auto|order|s|ms", "what column 3 of train counts (default auto: by its size)"},
     {"seed", 0, OPTION_U64, AT(seed), "N", "of all that is drawn (default 0)"},
     {"resamples", 0, OPTION_COUNT, AT(resamples), "N", "for intervals and tests (default 1000)"},
     {"threads", 0, OPTION_COUNT, AT(threads), "N", "that ask (default: one a processor)"},

@@ -29,7 +29,7 @@ static const option_spec table[] = {
     {"duplicate", 0, OPTION_SHARE, AT(duplicate), "SHARE", "events sent again with the same event_id"},
     {"reordered", 0, OPTION_SHARE, AT(reordered), "SHARE", "events out of order"},
     {"no-ids", 0, OPTION_FLAG, offsetof(options, no_ids), NULL, "without event_id"},
-    {"format", 'f', OPTION_TEXT, offsetof(options, format), "FORMAT", "ndjson (default) or csv"},
+    {"format", 'f', OPTION_TEXT, offsetof(options, format), "ndjson|csv", "what is written (default ndjson)"},
 };
 
 static void add_string(http_text *out, const char *name, reco_str value) {

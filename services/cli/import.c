@@ -13,7 +13,7 @@ typedef struct options {
 } options;
 
 static const option_spec table[] = {
-    {"format", 'f', OPTION_TEXT, offsetof(options, format), "FORMAT", "csv, ndjson, movielens, or reco: what reco export wrote"},
+    {"format", 'f', OPTION_TEXT, offsetof(options, format), "csv|ndjson|movielens|reco", "what the files are; reco is what reco export wrote"},
     {"shift-time", 0, OPTION_FLAG, offsetof(options, shift_time), NULL, "move all times so that the newest event is now"},
     {"json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "the result as JSON"},
     CLI_PROGRESS(options),

@@ -1,4 +1,5 @@
 """The command line: exit codes, JSON shapes, errors on one line."""
+import fcntl
 import json
 import os
 import re
@@ -230,7 +231,15 @@ class Work(WithData):
         cut = run("reco", "restore", path, "--data", new + "er", check=1)
         self.assertTrue(one_line(cut.stderr), cut.stderr)
         self.assertFalse(os.path.exists(new + "er"))
-        self.reco("backup", self.folder)
+        left = [os.path.join(self.folder, name) for name in ("default-20260101T000000Z.recobackup.partial", "default-20260101T000001Z.recobackup.partial",
+                                                             "other-20260101T000000Z.recobackup.partial", "default-2026.recobackup.partial")]
+        files = [open(name, "wb") for name in left]
+        fcntl.flock(files[1], fcntl.LOCK_EX)  # one that is at work
+        told = self.reco("backup", self.folder)
+        self.assertEqual([os.path.exists(name) for name in left], [False, True, True, True])
+        self.assertIn("removed " + left[0], told.stderr)
+        for file in files:
+            file.close()
         self.assertEqual([name for name in os.listdir(self.folder) if re.match(r"default-\d{8}T\d{6}Z\.recobackup$", name)][1:], [])
 
     def test_doctor(self):

@@ -34,13 +34,15 @@ VALUES = {
     "NAME": ["x y" * 100, BROKEN],
     "POSITION": ["", "zzz", "!", "A" * 3000, BROKEN],
     "NEXT": ["", "zzz", "!", "A" * 9000, BROKEN],
-    "FORMAT": ["", "xml", "CSV", BROKEN],
+    "csv|ndjson|movielens|reco": ["", "xml", "CSV", BROKEN],
+    "ndjson|csv": ["", "xml", "CSV", "reco", BROKEN],
+    "p1|p2|p2-novel": ["", "p3", "P1", BROKEN],
     "ADDRESS:PORT": ["", "x", ":", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:-1", "127.0.0.1:65536", "256.1.1.1:0", "127.0.0.1:" + HUGE, BROKEN],
     "FILE": ["", "/no/such/file", "/"],
     "FILE|-": ["", "/no/such/file", "/"],
     "DIR": ["", "/dev/null", "/proc/no/such"],
     "PRESET|FILE": ["", "nonsense", "/no/such/file", BROKEN],
-    "UNIT": ["", "years", "S", BROKEN],
+    "auto|order|s|ms": ["", "years", "S", BROKEN],
     "METRIC": ["", "ndcg", "ndcg@11", "coverage@10", BROKEN],
     "MODE": ["", "on", "READ", BROKEN],
     "MIX": ["", "events", "events=", "events=-1", "events=x", "events=0", "nonsense=1", "=1", "events=1,", "events=1,events=1", "events=" + HUGE, BROKEN],
@@ -78,7 +80,7 @@ PATCHES = (b"{}", b'{"user_id":1}', b'{"item_id":""}')
 
 def pieces(text):
     """Options of a help: name, word of its value ("" when it is a switch)."""
-    return re.findall(r"^ +(?:-\w, )?(--[a-z-]+)(?: ([A-Z][A-Z:=|-]*))?(?: |$)", text, re.M)
+    return re.findall(r"^ +(?:-\w, )?(--[a-z-]+)(?: ([A-Z][A-Z:=|-]*|[a-z0-9-]+(?:\|[a-z0-9-]+)+))?(?: |$)", text, re.M)
 
 
 class Commands(WithData):

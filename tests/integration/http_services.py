@@ -194,6 +194,14 @@ class Answers(WithData):
         self.assertIn("tea", json.dumps(best["reasons"]))
         self.assertNotIn("tea", [item["item_id"] for item in answer["items"]])
 
+    def test_popular_before_anything(self):
+        """It is as of now, not of 1970."""
+        answer = get(self.api, "/popular").json()
+        self.assertEqual(answer["items"], [])
+        self.assertEqual(answer["as_of"][:4], time.strftime("%Y", time.gmtime()))
+        self.learn(event("a", "tea"))
+        self.assertEqual(get(self.api, "/popular").json()["as_of"][:4], time.strftime("%Y", time.gmtime()))
+
     def test_unknown_user_gets_the_fallback(self):
         self.learn(event("a", "tea"))
         answer = get(self.api, "/recommendations?user_id=nobody")

@@ -249,6 +249,10 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.complete("reco recommend ev"), [])
         self.assertEqual(self.complete("reco recommend --limit "), [])
         self.assertEqual(self.complete("reco completion "), ["bash", "zsh"])
+        self.assertEqual(self.complete("reco import --format "), ["csv", "ndjson", "movielens", "reco"])
+        self.assertEqual(self.complete("reco import -f c"), ["csv"])
+        self.assertEqual(self.complete("reco generate --format=n"), ["ndjson"])
+        self.assertIn(":(csv ndjson movielens reco)", reco("completion", "zsh").stdout)
 
     def test_zsh(self):
         self.assertEqual(reco("completion", "fish").returncode, 2)

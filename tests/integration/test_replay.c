@@ -251,6 +251,15 @@ START_TEST(what_cannot_be)
     test_status(RECO_INVALID, replay_into("", 0));
     test_status(RECO_INVALID, replay_into(data_path, 0));
     test_status(RECO_INVALID, replay_into("memory:", 0));
+    static const char *const within[] = {"/stream", "/features", "/relearned", "/stream/a/b", "/../data/records/"};
+    for (size_t i = 0; i < sizeof within / sizeof *within; i++) { /* of the directory of the data */
+        char place[350];
+        snprintf(place, sizeof place, "%s%s", data_path, within[i]);
+        err = (reco_error)RECO_ERROR_INIT;
+        test_status(RECO_INVALID, replay_into(place, RECO_REPLAY_ESTIMATE));
+        ck_assert_str_eq(err.field, "into");
+        ck_assert_ptr_nonnull(strstr(err.text, "lies within"));
+    }
     test_status(RECO_INVALID, replay_into(into, 64));
     ck_assert_str_eq(err.field, "flags");
     test_status(RECO_INVALID, reco_replay(NULL, NULL, NULL, NULL, &err));
