@@ -208,7 +208,7 @@ static void print_errors(http_text *out, const bench_report *what) {
         return;
     http_text_printf(out, "\n  not answered with 2xx\n");
     for (size_t i = 0; i < BENCH_STATUSES; i++)
-        if (counts->statuses[i] && (i < 200 || i >= 300))
+        if ((i < 200 || i >= 300) && counts->statuses[i])
             http_text_printf(out, "  %10llu  status %zu\n", wide(counts->statuses[i]), i);
     for (size_t i = 0; i < BENCH_FAILURES && failed; i++)
         if (counts->failures[i])
