@@ -293,7 +293,10 @@ static void relay_recommend(void *context, const char *name, const char *label, 
     char labels[160] = "";
     if (label && label[0])
         snprintf(labels, sizeof labels, "%s=\"%s\"", label, value);
-    relay->sink(relay->context, name, labels, (double)count, "counter", "Counted while answering.");
+    if (strcmp(name, RECO__STAGE_NS) == 0)
+        relay->sink(relay->context, name, labels, (double)count / 1e9, "counter", "Time of the runs of a stage that were timed: one question of 64.");
+    else
+        relay->sink(relay->context, name, labels, (double)count, "counter", "Counted while answering.");
 }
 
 static void relay_counters(metric_relay *relay, reco_engine *engine) {
@@ -361,6 +364,8 @@ static void relay_lag(metric_relay *relay, reco_engine *engine, const survey *at
         snprintf(label, sizeof label, "partition=\"%u\"", p);
         relay->sink(relay->context, "reco_stream_partition_lag", label, (double)partition_lag(at, p), "gauge",
                     "Records of a partition durable and not yet learned.");
+        relay->sink(relay->context, "reco_stream_partition_end", label, (double)at->spans[p].end, "gauge",
+                    "Records a partition has had, those dropped since included.");
     }
 }
 

@@ -8,7 +8,8 @@
 #include "recommend/internal.h"
 #include "recommend/note.h"
 
-#define TRIES 3 /* how often what was learned may be replaced under a question */
+#define TRIES 3         /* how often what was learned may be replaced under a question */
+#define TIMED_ONE_OF 64 /* questions: reading the clock around every stage of every one would be 1 % of them */
 
 /* --- the user ----------------------------------------------------------------------------------------------------------------------------------- */
 
@@ -58,7 +59,7 @@ reco_status reco__recents_choose(reco_candidates *c, reco_error *err) {
 
 static void count(atomic_uint_fast64_t *counter, uint64_t by) { atomic_fetch_add_explicit(counter, by, memory_order_relaxed); }
 
-static reco_status run_stage(reco__stage *stage, reco_candidates *c, const reco_call *call, reco_error *err) {
+static reco_status call_stage(reco__stage *stage, reco_candidates *c, const reco_call *call, reco_error *err) {
     if (stage->run) {
         return stage->run(c, call, err);
     }
@@ -70,6 +71,17 @@ static reco_status run_stage(reco__stage *stage, reco_candidates *c, const reco_
     return status == RECO_OK
                ? RECO_OK
                : reco__fail(err, status, error.field, "stage %s: %s", stage->name, error.text[0] ? error.text : reco_status_text(status));
+}
+
+static reco_status run_stage(reco__stage *stage, reco_candidates *c, const reco_call *call, reco_error *err) {
+    if (!c->timed) {
+        return call_stage(stage, c, call, err);
+    }
+    int64_t began = reco__monotonic_ns();
+    reco_status status = call_stage(stage, c, call, err);
+    count(&stage->timed_ns, (uint64_t)(reco__monotonic_ns() - began));
+    count(&stage->timed, 1);
+    return status;
 }
 
 /* A question that was cancelled, or is out of memory, is over; whatever else a stage reports is its own failure. */
@@ -621,6 +633,7 @@ static reco_status answer_query(reco__answer *answer, reco__recommend *recommend
     }
     c->partition = partition;
     c->seed = asked->query->seed != 0 ? asked->query->seed : nonce;
+    c->timed = nonce % TIMED_ONE_OF == 0;
     answer->bare = asked->kind == RECO__ASK_SIMILAR;
     status = answer->bare ? RECO_OK : name_answer(answer, recommend, c, nonce, now_ms, err);
     if (status != RECO_OK) {

@@ -154,6 +154,7 @@ struct reco_candidates {
     double popular_scale; /* micro-units of the most popular */
     bool fallback;
     uint32_t degraded; /* RECO_DEGRADED_... */
+    bool timed;        /* how long each stage takes is looked at */
     uint32_t filtered;
     bool popular_fills;   /* what is popular goes on where the source has stopped, when the answer would be short */
     size_t popular_next;  /* of the list */

@@ -16,9 +16,10 @@ typedef struct reco__stage {
     reco_status (*run)(reco_candidates *candidates, const reco_call *call, reco_error *err);
     reco_stage_backend backend;
     reco_stage *own;
-    atomic_uint_fast64_t counted;  /* candidates added, or dropped */
-    atomic_uint_fast64_t failures; /* runs that failed */
-    atomic_uint_fast64_t skipped;  /* runs the deadline left out */
+    atomic_uint_fast64_t counted;         /* candidates added, or dropped */
+    atomic_uint_fast64_t failures;        /* runs that failed */
+    atomic_uint_fast64_t skipped;         /* runs the deadline left out */
+    atomic_uint_fast64_t timed, timed_ns; /* runs for which the clock was read, and how long they took */
 } reco__stage;
 
 /* FROZEN but for its counters. */

@@ -684,6 +684,8 @@ void reco__recommend_metrics(const reco__recommend *recommend, reco__metric_sink
             sink(context, "reco_filtered_total", "reason", stage->name, read_counter(&stage->counted));
         }
         sink(context, "reco_stage_failures_total", "stage", stage->name, read_counter(&stage->failures));
+        sink(context, "reco_stage_timed_total", "stage", stage->name, read_counter(&stage->timed));
+        sink(context, RECO__STAGE_NS, "stage", stage->name, read_counter(&stage->timed_ns));
     }
     for (uint32_t i = 0; i < RECO__SIEVED_KINDS; i++) {
         sink(context, "reco_filtered_total", "reason", sieved[i], read_counter(&recommend->sieved[i]));

@@ -58,7 +58,7 @@ static void note_this_side(notes *out, const bench_report *what) {
 static void make_notes(notes *out, const bench_report *what) {
     const bench_plan *plan = what->plan;
     const bench_counts *counts = what->counts;
-    double reached = per_second(counts->answered, seconds_of(counts));
+    double reached = per_second(counts->requests - without_answer(counts) - counts->unsent, seconds_of(counts));
     if (what->stopped)
         note(out, "Stopped before its end: this is what was measured until then.");
     note_this_side(out, what);

@@ -7,6 +7,7 @@
 
 #define MS_NS INT64_C(1000000)
 #define DAY_MS INT64_C(86400000)
+#define RATE_MIN 0.001
 #define RATE_MAX 1000000.0
 #define WEIGHT_MAX 1000000u
 #define THREADS_IN_PROCESS_MAX 256u
@@ -108,8 +109,8 @@ static reco_status take_times(bench_plan *plan, const options *given, reco_error
     plan->duration_ns = duration * MS_NS;
     plan->timeout_ns = timeout * MS_NS;
     plan->rate = given->rate > 0 ? given->rate : given->open_loop ? 1000 : 0;
-    if (plan->rate > RATE_MAX)
-        return options_fail(err, RECO_INVALID, "--rate", "at most %.0f a second", RATE_MAX);
+    if (plan->rate > RATE_MAX || (plan->rate > 0 && plan->rate < RATE_MIN))
+        return options_fail(err, RECO_INVALID, "--rate", "must be within %g and %.0f a second", RATE_MIN, RATE_MAX);
     if (plan->rate * (double)(warmup + duration) / 1000 > (double)BENCH_REQUESTS_MAX)
         return options_fail(err, RECO_INVALID, "--duration", "with this --rate, these are more than %llu requests",
                             (unsigned long long)BENCH_REQUESTS_MAX);

@@ -35,6 +35,7 @@ extern const cli_command cli_verify, cli_stats, cli_snapshot;  /* state.c */
 extern const cli_command cli_generate;                         /* generate.c */
 extern const cli_command cli_evaluate, cli_whatif;             /* evaluate.c, whatif.c */
 extern const cli_command cli_bench;                            /* bench.c */
+extern const cli_command cli_top;                              /* top.c */
 extern const cli_command cli_archive, cli_migrate;             /* archive.c */
 extern const cli_command cli_replay;                           /* replay.c */
 extern const cli_command cli_trim;                             /* trim.c */

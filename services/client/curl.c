@@ -85,6 +85,12 @@ reco_status client_url(char out[CLIENT_URL_MAX], const client_curl *curl, const 
     bool scheme = strstr(text, "://") != NULL;
     char with[CLIENT_URL_MAX + 8];
     reco_status status = RECO_OK;
+    for (const char *at = text; *at && status == RECO_OK; at++)
+        if (*at <= ' ' || *at >= 0x7f)
+            status = options_fail(err, RECO_INVALID, field, "a URL is ASCII without spaces");
+    const char *host = scheme ? strstr(text, "://") + 3 : text;
+    if (status == RECO_OK && (!*host || *host == '/')) /* libcurl passes over a slash too many */
+        status = options_fail(err, RECO_INVALID, field, "\"%.100s\" has no host", text);
     if (strlen(text) >= CLIENT_URL_MAX)
         status = options_fail(err, RECO_TOO_LARGE, field, "a URL has at most %u bytes", CLIENT_URL_MAX - 1);
     snprintf(with, sizeof with, "%s%.*s", scheme ? "" : "http://", (int)CLIENT_URL_MAX, text);

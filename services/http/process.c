@@ -55,6 +55,8 @@ static void build_info(http_families *families) {
     char labels[120];
     snprintf(labels, sizeof labels, "version=\"%s\"", reco_version());
     http_families_sink(families, "reco_build_info", labels, 1, "gauge", "The version that runs, always 1.");
+    http_families_sink(families, "reco_process_id", "", (double)getpid(), "gauge",
+                       "The process, by its number: services that have the same one are one.");
 }
 
 void http_process_metrics(http_families *families) {

@@ -11,7 +11,7 @@ from servers import die_with_the_test
 
 COMMANDS = ("serve", "import", "ingest", "session", "rank", "similar", "batch", "items", "users", "user", "recommend", "popular",
             "item", "verify", "stats", "snapshot", "generate", "backup", "restore", "doctor", "trim", "export", "replay",
-            "settings", "completion", "evaluate", "whatif", "bench")
+            "settings", "completion", "evaluate", "whatif", "bench", "top")
 
 
 def one_line(text):

@@ -61,14 +61,15 @@ ARGUMENTS = {
     "USER": VALUES["ID"], "ITEM...": VALUES["ITEM"], "ID": VALUES["ID"],
     "PATH": ["", "/no/such/file", "/"], "PATH...": ["", "/no/such/file", "/proc/no/such"],
     "FILE": ["", "/no/such/file", "/", "/dev/null"], "FILE|-": ["", "/no/such/file", "/"], "[FILE|-]": ["", "/no/such/file", "/"],
-    "[USER]": VALUES["ID"], "FILE|DIR": ["", "/no/such/file"], "[URL]": VALUES["URL"], "bash|zsh": ["", "fish", BROKEN],
+    "[USER]": VALUES["ID"], "FILE|DIR": ["", "/no/such/file"], "[URL]": VALUES["URL"],
+    "[URL|DIR]...": VALUES["URL"] + ["/no/such/folder", "./none"], "bash|zsh": ["", "fish", BROKEN],
 }
 # What else a command must be given so that it comes to the value at hand.
 NEEDED = {"import": [["--format", "csv"]], "replay": [["--yes"], ["--into", "/dev/null"]],
           "evaluate": [["--protocol", "p1"], ["--train", "train.tsv"], ["--test", "test.tsv"]],
-          "whatif": [["--against", "shop"]], "bench": [["--duration", "1s"], ["--timeout", "1s"], ["--ingest-url", "http://127.0.0.1:1"]]}
+          "whatif": [["--against", "shop"]], "bench": [["--duration", "1s"], ["--timeout", "1s"], ["--ingest-url", "http://127.0.0.1:1"]], "top": [["--once"]]}
 GOOD = {"USER": "u1", "[USER]": "u1", "ITEM...": "i1", "ID": "i1", "PATH": "/no/such/snapshot", "PATH...": "/no/such/history", "FILE": "/no/such/backup", "FILE|-": "/no/such/lines",
-        "[FILE|-]": "/no/such/export", "FILE|DIR": "/no/such/backup", "[URL]": "http://127.0.0.1:1", "bash|zsh": "bash"}
+        "[FILE|-]": "/no/such/export", "FILE|DIR": "/no/such/backup", "[URL]": "http://127.0.0.1:1", "[URL|DIR]...": "http://127.0.0.1:1", "bash|zsh": "bash"}
 # What commands read lines of JSON from, and what they say of each line.
 READERS = ("ingest", "batch", "items", "users")
 BODIES = [b"", b" ", b"{", b"[", b"nul", b"NaN", b"1", b'"text"', b"null", b"[1]", b"[[]]", b"{]", b"{'a':1}", b"\xff\xfe", b'{"a":"\xff"}', b'{"a\0":1}', b"\0" * 100,

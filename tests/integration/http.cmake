@@ -10,7 +10,7 @@ if(Python3_Interpreter_FOUND AND TARGET reco-cli)
         target_compile_definitions(test_world PRIVATE _GNU_SOURCE)
         reco_warnings(test_world)
     endif()
-    foreach(subject http_services http_exchange http_connections http_bad_input http_fuzz openapi cli cli_bad_input formats patience evaluate whatif bench)
+    foreach(subject http_services http_exchange http_connections http_bad_input http_fuzz openapi cli cli_bad_input formats patience evaluate whatif bench top)
         reco_test_command(test_${subject} COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_SOURCE_DIR}/${subject}.py LABELS integration TIMEOUT 600)
     endforeach()
     if(NOT RECO_SANITIZE) # it takes a while, and what it sends is mild beside http_fuzz

@@ -257,6 +257,33 @@ static void count_failures(void *context, const char *name, const char *label, c
     found[1] += strcmp(name, "reco_source_skipped_total") == 0 && strcmp(value, "adds") == 0 ? count : 0;
 }
 
+static void count_times(void *context, const char *name, const char *label, const char *value, uint64_t count) {
+    uint64_t *found = context;
+    (void)label;
+    found[0] += strcmp(name, "reco_stage_timed_total") == 0 && strcmp(value, "coview") == 0 ? count : 0;
+    found[1] += strcmp(name, RECO__STAGE_NS) == 0 && strcmp(value, "coview") == 0 ? count : 0;
+}
+
+/* About one of 64: 2,000 questions make 31, and hardly ever less than 5 or more than 100. */
+START_TEST(some_questions_are_timed)
+{
+    fixture f;
+    uint64_t found[2] = {0};
+    open_world(&f, "");
+    int64_t began = reco__monotonic_ns();
+    for (int i = 0; i < 2000; i++) {
+        ask_seeded(&f);
+    }
+    int64_t took = reco__monotonic_ns() - began;
+    reco__recommend_metrics(f.recommend, count_times, found);
+    ck_assert_uint_ge(found[0], 5);
+    ck_assert_uint_le(found[0], 100);
+    ck_assert_uint_gt(found[1], 0);
+    ck_assert_uint_lt(found[1], (uint64_t)took);
+    fixture_close(&f);
+}
+END_TEST
+
 /* The co-view source cannot read its heads: what is popular is left, and the answer says so. */
 START_TEST(a_built_in_source_may_fail)
 {
@@ -360,6 +387,7 @@ int main(void) {
     tcase_add_test(tests, all_together);
     tcase_add_test(tests, failures_mean_what_is_promised);
     tcase_add_test(tests, a_built_in_source_may_fail);
+    tcase_add_test(tests, some_questions_are_timed);
     tcase_add_test(tests, plans_are_checked_at_open);
     tcase_add_test(tests, tables_are_checked);
     tcase_add_test(tests, deadlines_skip_sources);

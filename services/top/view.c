@@ -1,0 +1,316 @@
+/* top/view.c - a picture as a screen of text, and as JSON. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "top/picture.h"
+
+#define LINE_MAX_BYTES 1024u
+#define LISTED 8 /* partitions and reasons on a line */
+
+enum style { PLAIN, HEADING, TROUBLE, FAINT };
+
+/* A screen that is being filled. */
+typedef struct filling {
+    http_text *out;
+    const top_screen *screen;
+    unsigned rows; /* that are written */
+} filling;
+
+/* --- lines -------------------------------------------------------------------------------------------------------------------------------- */
+
+/* Bytes of the character at `text`; 0 when it is none that may be shown: names come from whoever answered. */
+static size_t shown(const char *text) {
+    unsigned char first = (unsigned char)*text;
+    size_t size = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    if (first < 0x20 || first == 0x7f || (first == 0xc2 && (unsigned char)text[1] < 0xa0))
+        return 0;
+    for (size_t i = 1; i < size; i++)
+        if (!text[i])
+            return 0;
+    return http_text_is_utf8(text, size) ? size : 0;
+}
+
+/* At most so many places of it; what cannot be shown is a question mark. */
+static void add_cut(http_text *out, const char *text, unsigned columns) {
+    for (unsigned place = 0; *text && place < columns; place++) {
+        size_t size = shown(text);
+        http_text_add(out, size ? text : "?", size ? size : 1);
+        text += size ? size : 1;
+    }
+}
+
+static void put(filling *to, enum style style, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void put(filling *to, enum style style, const char *format, ...) {
+    static const char *const begins[] = {"", "\033[1m", "\033[31m", "\033[2m"};
+    char line[LINE_MAX_BYTES];
+    va_list arguments;
+    if (to->screen->rows && to->rows == to->screen->rows)
+        return;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    if (to->screen->styled)
+        http_text_printf(to->out, "%s", begins[style]);
+    add_cut(to->out, line, to->screen->columns);
+    http_text_printf(to->out, "%s\n", to->screen->styled && style != PLAIN ? "\033[0m" : "");
+    to->rows++;
+}
+
+/* --- values -------------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct short_text {
+    char text[24];
+} short_text;
+
+static short_text bytes_of(double bytes) {
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    short_text out;
+    size_t unit = 0;
+    for (; bytes >= 1000 && unit < 5; unit++)
+        bytes /= 1024;
+    snprintf(out.text, sizeof out.text, "%.*f %s", unit && bytes < 100, bytes < 1e6 ? bytes : 1e6, units[unit]);
+    return out;
+}
+
+/* 12, 1234, 567k; five places or less, up to a million millions. */
+static short_text scaled(double value, bool fraction) {
+    static const char *const units[] = {"", "k", "M", "G", "T"};
+    short_text out;
+    size_t unit = 0;
+    for (; value >= 99999.5 && unit < 4; unit++)
+        value /= 1000;
+    snprintf(out.text, sizeof out.text, "%.*f%s", fraction && value > 0 && value < 9.95, value < 1e6 ? value : 1e6, units[unit]);
+    return out;
+}
+
+static short_text whole_of(double value) { return scaled(value, false); }
+/* Of rates, which may be below 1: 0.5. */
+static short_text rate_of(double value) { return scaled(value, true); }
+
+static short_text age_of(double seconds) {
+    short_text out;
+    if (seconds < 120)
+        snprintf(out.text, sizeof out.text, "%.0f s", seconds);
+    else if (seconds < 7200)
+        snprintf(out.text, sizeof out.text, "%.0f min", seconds / 60);
+    else if (seconds < 172800)
+        snprintf(out.text, sizeof out.text, "%.0f h", seconds / 3600);
+    else
+        snprintf(out.text, sizeof out.text, "%.0f d", seconds < 1e12 ? seconds / 86400 : 1e7);
+    return out;
+}
+
+static short_text time_of(bool known, double ms) {
+    short_text out;
+    if (!known)
+        snprintf(out.text, sizeof out.text, "-");
+    else if (ms < 0.0995)
+        snprintf(out.text, sizeof out.text, "%.*f us", ms < 0.00995 ? 1 : 0, 1000 * ms);
+    else
+        snprintf(out.text, sizeof out.text, "%.*f ms", ms < 10 ? 2 : ms < 100 ? 1 : 0, ms < 1e9 ? ms : 1e9);
+    return out;
+}
+
+/* --- the screen ------------------------------------------------------------------------------------------------------------------------------ */
+
+static void put_services(filling *to, const top_picture *picture) {
+    put(to, HEADING, "%-28s %7s %5s %9s %5s %7s %6s %9s %9s", "service", "up", "cpu", "memory", "conns", "req/s", "5xx/s", "p50", "p99");
+    for (size_t i = 0; i < picture->line_count; i++) {
+        const top_line *line = &picture->lines[i];
+        const char *host = strstr(line->name, "://");
+        host = host ? host + 3 : line->name;
+        if (line->error)
+            put(to, TROUBLE, "%-28.60s down: %s", host, line->error);
+        else if (!line->process)
+            put(to, PLAIN, "%-28.60s read by this process: what is stored, and no rates of services", host);
+        else
+            put(to, line->failed > 0 ? TROUBLE : PLAIN, "%-28.60s %7s %3.0f %% %9s %5s %7s %6s %9s %9s", host, age_of(line->uptime).text,
+                100 * line->cpu, bytes_of(line->resident).text, whole_of(line->connections).text, rate_of(line->requests).text,
+                rate_of(line->failed).text, time_of(line->times.known, line->times.p50).text, time_of(line->times.known, line->times.p99).text);
+    }
+}
+
+static void put_flows(filling *to, const top_picture *picture) {
+    put(to, PLAIN, "%s", "");
+    put(to, PLAIN, "events    %s/s accepted, %s/s appended, %s/s learned", rate_of(picture->accepted).text, rate_of(picture->appended).text,
+        rate_of(picture->learned).text);
+    put(to, picture->rejected > 0 ? TROUBLE : FAINT, "          %s/s rejected, %s/s out of time, %s/s duplicates", rate_of(picture->rejected).text,
+        rate_of(picture->out_of_time).text, rate_of(picture->duplicates).text);
+    put(to, PLAIN, "answers   %s/s, p50 %s, p99 %s", rate_of(picture->answers).text, time_of(picture->times.known, picture->times.p50).text,
+        time_of(picture->times.known, picture->times.p99).text);
+    put(to, picture->degraded > 0 ? TROUBLE : FAINT, "          %s/s degraded, %s/s failed, %s/s fallback, %s/s empty",
+        rate_of(picture->degraded).text, rate_of(picture->failed).text, rate_of(picture->fallbacks).text, rate_of(picture->empty).text);
+}
+
+/* Names and values of those above 0, the largest first. */
+static bool list_named(char *out, size_t room, const top_named *list, size_t count, const char *unit) {
+    size_t used = 0, more = 0;
+    out[0] = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!(list[i].value > 0))
+            continue;
+        if (more++ < LISTED && used < room)
+            used += (size_t)snprintf(out + used, room - used, "%s%s: %s%s", used ? ", " : "", list[i].name, rate_of(list[i].value).text, unit);
+    }
+    if (more > LISTED && used < room)
+        snprintf(out + used, room - used, " and %zu more", more - LISTED);
+    return more > 0;
+}
+
+static void put_learning(filling *to, const top_picture *picture) {
+    char list[LINE_MAX_BYTES / 2];
+    if (!picture->lag_known)
+        put(to, TROUBLE, "learning  how far it is behind is not known");
+    else
+        put(to, picture->lag_seconds > 5 ? TROUBLE : PLAIN, "learning  %s records and %.1f s behind; %s items, %s users; %s",
+            whole_of(picture->lag).text, picture->lag_seconds < 1e9 ? picture->lag_seconds : 1e9, whole_of(picture->items).text,
+            whole_of(picture->users).text, picture->closing ? "a generation is being closed" : "no closing is due");
+    if (list_named(list, sizeof list, picture->partitions, picture->partition_count, ""))
+        put(to, PLAIN, "          behind by partition: %s", list);
+    if (picture->closing_steps > 0)
+        put(to, PLAIN, "          %s/s steps of closing", rate_of(picture->closing_steps).text);
+    if (list_named(list, sizeof list, picture->reasons, picture->reason_count, "/s"))
+        put(to, TROUBLE, "degraded  %s", list);
+}
+
+static void put_stores(filling *to, const top_picture *picture) {
+    for (size_t i = 0; i < TOP_STORES; i++) {
+        const top_store *store = &picture->stores[i];
+        const char *begin = i ? "" : "stores";
+        if (store->down)
+            put(to, TROUBLE, "%-9s %-9s does not answer %u of %u services", begin, store->name, store->down, store->down + store->up);
+        else if (store->up)
+            put(to, PLAIN, "%-9s %-9s up, %s", begin, store->name, bytes_of(store->bytes).text);
+        else
+            put(to, FAINT, "%-9s %-9s not known", begin, store->name);
+    }
+}
+
+static void put_memory(filling *to, const top_picture *picture) {
+    char list[LINE_MAX_BYTES / 2];
+    size_t used = 0;
+    for (size_t i = 0; i < picture->memory_count && used < sizeof list; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s %s", i ? ", " : "", picture->memory[i].name,
+                                 bytes_of(picture->memory[i].value).text);
+    if (used)
+        put(to, PLAIN, "memory    %s", list);
+}
+
+static void put_stages(filling *to, const top_picture *picture) {
+    if (picture->stage_count == 0)
+        return;
+    put(to, PLAIN, "%s", "");
+    put(to, HEADING, "%-28s %10s %8s %10s %10s %10s", "stage, the slowest first", "a run", "timed", "items/s", "skipped/s", "failed/s");
+    for (size_t i = 0; i < picture->stage_count; i++) {
+        const top_stage *stage = &picture->stages[i];
+        put(to, stage->failures > 0 ? TROUBLE : PLAIN, "%-28.40s %10s %8s %10s %10s %10s", stage->name,
+            time_of(stage->timed > 0, stage->seconds * 1000).text, whole_of(stage->timed).text, rate_of(stage->counted).text,
+            rate_of(stage->skipped).text, rate_of(stage->failures).text);
+    }
+}
+
+void top_picture_text(http_text *out, const top_picture *picture, const top_screen *screen) {
+    filling to = {.out = out, .screen = screen};
+    put(&to, HEADING, "reco top  %s", screen->title);
+    if (picture->seconds <= 0 && picture->lag_known)
+        put(&to, FAINT, "rates come with the second look");
+    put_services(&to, picture);
+    put_flows(&to, picture);
+    put_learning(&to, picture);
+    put_stores(&to, picture);
+    put_memory(&to, picture);
+    if (picture->bad)
+        put(&to, TROUBLE, "%zu lines of what was answered are not Prometheus'", picture->bad);
+    put_stages(&to, picture);
+}
+
+/* --- JSON -------------------------------------------------------------------------------------------------------------------------------------- */
+
+static void add_text(http_text *out, const char *text) { http_text_json(out, text, strlen(text)); }
+
+static void add_named(http_text *out, const char *name, const top_named *list, size_t count) {
+    http_text_printf(out, ",\"%s\":{", name);
+    for (size_t i = 0; i < count; i++) {
+        http_text_printf(out, "%s", i ? "," : "");
+        add_text(out, list[i].name);
+        http_text_printf(out, ":%.9g", list[i].value);
+    }
+    http_text_printf(out, "}");
+}
+
+static void add_times(http_text *out, top_times times) {
+    if (times.known)
+        http_text_printf(out, ",\"p50_ms\":%.6g,\"p99_ms\":%.6g", times.p50, times.p99);
+}
+
+static void add_services(http_text *out, const top_picture *picture) {
+    http_text_printf(out, ",\"services\":[");
+    for (size_t i = 0; i < picture->line_count; i++) {
+        const top_line *line = &picture->lines[i];
+        http_text_printf(out, "%s{\"name\":", i ? "," : "");
+        add_text(out, line->name);
+        http_text_printf(out, ",\"up\":%s", line->error ? "false" : "true");
+        if (line->error) {
+            http_text_printf(out, ",\"error\":");
+            add_text(out, line->error);
+        } else if (line->process) {
+            http_text_printf(
+                out, ",\"uptime_seconds\":%.9g,\"cpu_share\":%.6g,\"resident_bytes\":%.15g,\"connections\":%.9g,\"requests\":%.9g,\"failed\":%.9g",
+                line->uptime, line->cpu, line->resident, line->connections, line->requests, line->failed);
+            add_times(out, line->times);
+        }
+        http_text_printf(out, "}");
+    }
+    http_text_printf(out, "]");
+}
+
+static void add_flows(http_text *out, const top_picture *picture) {
+    http_text_printf(out,
+                     ",\"events\":{\"accepted\":%.9g,\"appended\":%.9g,\"learned\":%.9g,\"rejected\":%.9g,\"out_of_time\":%.9g,\"duplicates\":%.9g}",
+                     picture->accepted, picture->appended, picture->learned, picture->rejected, picture->out_of_time, picture->duplicates);
+    http_text_printf(out, ",\"answers\":{\"count\":%.9g,\"degraded\":%.9g,\"failed\":%.9g,\"fallback\":%.9g,\"empty\":%.9g", picture->answers,
+                     picture->degraded, picture->failed, picture->fallbacks, picture->empty);
+    add_times(out, picture->times);
+    http_text_printf(out, "},\"learning\":{");
+    if (picture->lag_known)
+        http_text_printf(out, "\"lag\":%.15g,\"lag_seconds\":%.9g,", picture->lag, picture->lag_seconds);
+    http_text_printf(out, "\"items\":%.15g,\"users\":%.15g,\"closing\":%s,\"closing_steps\":%.9g", picture->items, picture->users,
+                     picture->closing ? "true" : "false", picture->closing_steps);
+    add_named(out, "partitions", picture->partitions, picture->partition_count);
+    http_text_printf(out, "}");
+}
+
+static void add_stores(http_text *out, const top_picture *picture) {
+    http_text_printf(out, ",\"stores\":{");
+    for (size_t i = 0; i < TOP_STORES; i++) {
+        const top_store *store = &picture->stores[i];
+        http_text_printf(out, "%s\"%s\":{\"up\":%u,\"down\":%u,\"bytes\":%.15g}", i ? "," : "", store->name, store->up, store->down, store->bytes);
+    }
+    http_text_printf(out, "}");
+}
+
+static void add_stages(http_text *out, const top_picture *picture) {
+    http_text_printf(out, ",\"stages\":[");
+    for (size_t i = 0; i < picture->stage_count; i++) {
+        const top_stage *stage = &picture->stages[i];
+        http_text_printf(out, "%s{\"name\":", i ? "," : "");
+        add_text(out, stage->name);
+        if (stage->timed > 0)
+            http_text_printf(out, ",\"run_ms\":%.6g", stage->seconds * 1000);
+        http_text_printf(out, ",\"timed\":%.9g,\"items\":%.9g,\"skipped\":%.9g,\"failed\":%.9g}", stage->timed, stage->counted, stage->skipped,
+                         stage->failures);
+    }
+    http_text_printf(out, "]");
+}
+
+void top_picture_json(http_text *out, const top_picture *picture, int64_t at_ms) {
+    http_text_printf(out, "{\"at\":%lld,\"seconds\":%.6g", (long long)at_ms, picture->seconds);
+    add_services(out, picture);
+    add_flows(out, picture);
+    add_stores(out, picture);
+    add_stages(out, picture);
+    add_named(out, "degraded", picture->reasons, picture->reason_count);
+    add_named(out, "memory", picture->memory, picture->memory_count);
+    http_text_printf(out, ",\"bad_lines\":%zu}\n", picture->bad);
+}
