@@ -20,6 +20,8 @@ reco_status reco__fail_at(reco_error *err, reco_status status, int32_t index, co
     __attribute__((format(printf, 5, 6)));
 /* RECO_NO_MEMORY with its text. */
 reco_status reco__no_memory(reco_error *err);
+/* An error that was filled in elsewhere: answers its status. */
+reco_status reco__fail_as(reco_error *err, const reco_error *error);
 /* Status for an errno value: ENOSPC, EDQUOT -> FULL; ENOMEM -> NO_MEMORY; EACCES, EROFS, EPERM and others -> IO; text has `what` and strerror. */
 reco_status reco__fail_errno(reco_error *err, int error_number, const char *what);
 
@@ -33,6 +35,8 @@ reco_status reco__call_check(const reco_call *call, reco_error *err);
 bool reco__call_is_cancelled(const reco_call *call);
 /* Nanoseconds that are left before the deadline, INT64_MAX without one, 0 when it has passed. */
 int64_t reco__call_left_ns(const reco_call *call);
+/* The call (NULL allowed), but for its progress, with at most `ns` from now. */
+const reco_call *reco__call_within(reco_call *own, const reco_call *call, int64_t ns);
 /* Tells how far a long piece of work has come, where the call wants to know; `total` 0: not known. */
 void reco__call_progress(const reco_call *call, const char *what, const char *unit, uint64_t done, uint64_t total);
 

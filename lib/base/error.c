@@ -91,6 +91,13 @@ reco_status reco__fail_at(reco_error *err, reco_status status, int32_t index, co
     return status;
 }
 
+reco_status reco__fail_as(reco_error *err, const reco_error *error) {
+    if (err) {
+        *err = *error;
+    }
+    return (reco_status)error->status;
+}
+
 reco_status reco__no_memory(reco_error *err) { return reco__fail(err, RECO_NO_MEMORY, NULL, "out of memory"); }
 
 reco_status reco__fail_errno(reco_error *err, int error_number, const char *what) {
@@ -184,6 +191,16 @@ int64_t reco__call_left_ns(const reco_call *call) {
     }
     int64_t now = reco__monotonic_ns();
     return call->deadline_ns > now ? call->deadline_ns - now : 0;
+}
+
+const reco_call *reco__call_within(reco_call *own, const reco_call *call, int64_t ns) {
+    int64_t left = reco__call_left_ns(call);
+    *own = (reco_call){.struct_size = sizeof(*own), .deadline_ns = left < ns ? call->deadline_ns : reco__monotonic_ns() + ns};
+    if (call) {
+        own->cancel = call->cancel;
+        own->traceparent = call->traceparent;
+    }
+    return own;
 }
 
 void reco__call_progress(const reco_call *call, const char *what, const char *unit, uint64_t done, uint64_t total) {

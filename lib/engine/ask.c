@@ -55,13 +55,9 @@ static reco_status query_wait(int *behind, int64_t *next, reco_engine *engine, c
     if (status != RECO_OK)
         return status;
     reco_error waiting = RECO_ERROR_INIT;
-    reco_call own = {.struct_size = sizeof own, .deadline_ns = reco__monotonic_ns() + (query->wait_ms + LOOK_MS) * INT64_C(1000000)};
-    if (call) {
-        own.cancel = call->cancel;
-        own.traceparent = call->traceparent;
-        own.deadline_ns = call->deadline_ns && call->deadline_ns < own.deadline_ns ? call->deadline_ns : own.deadline_ns;
-    }
-    status = reco__position_wait(engine, needed, UINT32_MAX, query->wait_ms, &own, &waiting);
+    reco_call own;
+    status = reco__position_wait(engine, needed, UINT32_MAX, query->wait_ms,
+                                 reco__call_within(&own, call, (query->wait_ms + LOOK_MS) * INT64_C(1000000)), &waiting);
     if (status == RECO_CANCELLED || status == RECO_NO_MEMORY || status == RECO_CORRUPT) {
         if (err)
             *err = waiting;

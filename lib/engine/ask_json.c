@@ -25,14 +25,7 @@ static const reco_call *within_deadline(reco_call *own, const asking *a, uint32_
     const reco_call *call = a->call;
     if (!a->engine->background)
         return call;
-    *own = (reco_call){.struct_size = sizeof *own};
-    own->deadline_ns = reco__monotonic_ns() + (a->engine->settings.answer_deadline + wait_ms) * 1000000;
-    if (call) {
-        own->cancel = call->cancel;
-        own->traceparent = call->traceparent;
-        own->deadline_ns = call->deadline_ns && call->deadline_ns < own->deadline_ns ? call->deadline_ns : own->deadline_ns;
-    }
-    return own;
+    return reco__call_within(own, call, (a->engine->settings.answer_deadline + wait_ms) * 1000000);
 }
 
 /* --- what questions have in common --------------------------------------------------------------------------------------------------------- */
@@ -334,11 +327,8 @@ static reco_status ask_body(asking *a, ask_fn ask, reco__arena *arena, reco_erro
         return status;
     if (rejects.count == 0)
         return reco__fail(err, RECO_INVALID, NULL, "one object is expected");
-    if (err) {
-        *err = rejects.errors[0];
-        err->index = -1;
-    }
-    return rejects.errors[0].status;
+    rejects.errors[0].index = -1;
+    return reco__fail_as(err, rejects.errors);
 }
 
 static reco_status ask_one(reco_reply *reply, asking *a, ask_fn ask, reco__arena *arena, reco_error *err) {

@@ -40,8 +40,8 @@ typedef struct doctor {
     reco__kv_place places[STORES];
     reco__kv *kv[STORES]; /* NULL: cannot be looked into */
     reco__stream_look stream;
-    bool known; /* the namespace has a stream */
-    bool held;  /* somebody has a store open */
+    bool known;  /* the namespace has a stream */
+    bool held;   /* somebody has a store open */
     bool denied; /* it was told that permissions are missing: that what they are for fails says nothing more */
     uint32_t spaces;
     char others[240]; /* namespaces, for people */
@@ -56,8 +56,13 @@ static void __attribute__((format(printf, 5, 6))) tell(doctor *d, uint32_t sever
     va_end(arguments);
     reco_finding finding = {.struct_size = sizeof finding, .severity = severity, .id = id, .text = text, .advice = advice};
     d->worst = severity > d->worst ? severity : d->worst;
-    d->denied = d->denied || strcmp(id, "permissions") == 0;
     d->sink(d->context, &finding);
+}
+
+/* Of what is told next. */
+static doctor *denied(doctor *d) {
+    d->denied = true;
+    return d;
 }
 
 static const char *bytes_text(char out[32], uint64_t bytes) {
@@ -113,7 +118,7 @@ static void look_at_missing(doctor *d, const char *path) {
         tell(d, RECO_FINDING_ERROR, "no_parent", "Make the folder, or correct the setting data.", "%s cannot be made: %s does not exist.", path,
              parent);
     else if (faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) != 0)
-        tell(d, RECO_FINDING_ERROR, "permissions", "Let the user of the service write there, or make the directory as that user.",
+        tell(denied(d), RECO_FINDING_ERROR, "permissions", "Let the user of the service write there, or make the directory as that user.",
              "%s cannot be made: user %ld may not write to %s.", path, (long)geteuid(), parent);
     else
         tell(d, RECO_FINDING_NOTE, "missing", "It is made when an engine is opened on it; correct the setting data if there should be something.",
@@ -156,8 +161,8 @@ static bool look_at_directory(doctor *d, const char *path) {
         if (errno == ENOENT)
             look_at_missing(d, path);
         else
-            tell(d, RECO_FINDING_ERROR, "permissions", "Let the user of the service into the folders above.", "%s cannot be looked at: %s.", path,
-                 strerror(errno));
+            tell(denied(d), RECO_FINDING_ERROR, "permissions", "Let the user of the service into the folders above.", "%s cannot be looked at: %s.",
+                 path, strerror(errno));
         return false;
     }
     if (!S_ISDIR(st.st_mode)) {
@@ -165,7 +170,7 @@ static bool look_at_directory(doctor *d, const char *path) {
         return false;
     }
     if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) != 0 && errno != EROFS)
-        tell(d, RECO_FINDING_ERROR, "permissions", "Give the directory to the user of the service (chown).", "User %ld may not write to %s.",
+        tell(denied(d), RECO_FINDING_ERROR, "permissions", "Give the directory to the user of the service (chown).", "User %ld may not write to %s.",
              (long)geteuid(), path);
     look_at_disk(d, path);
     return true;
@@ -186,8 +191,8 @@ static void look_at_files(doctor *d, size_t store) {
         if (stat(path, &st) != 0)
             continue;
         if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) != 0 && errno != EROFS) {
-            tell(d, RECO_FINDING_ERROR, "permissions", "Give the files to the user of the service (chown -R).", "User %ld may not write to %s.",
-                 (long)geteuid(), path);
+            tell(denied(d), RECO_FINDING_ERROR, "permissions", "Give the files to the user of the service (chown -R).",
+                 "User %ld may not write to %s.", (long)geteuid(), path);
             return;
         }
         if (st.st_uid != above.st_uid) {
@@ -280,8 +285,8 @@ static void look_at_store(doctor *d, size_t store) {
     }
     d->no_memory = d->no_memory || status == RECO_NO_MEMORY;
     if (status != RECO_OK) {
-        tell(d, RECO_FINDING_ERROR, "permissions", "Let the user of the service read it.", "The %s cannot be looked at: %s.", store_names[store],
-             err.text);
+        tell(denied(d), RECO_FINDING_ERROR, "permissions", "Let the user of the service read it.", "The %s cannot be looked at: %s.",
+             store_names[store], err.text);
         return;
     }
     if (!place->exists)

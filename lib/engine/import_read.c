@@ -200,11 +200,8 @@ static reco_status parse_csv(reco_event *event, const reco__import_file *file, r
 static reco_status parse_ndjson(reco_event *event, const reco__import_file *file, reco_str line, reco__arena *arena, reco_error *err) {
     reco__event_batch batch = {0};
     reco_status status = reco__events_parse(&batch, arena, line.data, line.size, RECO__JSON_AUTO, 1, file->types, file->type_count, err);
-    if (status == RECO_OK && batch.error_count) {
-        if (err)
-            *err = batch.errors[0];
-        return (reco_status)batch.errors[0].status;
-    }
+    if (status == RECO_OK && batch.error_count)
+        return reco__fail_as(err, batch.errors);
     if (status == RECO_OK && batch.count != 1)
         return reco__fail(err, RECO_INVALID, "ndjson", "one object is expected");
     if (status == RECO_OK)

@@ -95,11 +95,8 @@ static reco_status room_check(reco_engine *engine, const reco_call *call, reco_e
     atomic_store(&engine->room_checked_ns, status == RECO_OK || unreachable ? reco__monotonic_ns() : 0);
     if (unreachable)
         return reco__call_check(call, err);
-    if (status != RECO_OK) {
-        if (err)
-            *err = why;
-        return status;
-    }
+    if (status != RECO_OK)
+        return reco__fail_as(err, &why);
     uint64_t items = engine->settings.max_items, users = engine->settings.max_users;
     uint64_t item_reserve = items / 100 < 10000 ? items / 100 : 10000, user_reserve = users / 100 < 10000 ? users / 100 : 10000;
     atomic_store(&engine->items_scarce, info.item_count >= items - item_reserve);
@@ -251,20 +248,15 @@ static reco_status ingest_all(ingest_call *in, const reco_event *events, size_t 
             status = ingest_take(in, &event, (int32_t)i, &error);
         if (status == RECO_OK)
             continue;
-        if (!ingest_is_rejection(status)) {
-            if (err)
-                *err = error;
-            return status;
-        }
+        if (!ingest_is_rejection(status))
+            return reco__fail_as(err, &error);
         error.index = (int32_t)i;
         ingest_reject(in, &error);
     }
     if (in->rejected && (in->accepted == 0 || (in->options.flags & RECO_INGEST_ATOMIC))) {
         in->accepted = 0;
         in->refused = true;
-        if (err)
-            *err = in->first;
-        return (reco_status)in->first.status;
+        return reco__fail_as(err, &in->first);
     }
     return ingest_append(in, next, err);
 }

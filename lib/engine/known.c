@@ -135,11 +135,8 @@ static reco_status put_json(size_t *count, reco_engine *engine, const kind *of, 
     reco_status status = reco__engine_enter(engine, call, err);
     if (status == RECO_OK)
         status = parse(&what, of, &arena, text, size, form, (reco_str){NULL, 0}, err);
-    if (status == RECO_OK && what.error_count) {
-        status = (reco_status)what.errors[0].status;
-        if (err)
-            *err = what.errors[0];
-    }
+    if (status == RECO_OK && what.error_count)
+        status = reco__fail_as(err, what.errors);
     if (status == RECO_OK)
         status = change(engine, of, &arena, &what, call, err);
     if (status == RECO_OK && count)
@@ -301,11 +298,8 @@ static reco_status patch_one(char **json, reco_engine *engine, const kind *of, r
         status = reco__check_id(id, -1, of->id_field, err);
     if (status == RECO_OK)
         status = patch(&what, engine, of, &arena, id, (reco_str){text, size}, call, err);
-    if (status == RECO_OK && what.error_count) {
-        status = (reco_status)what.errors[0].status;
-        if (err)
-            *err = what.errors[0];
-    }
+    if (status == RECO_OK && what.error_count)
+        status = reco__fail_as(err, what.errors);
     if (status == RECO_OK && json)
         status = hand_out(json, &it, show(&it, of, &what, err), err);
     reco__arena_dispose(&arena);
@@ -521,11 +515,8 @@ static reco_status read_alias(reco_str *out, reco__arena *arena, const char *tex
         return status;
     if (rejects.count == 0)
         return reco__fail(err, RECO_INVALID, NULL, "one object is expected");
-    if (err) {
-        *err = rejects.errors[0];
-        err->index = -1;
-    }
-    return (reco_status)rejects.errors[0].status;
+    rejects.errors[0].index = -1;
+    return reco__fail_as(err, rejects.errors);
 }
 
 static reco_status alias_json(reco_reply *reply, reco_engine *engine, reco_str id, const char *text, size_t size, const reco_call *call,

@@ -29,13 +29,7 @@ static void take_lag(survey *out, uint32_t partitions) {
 }
 
 /* What a probe gives a store: monitoring is asked for most when a store is away, and must not be away with it. */
-static const reco_call *probe_call(reco_call *own, const reco_call *call) {
-    int64_t until = reco__monotonic_ns() + PROBE_NS;
-    *own = (reco_call){.struct_size = sizeof *own, .deadline_ns = until, .cancel = call ? call->cancel : NULL};
-    if (reco__call_left_ns(call) < PROBE_NS)
-        own->deadline_ns = call->deadline_ns;
-    return own;
-}
+static const reco_call *probe_call(reco_call *own, const reco_call *call) { return reco__call_within(own, call, PROBE_NS); }
 
 static reco_status look_at_features(survey *out, reco_engine *engine, const reco_call *call, reco_error *err) {
     uint64_t epoch;

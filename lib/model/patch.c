@@ -126,11 +126,8 @@ static reco_status read_own(reco_str text, reco__element_fn accept, patching *p,
     reco__rejects rejects = {.arena = &arena};
     size_t total;
     reco_status status = reco__elements_read(&total, &rejects, text.data, text.size, RECO__JSON_AUTO, 1, accept, p, err);
-    if (status == RECO_OK && rejects.count > 0) {
-        status = (reco_status)rejects.errors[0].status;
-        if (err)
-            *err = rejects.errors[0];
-    }
+    if (status == RECO_OK && rejects.count > 0)
+        status = reco__fail_as(err, rejects.errors);
     reco__arena_dispose(&arena);
     return status;
 }

@@ -37,10 +37,10 @@ static void print_differences(FILE *out, const report *what) {
 static void print_tuning(FILE *out, const report *what) {
     fprintf(out, "\ntuned in %u trials on data of its own: %s %.4f before, %.4f after; found:\n", what->tuned->trials,
             evaluate_metric_names[what->objective], what->tuned->before, what->tuned->after);
-    for (size_t i = 0; tune_names[i]; i++) {
+    for (size_t i = 0; tune_name(i); i++) {
         char value[64] = "";
-        reco_settings_get(value, sizeof value, what->sides[what->side_count - 1].settings, tune_names[i], NULL);
-        fprintf(out, "  %s: %s\n", tune_names[i], value);
+        reco_settings_get(value, sizeof value, what->sides[what->side_count - 1].settings, tune_name(i), NULL);
+        fprintf(out, "  %s: %s\n", tune_name(i), value);
     }
 }
 
@@ -62,10 +62,10 @@ static void add_text(http_text *out, const char *text) { http_text_json(out, tex
 
 static void add_settings(http_text *out, const reco_settings *settings) {
     http_text_printf(out, "{");
-    for (size_t i = 0; tune_names[i]; i++) {
+    for (size_t i = 0; tune_name(i); i++) {
         char value[64] = "";
-        reco_settings_get(value, sizeof value, settings, tune_names[i], NULL);
-        http_text_printf(out, "%s\"%s\":", i ? "," : "", tune_names[i]);
+        reco_settings_get(value, sizeof value, settings, tune_name(i), NULL);
+        http_text_printf(out, "%s\"%s\":", i ? "," : "", tune_name(i));
         add_text(out, value);
     }
     http_text_printf(out, "}");

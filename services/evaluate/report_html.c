@@ -77,11 +77,11 @@ static void add_settings(http_text *out, const report *what) {
         add_escaped(out, what->sides[i].label);
     }
     http_text_printf(out, "</thead><tbody>");
-    for (size_t n = 0; tune_names[n]; n++) {
-        http_text_printf(out, "<tr><td>%s", tune_names[n]);
+    for (size_t n = 0; tune_name(n); n++) {
+        http_text_printf(out, "<tr><td>%s", tune_name(n));
         for (size_t i = 0; i < what->side_count; i++) {
             char value[64] = "";
-            reco_settings_get(value, sizeof value, what->sides[i].settings, tune_names[n], NULL);
+            reco_settings_get(value, sizeof value, what->sides[i].settings, tune_name(n), NULL);
             http_text_printf(out, "<td>");
             add_escaped(out, value);
         }

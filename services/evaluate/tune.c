@@ -40,8 +40,15 @@ static const dimension dimensions[] = {
 };
 #define DIMENSIONS (sizeof dimensions / sizeof *dimensions)
 
-const char *const tune_names[] = {"recommend.normalise",     "recommend.row_power",      "recommend.popularity_power", "recommend.recency",
-                                  "recommend.recency_value", "recommend.weight_popular", "recommend.revisit",          NULL};
+const char *tune_name(size_t i) {
+    for (size_t d = 0; d < DIMENSIONS; d++) {
+        if (i-- == 0)
+            return dimensions[d].name;
+        if (dimensions[d].second && i-- == 0)
+            return dimensions[d].second;
+    }
+    return NULL;
+}
 
 typedef struct search {
     reco_settings *settings;

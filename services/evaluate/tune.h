@@ -27,7 +27,7 @@ typedef struct tuning {
 /* Changes `settings` to the best that was found. `data` loses questions while it is searched and has them again after. */
 reco_status tune(tuning *out, reco_settings *settings, const char *folder, evaluate_data *data, const tune_options *how, reco_error *err);
 
-/* The names of the settings that are searched, NULL-terminated. */
-extern const char *const tune_names[];
+/* The names of the settings that are searched, from 0; NULL behind the last one. */
+const char *tune_name(size_t i);
 
 #endif

@@ -6,7 +6,8 @@
 #include "base/base.h"
 #include "support/support.h"
 
-START_TEST(statuses_come_from_one_table) {
+START_TEST(statuses_come_from_one_table)
+{
     ck_assert_str_eq(reco_status_name(RECO_TOO_LATE), "TOO_LATE");
     ck_assert_str_eq(reco_status_text(RECO_OK), "ok");
     ck_assert_int_eq(reco_status_http(RECO_FULL), 507);
@@ -19,7 +20,8 @@ START_TEST(statuses_come_from_one_table) {
 }
 END_TEST
 
-START_TEST(a_failure_fills_the_error) {
+START_TEST(a_failure_fills_the_error)
+{
     reco_error err = RECO_ERROR_INIT;
 
     ck_assert_int_eq(reco__fail(NULL, RECO_INVALID, "limit", "must be %d", 1), RECO_INVALID);
@@ -34,7 +36,8 @@ START_TEST(a_failure_fills_the_error) {
 }
 END_TEST
 
-START_TEST(an_error_can_be_wrapped_into_itself) {
+START_TEST(an_error_can_be_wrapped_into_itself)
+{
     reco_error err = RECO_ERROR_INIT;
     reco__fail(&err, RECO_IO, "file", "disk gone");
     reco__fail(&err, RECO_IO, err.field, "while opening: %s", err.text);
@@ -43,7 +46,8 @@ START_TEST(an_error_can_be_wrapped_into_itself) {
 }
 END_TEST
 
-START_TEST(a_failure_is_never_without_text) {
+START_TEST(a_failure_is_never_without_text)
+{
     reco_error err = RECO_ERROR_INIT;
     reco__fail(&err, RECO_FULL, NULL, "%s", "");
     ck_assert_str_eq(err.text, "full");
@@ -51,7 +55,8 @@ START_TEST(a_failure_is_never_without_text) {
 END_TEST
 
 /* Any number of bytes before, characters of 1 to 4 bytes: the text stays valid and is cut by less than one character. */
-START_TEST(long_text_is_cut_at_a_character) {
+START_TEST(long_text_is_cut_at_a_character)
+{
     static const char *const characters[] = {"x", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"};
     char text[600], field[600];
     reco_error err;
@@ -81,7 +86,8 @@ START_TEST(long_text_is_cut_at_a_character) {
 }
 END_TEST
 
-START_TEST(errno_becomes_a_status) {
+START_TEST(errno_becomes_a_status)
+{
     reco_error err = RECO_ERROR_INIT;
     test_status(RECO_FULL, reco__fail_errno(&err, ENOSPC, "write events.mdb"));
     ck_assert_ptr_nonnull(strstr(err.text, "write events.mdb: No space left"));
@@ -99,7 +105,8 @@ typedef struct options {
     uint64_t later;
 } options;
 
-START_TEST(structs_grow) {
+START_TEST(structs_grow)
+{
     reco_error err = RECO_ERROR_INIT;
     struct {
         options known;
@@ -128,7 +135,8 @@ START_TEST(structs_grow) {
 }
 END_TEST
 
-START_TEST(a_call_has_a_deadline_and_can_be_cancelled) {
+START_TEST(a_call_has_a_deadline_and_can_be_cancelled)
+{
     reco_error err = RECO_ERROR_INIT;
     int32_t cancel = 0;
     reco_call call = {.struct_size = sizeof(call), .cancel = &cancel};
@@ -161,7 +169,35 @@ static void keep_work(void *context, const reco_work *work) {
 }
 
 /* Told where wanted; programs built before it was known pass a shorter struct, and what lies behind it is not looked at. */
-START_TEST(progress) {
+START_TEST(a_call_within_a_time)
+{
+    volatile int32_t cancel = 0;
+    reco_call own, call = {.struct_size = sizeof(call), .cancel = &cancel, .traceparent = "t"};
+    int64_t now = reco__monotonic_ns();
+    ck_assert_ptr_eq(reco__call_within(&own, NULL, 1000), &own);
+    ck_assert(own.deadline_ns >= now + 1000 && !own.cancel);
+    reco__call_within(&own, &call, 1000);
+    ck_assert(own.deadline_ns >= now + 1000 && own.cancel == &cancel && strcmp(own.traceparent, "t") == 0);
+    call.deadline_ns = now + INT64_C(60000000000);
+    reco__call_within(&own, &call, INT64_C(90000000000));
+    ck_assert(own.deadline_ns == call.deadline_ns);
+    reco__call_within(&own, &call, INT64_C(30000000000));
+    ck_assert(own.deadline_ns < call.deadline_ns && own.deadline_ns >= now + INT64_C(30000000000));
+}
+END_TEST
+
+START_TEST(an_error_is_handed_on)
+{
+    reco_error err = RECO_ERROR_INIT, other = RECO_ERROR_INIT;
+    reco__fail_at(&other, RECO_FULL, 3, "field", "text");
+    ck_assert_int_eq(reco__fail_as(NULL, &other), RECO_FULL);
+    ck_assert_int_eq(reco__fail_as(&err, &other), RECO_FULL);
+    ck_assert(err.index == 3 && strcmp(err.field, "field") == 0 && strcmp(err.text, "text") == 0);
+}
+END_TEST
+
+START_TEST(progress)
+{
     reco_error err = RECO_ERROR_INIT;
     reco_work kept = {0};
     reco_call call = {.struct_size = sizeof call, .progress = keep_work, .progress_context = &kept};
@@ -198,7 +234,8 @@ static void turn_off(void *context, int level, const char *room, const char *mes
     reco_set_log(NULL, NULL, 0);
 }
 
-START_TEST(log_lines_reach_the_application) {
+START_TEST(log_lines_reach_the_application)
+{
     line kept = {0};
     char big[3000];
 
@@ -242,7 +279,8 @@ static void *log_much(void *context) {
     return NULL;
 }
 
-START_TEST(log_is_shared_by_threads) {
+START_TEST(log_is_shared_by_threads)
+{
     pthread_t threads[4];
     for (int i = 0; i < 4; i++) {
         ck_assert_int_eq(pthread_create(&threads[i], NULL, log_much, NULL), 0);
@@ -254,7 +292,8 @@ START_TEST(log_is_shared_by_threads) {
 }
 END_TEST
 
-START_TEST(faults_fire_where_planted) {
+START_TEST(faults_fire_where_planted)
+{
     reco_error err = RECO_ERROR_INIT;
 
     test_ok(reco__fault("stream.append", &err), &err);
@@ -276,7 +315,8 @@ START_TEST(faults_fire_where_planted) {
 }
 END_TEST
 
-START_TEST(the_version_is_told) {
+START_TEST(the_version_is_told)
+{
     ck_assert_str_ne(reco_version(), "");
     ck_assert_ptr_nonnull(strstr(reco_build_info(), reco_version()));
     ck_assert_ptr_nonnull(strstr(reco_build_info(), "LMDB 0."));
@@ -298,6 +338,8 @@ int main(void) {
     tcase_add_test(tests, log_lines_reach_the_application);
     tcase_add_test(tests, log_is_shared_by_threads);
     tcase_add_test(tests, faults_fire_where_planted);
+    tcase_add_test(tests, a_call_within_a_time);
+    tcase_add_test(tests, an_error_is_handed_on);
     tcase_add_test(tests, the_version_is_told);
     suite_add_tcase(suite, tests);
     return test_run(suite);

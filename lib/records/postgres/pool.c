@@ -63,10 +63,9 @@ static reco_status check_server(PGconn *link, reco_error *err) {
 }
 
 reco_status reco__postgres_connect(PGconn **out, const char *url, const reco_call *call, reco_error *err) {
-    reco_call limited = {.struct_size = sizeof limited, .deadline_ns = reco__monotonic_ns() + CONNECT_NS, .cancel = call ? call->cancel : NULL};
+    reco_call limited;
     bool hurried = reco__call_left_ns(call) < CONNECT_NS;
-    if (hurried)
-        limited.deadline_ns = call->deadline_ns;
+    reco__call_within(&limited, call, CONNECT_NS);
     PGconn *link = begin_connect(url);
     if (!link)
         return reco__no_memory(err);
