@@ -5,56 +5,6 @@
 
 enum { WORLDS = 250 };
 
-static void random_world(world *w, const fixture *f, reco__rand *rand) {
-    memset(w, 0, sizeof(*w));
-    w->items = 5 + (uint32_t)reco__rand_below(rand, TEST_ITEMS - 5);
-    uint64_t dense = 1 + reco__rand_below(rand, 10), large = reco__rand_below(rand, 4) == 0 ? 1000000007 : 2520;
-    for (uint32_t i = 0; i < w->items; i++) {
-        for (uint32_t j = 0; j < w->items; j++) {
-            if (i != j && reco__rand_below(rand, 10) < dense) {
-                w->open[i][j] = (int64_t)reco__rand_below(rand, 3) * (int64_t)(1 + reco__rand_below(rand, large));
-                w->closed[i][j] = (int64_t)reco__rand_below(rand, 3) * (int64_t)(1 + reco__rand_below(rand, large));
-            }
-        }
-        w->hours[i] = (int64_t)reco__rand_below(rand, 3) * (int64_t)reco__rand_below(rand, 50);
-        w->days[i] = w->hours[i] + (int64_t)reco__rand_below(rand, 100);
-    }
-    w->user_count = TEST_USERS;
-    for (uint32_t u = 0; u < TEST_USERS; u++) {
-        struct world_user *user = &w->users[u];
-        bool taken[TEST_ITEMS] = {false};
-        uint32_t most = w->items < TEST_TOUCHES ? w->items : TEST_TOUCHES;
-        int64_t t = f->now + 30000;
-        user->touch_count = (uint32_t)reco__rand_below(rand, most / 2 + 1);
-        for (uint32_t i = 0; i < user->touch_count;) {
-            uint32_t item = (uint32_t)reco__rand_below(rand, w->items);
-            if (!taken[item]) {
-                taken[item] = true;
-                t -= (int64_t)reco__rand_below(rand, 60000);
-                user->touches[i++] = (reco__touch){item, (int32_t)reco__rand_below(rand, 4), t};
-            }
-        }
-        user->session_count = user->touch_count > 0 ? 1 + (uint32_t)reco__rand_below(rand, user->touch_count) : 0;
-        user->hidden_count = (uint32_t)reco__rand_below(rand, 3);
-        for (uint32_t i = 0; i < user->hidden_count; i++) {
-            user->hidden[i] = (uint32_t)(i * w->items / 2 + reco__rand_below(rand, w->items / 2));
-        }
-    }
-}
-
-static void random_settings(reco__settings *settings, reco__rand *rand) {
-    settings->normalise = (uint32_t)reco__rand_below(rand, 2);
-    settings->recency = (uint32_t)reco__rand_below(rand, 2);
-    settings->recency_value = settings->recency == RECO__RECENCY_EXP ? 1 + (double)reco__rand_below(rand, 9) : 0.3 + 0.7 * reco__rand_unit(rand);
-    settings->row_power = reco__rand_below(rand, 2) ? 0.5 : reco__rand_unit(rand);
-    settings->popularity_power = reco__rand_unit(rand);
-    settings->pair_within = (uint32_t)reco__rand_below(rand, 2);
-    settings->filter_seen = (uint32_t)reco__rand_below(rand, 2);
-    settings->revisit = (double)reco__rand_below(rand, 3);
-    settings->weight_popular = reco__rand_below(rand, 2) ? 0.01 : reco__rand_unit(rand);
-    settings->popular_candidates = (uint32_t)reco__rand_below(rand, 20);
-}
-
 /* --- the model ---------------------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct expected {
