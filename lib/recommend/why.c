@@ -61,7 +61,7 @@ static bool say_availability(reco__noted *noted, reco__note *note, const reco_ca
 
     drop(noted, "availability");
     if (!reco__catalogue_known(c->catalogue, noted->number)) {
-        return reco__note_text(&noted->shown.reason, note, "records do not answer, and were not asked about it before");
+        return reco__note_text(&noted->shown.reason, note, "the catalogue does not answer, and was not asked about it before");
     }
     if (chunk && atomic_load_explicit(&chunk->flags[at], memory_order_acquire) & RECO__ITEM_HIDDEN) {
         return reco__note_text(&noted->shown.reason, note, "it is hidden from everybody");
@@ -175,9 +175,9 @@ static reco_status find_record(reco__noted *noted, reco__note *note, reco_candid
     }
     noted->shown.verdict = status == RECO_OK ? RECO_VERDICT_NO_CANDIDATE : RECO_VERDICT_UNKNOWN;
     return said(reco__note_text(&noted->shown.reason, note, "%s",
-                                status == RECO_OK          ? "records have it, but no event does: only what was learned of is recommended"
-                                : status == RECO_NOT_FOUND ? "no event has it, and records do not know it"
-                                                           : "no event has it, and records do not answer"),
+                                status == RECO_OK          ? "the catalogue has it, but no event does: only what was learned of is recommended"
+                                : status == RECO_NOT_FOUND ? "no event has it, and the catalogue does not know it"
+                                                           : "no event has it, and the catalogue does not answer"),
                 err);
 }
 

@@ -6,62 +6,31 @@
 #include <jansson.h>
 #include <reco/admin.h>
 
-#include "cli/cli.h"
+#include "cli/answers.h"
 
-typedef struct options {
-    uint32_t limit;
-    uint64_t seed;
-    int64_t as_of, wait, window;
-    const char *min_position, *scenario, *category, *filter, *cursor;
-    option_list exclude, caps;
-    bool json, no_reasons, variants;
-} options;
+typedef answer_options options;
 
-#define LIMIT                                                                                                                                        \
-    { "limit", 'n', OPTION_COUNT, offsetof(options, limit), "N", "how many items" }
-#define AS_OF                                                                                                                                        \
-    { "as-of", 0, OPTION_TIME, offsetof(options, as_of), "TIME", "as of this moment: RFC 3339 with offset, or milliseconds" }
-#define JSON                                                                                                                                         \
-    { "json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "the answer as JSON" }
-
-#define SELECTION                                                                                                                                    \
-    {"filter", 'f', OPTION_TEXT, offsetof(options, filter), "JSON", "which items: {\"brand\":[\"a\",\"b\"],\"price\":{\"lt\":50}}"},                 \
-        {"exclude", 'x', OPTION_LIST, offsetof(options, exclude), "ITEM", "not this item; may be given again"},                                      \
-        {"cap", 0, OPTION_LIST, offsetof(options, caps), "NAME=N", "at most N items of one value of an attribute; may be given again"},              \
-        {"variants", 0, OPTION_FLAG, offsetof(options, variants), NULL, "variants of one item beside each other"}, {                                 \
-        "cursor", 0, OPTION_TEXT, offsetof(options, cursor), "NEXT", "the page after an answer, by the next it had as JSON"                          \
-    }
-
-static const option_spec recommend_table[] = {
-    LIMIT,
-    AS_OF,
-    SELECTION,
-    {"min-position", 0, OPTION_TEXT, offsetof(options, min_position), "POSITION", "reflect at least what an ingest answered with this"},
-    {"wait", 0, OPTION_MS, offsetof(options, wait), "DURATION", "how long to wait for that position"},
-    {"scenario", 0, OPTION_TEXT, offsetof(options, scenario), "NAME", "place of use"},
-    {"seed", 0, OPTION_U64, offsetof(options, seed), "N", "of whatever is random"},
-    {"no-reasons", 0, OPTION_FLAG, offsetof(options, no_reasons), NULL, "leave the reasons out"},
-    JSON,
-};
+static const option_spec recommend_table[] = {ANSWER_QUESTION};
 static const option_spec given_table[] = {
-    LIMIT,
-    AS_OF,
-    SELECTION,
+    ANSWER_LIMIT,
+    ANSWER_AS_OF,
+    ANSWER_SELECTION,
     {"scenario", 0, OPTION_TEXT, offsetof(options, scenario), "NAME", "place of use"},
     {"seed", 0, OPTION_U64, offsetof(options, seed), "N", "of whatever is random"},
     {"no-reasons", 0, OPTION_FLAG, offsetof(options, no_reasons), NULL, "leave the reasons out"},
-    JSON,
+    ANSWER_JSON,
 };
 static const option_spec similar_table[] = {
-    LIMIT, AS_OF, SELECTION, {"no-reasons", 0, OPTION_FLAG, offsetof(options, no_reasons), NULL, "leave the reasons out"}, JSON,
+    ANSWER_LIMIT, ANSWER_AS_OF, ANSWER_SELECTION, {"no-reasons", 0, OPTION_FLAG, offsetof(options, no_reasons), NULL, "leave the reasons out"},
+    ANSWER_JSON,
 };
 static const option_spec popular_table[] = {
-    LIMIT,
-    AS_OF,
-    SELECTION,
+    ANSWER_LIMIT,
+    ANSWER_AS_OF,
+    ANSWER_SELECTION,
     {"window", 'w', OPTION_MS, offsetof(options, window), "DURATION", "of the last 24h, 7d ... (default: as configured)"},
     {"category", 0, OPTION_TEXT, offsetof(options, category), "NAME", "only items of this category"},
-    JSON,
+    ANSWER_JSON,
 };
 
 /* --- tables --------------------------------------------------------------------------------------------------------------------------------- */
@@ -86,7 +55,7 @@ static int columns(const char *text) {
     return count;
 }
 
-static void print_cell(const char *text, int width) {
+void answer_print_cell(const char *text, int width) {
     int have = columns(text);
     printf("%s%*s", text, have < width ? width - have : 0, "");
 }
@@ -106,17 +75,15 @@ static const char *words(uint32_t kind) {
     }
 }
 
-/* The strongest reasons in one line. */
-static void print_reasons(reco_engine *engine, const reco_answer_item *item) {
-    for (uint32_t i = 0; i < item->reason_count && i < 3; i++) {
-        const reco_reason *reason = &item->reasons[i];
-        printf("%s%s", i ? ", " : "", words(reason->kind));
-        if (reason->because.size) {
-            char *title = cli_title_of(engine, reason->because);
+void answer_print_reasons(reco_engine *engine, const reco_reason *reasons, uint32_t count) {
+    for (uint32_t i = 0; i < count && i < 3; i++) {
+        printf("%s%s", i ? ", " : "", words(reasons[i].kind));
+        if (reasons[i].because.size) {
+            char *title = cli_title_of(engine, reasons[i].because);
             printf(" %s", title ? title : "");
             free(title);
         }
-        printf(" %.3f", (double)reason->score / RECO_SCORE_UNIT);
+        printf(" %.3f", (double)reasons[i].score / RECO_SCORE_UNIT);
     }
 }
 
@@ -132,9 +99,9 @@ void cli_print_answer(reco_engine *engine, const reco_answer *answer) {
     for (size_t i = 0; i < answer->count; i++) {
         char *title = cli_title_of(engine, answer->items[i].item_id);
         printf("%4u  ", answer->items[i].rank);
-        print_cell(title ? title : "", width);
+        answer_print_cell(title ? title : "", width);
         printf("  %10.3f  ", (double)answer->items[i].score / RECO_SCORE_UNIT);
-        print_reasons(engine, &answer->items[i]);
+        answer_print_reasons(engine, answer->items[i].reasons, answer->items[i].reason_count);
         printf("\n");
         free(title);
     }
@@ -146,6 +113,12 @@ void cli_print_answer(reco_engine *engine, const reco_answer *answer) {
         printf("not all sources answered\n");
 }
 
+reco_status answer_print_json(const char *text, size_t size, reco_error *err) {
+    fwrite(text, 1, size, stdout);
+    putchar('\n');
+    return cli_finish(err);
+}
+
 static reco_status print_answer(cli_session *session, reco_answer *answer, reco_error *err) {
     const options *given = session->call->options;
     const char *text = NULL;
@@ -155,11 +128,7 @@ static reco_status print_answer(cli_session *session, reco_answer *answer, reco_
         return cli_finish(err);
     }
     reco_status status = reco_answer_json(&text, &size, answer, err);
-    if (status != RECO_OK)
-        return status;
-    fwrite(text, 1, size, stdout);
-    putchar('\n');
-    return cli_finish(err);
+    return status == RECO_OK ? answer_print_json(text, size, err) : status;
 }
 
 /* --- selections ----------------------------------------------------------------------------------------------------------------------------- */
@@ -204,8 +173,7 @@ static reco_status describe(json_t *root, const options *given, reco_error *err)
     return status;
 }
 
-/* What the options say of items; NULL: nothing. To be freed. */
-static reco_status select_items(reco_selection **out, const options *given, reco_error *err) {
+reco_status answer_select(reco_selection **out, const options *given, reco_error *err) {
     *out = NULL;
     if (!given->filter && !given->cursor && !given->variants && given->exclude.count + given->caps.count == 0)
         return RECO_OK;
@@ -231,7 +199,7 @@ typedef reco_status (*ask_fn)(reco_answer **answer, cli_session *session, const 
 static reco_status answer(cli_session *session, ask_fn ask, reco_error *err) {
     reco_answer *given = NULL;
     reco_selection *selection;
-    reco_status status = select_items(&selection, session->call->options, err);
+    reco_status status = answer_select(&selection, session->call->options, err);
     if (status == RECO_OK)
         status = ask(&given, session, selection, err);
     if (status == RECO_OK)
@@ -241,8 +209,7 @@ static reco_status answer(cli_session *session, ask_fn ask, reco_error *err) {
     return status;
 }
 
-/* All that options can say of a question for somebody. */
-static reco_query query_of(const options *given, const reco_selection *selection) {
+reco_query answer_query_of(const options *given, const reco_selection *selection) {
     return (reco_query){.struct_size = sizeof(reco_query),
                         .flags = given->no_reasons ? RECO_QUERY_NO_REASONS : 0,
                         .scenario = cli_str(given->scenario),
@@ -255,7 +222,7 @@ static reco_query query_of(const options *given, const reco_selection *selection
 }
 
 static reco_status ask_recommend(reco_answer **answer, cli_session *session, const reco_selection *selection, reco_error *err) {
-    reco_query query = query_of(session->call->options, selection);
+    reco_query query = answer_query_of(session->call->options, selection);
     query.user_id = cli_str(session->call->arguments[0]);
     return reco_recommend(answer, session->engine, &query, NULL, err);
 }
@@ -283,7 +250,7 @@ static reco_str *arguments(const cli_session *session, size_t first) {
 static reco_status ask_visitor(reco_answer **answer, cli_session *session, const reco_selection *selection, reco_error *err) {
     size_t count = session->call->argument_count;
     reco_event *events = calloc(count, sizeof *events);
-    reco_query query = query_of(session->call->options, selection);
+    reco_query query = answer_query_of(session->call->options, selection);
     if (!events)
         return options_no_memory(err);
     for (size_t i = 0; i < count; i++)
@@ -298,7 +265,7 @@ static reco_status ask_visitor(reco_answer **answer, cli_session *session, const
 
 static reco_status ask_rank(reco_answer **answer, cli_session *session, const reco_selection *selection, reco_error *err) {
     reco_str *items = arguments(session, 1);
-    reco_query query = query_of(session->call->options, selection);
+    reco_query query = answer_query_of(session->call->options, selection);
     if (!items)
         return options_no_memory(err);
     query.user_id = cli_str(session->call->arguments[0]);

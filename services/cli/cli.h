@@ -31,6 +31,7 @@ extern const cli_command cli_users, cli_user;                  /* known.c */
 extern const cli_command cli_recommend, cli_popular;           /* answers.c */
 extern const cli_command cli_session_items, cli_rank;          /* answers.c */
 extern const cli_command cli_similar, cli_batch;               /* answers.c */
+extern const cli_command cli_explain, cli_why_not;             /* explain.c */
 extern const cli_command cli_verify, cli_stats, cli_snapshot;  /* state.c */
 extern const cli_command cli_generate;                         /* generate.c */
 extern const cli_command cli_evaluate, cli_whatif;             /* evaluate.c, whatif.c */

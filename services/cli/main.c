@@ -10,7 +10,7 @@ const cli_command *const cli_commands[] = {
     &cli_items,     &cli_item,          &cli_users,    &cli_user,                                                /* what is known */
     &cli_verify,    &cli_stats,         &cli_snapshot, &cli_backup,  &cli_restore,  &cli_archive,  &cli_migrate, /* looking after it */
     &cli_doctor,    &cli_trim,          &cli_replay,   &cli_export,  &cli_generate, &cli_settings, &cli_completion,
-    &cli_evaluate,  &cli_whatif,        &cli_bench,    &cli_top, /* seeing how good it is */
+    &cli_explain,   &cli_why_not,       &cli_evaluate, &cli_whatif,  &cli_bench,    &cli_top, /* seeing how good it is */
 };
 const size_t cli_command_count = sizeof cli_commands / sizeof *cli_commands;
 

@@ -11,7 +11,7 @@ from servers import die_with_the_test
 
 COMMANDS = ("serve", "import", "ingest", "session", "rank", "similar", "batch", "items", "users", "user", "recommend", "popular",
             "item", "verify", "stats", "snapshot", "generate", "backup", "restore", "doctor", "trim", "export", "replay",
-            "settings", "completion", "evaluate", "whatif", "bench", "top")
+            "settings", "completion", "explain", "why-not", "evaluate", "whatif", "bench", "top")
 
 
 def one_line(text):
@@ -200,6 +200,31 @@ class Work(WithData):
         self.assertEqual([item["item_id"] for item in self.json("rank", "nobody", "s5", "s4", "s3", "--exclude", "s4")["items"]], ["s3", "s5"])
         for option, value in (("--filter", "{"), ("--filter", '{"a":[]}'), ("--cap", "brand"), ("--cap", "brand=0"), ("--cap", "=1"), ("--cursor", "x")):
             self.assertIn(option.strip("-"), self.reco("popular", option, value, check=2).stderr)
+
+    def test_why(self):
+        self.reco("import", "--format", "csv", "--shift-time", self.import_small())
+        answer = self.json("recommend", "u0", "--limit", "2", "--seed", "7")
+        longer = self.json("recommend", "u0", "--limit", "20")["items"]
+        third = longer[2]
+        told = self.json("explain", "u0", "--limit", "2", "--seed", "7", "--item", third["item_id"], "-i", answer["items"][0]["item_id"], "-i", "nothing")
+        for one in (told["answer"], answer):
+            one.pop("recommendation_id")
+        self.assertEqual(told["answer"], answer)
+        below, listed, unknown = told["items"]
+        self.assertEqual((below["verdict"], below["rank"], below["score"]), ("below_cut", 3, third["score"]))
+        self.assertEqual((listed["verdict"], listed["rank"], unknown["verdict"]), ("listed", 1, "unknown"))
+        seen = told["recents"][0]["item_id"]
+        self.assertEqual(self.json("why-not", "u0", seen)["items"][0]["stage"], "seen")
+        words = self.reco("why-not", "u0", seen, third["item_id"], "nothing", "--limit", "2").stdout
+        self.assertIn(f"{seen}: dropped by seen: the user has seen it", words)
+        self.assertIn(f"{third['item_id']}: below the cut, rank 3, score", words)
+        self.assertIn("nothing: unknown: no event has it", words)
+        table = self.reco("explain", "u0", "--item", seen).stdout
+        for word in ("u0: last seen", "recent items", "rank", "coview", "microseconds", "dropped by seen"):
+            self.assertIn(word, table)
+        self.assertIn("nobody: nothing is known", self.reco("explain", "nobody").stdout)
+        self.assertIn("items[1]", self.reco("why-not", "u0", seen, seen, check=2).stderr)
+        self.assertIn("--cap", self.reco("explain", "u0", "--cap", "x", check=2).stderr)
 
     def test_snapshot(self):
         self.reco("import", "--format", "csv", "--shift-time", self.import_small())

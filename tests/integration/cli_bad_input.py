@@ -94,7 +94,7 @@ class Commands(WithData):
             with open(os.path.join(self.folder, name + ".tsv"), "w", encoding="utf-8") as file:
                 file.write("u1\ti1\t1\nu2\ti2\t2\n")
         self.before = self.state()
-        self.names = re.findall(r"^  ([a-z]+)", run("reco", "--help", check=0).stdout.split("options, before")[0], re.M)
+        self.names = re.findall(r"^  ([a-z-]+)", run("reco", "--help", check=0).stdout.split("options, before")[0], re.M)
         self.helps = {name: run("reco", name, "--help", check=0).stdout for name in self.names}
         self.assertGreater(len(self.names), 20)
 

@@ -32,7 +32,7 @@ def reco(*arguments):
 
 
 def commands():
-    return re.findall(r"^  ([a-z]+)\b", reco("--help").stdout.split("commands:")[1].split("\noptions")[0], re.M)
+    return re.findall(r"^  ([a-z-]+)\b", reco("--help").stdout.split("commands:")[1].split("\noptions")[0], re.M)
 
 
 class Faults(unittest.TestCase):
@@ -102,7 +102,7 @@ class Generated(unittest.TestCase):
                     self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
         text = read("docs/man/reco.1")
         for command in commands():
-            self.assertIn(f'.SS "{command}"'.replace("reco ", ""), text.replace('"reco ', '"'))
+            self.assertIn(f'.SS "{command}"'.replace("reco ", "").replace("-", r"\-"), text.replace('"reco ', '"'))
 
 
 class Limits(unittest.TestCase):

@@ -217,7 +217,7 @@ class CommandLine(unittest.TestCase):
         if not os.path.exists(program("reco")):
             self.skipTest("services were not built")
         self.usage = run(program("reco"), "--help").stdout
-        self.commands = set(re.findall(r"^  ([a-z]+)\b", self.usage.split("commands:")[1].split("\noptions")[0], re.M))
+        self.commands = set(re.findall(r"^  ([a-z-]+)\b", self.usage.split("commands:")[1].split("\noptions")[0], re.M))
 
     def lines(self):
         for document in documents():

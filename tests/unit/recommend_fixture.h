@@ -235,7 +235,7 @@ TEST_UNUSED static void world_load(fixture *f, world *w, const uint32_t *order) 
 }
 
 /* Any world, and any settings that decide scores. */
-TEST_UNUSED static void random_world(world *w, const fixture *f, reco__rand *rand) {
+TEST_UNUSED static void world_random(world *w, const fixture *f, reco__rand *rand) {
     memset(w, 0, sizeof(*w));
     w->items = 5 + (uint32_t)reco__rand_below(rand, TEST_ITEMS - 5);
     uint64_t dense = 1 + reco__rand_below(rand, 10), large = reco__rand_below(rand, 4) == 0 ? 1000000007 : 2520;
@@ -272,7 +272,7 @@ TEST_UNUSED static void random_world(world *w, const fixture *f, reco__rand *ran
     }
 }
 
-TEST_UNUSED static void random_settings(reco__settings *settings, reco__rand *rand) {
+TEST_UNUSED static void settings_random(reco__settings *settings, reco__rand *rand) {
     settings->normalise = (uint32_t)reco__rand_below(rand, 2);
     settings->recency = (uint32_t)reco__rand_below(rand, 2);
     settings->recency_value = settings->recency == RECO__RECENCY_EXP ? 1 + (double)reco__rand_below(rand, 9) : 0.3 + 0.7 * reco__rand_unit(rand);

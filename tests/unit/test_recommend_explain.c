@@ -329,9 +329,9 @@ START_TEST(random_worlds)
     f.settings.limit_max = TEST_ITEMS;
     reco__rand_seed(&rand, 20261123);
     for (int round = 0; round < ROUNDS; round++) {
-        random_world(&w, &f, &rand);
+        world_random(&w, &f, &rand);
         forget_some(&w, &rand);
-        random_settings(&f.settings, &rand);
+        settings_random(&f.settings, &rand);
         bool own = round % 4 == 3;
         f.settings.popular_candidates = own ? TEST_ITEMS : f.settings.popular_candidates; /* by that road, what it lists is all there is */
         snprintf(f.settings.stages, sizeof(f.settings.stages), own ? "nothing" : "");
@@ -424,10 +424,10 @@ START_TEST(in_words)
     check_text(told->reason, "no source proposed it: it is not among what goes best with the 1 recent items, and nobody has looked at it of late");
     told = explain_one(&f, (reco_query){0}, "item-40");
     ck_assert_uint_eq(told->verdict, RECO_VERDICT_NO_CANDIDATE);
-    check_text(told->reason, "records have it, but no event does: only what was learned of is recommended");
+    check_text(told->reason, "the catalogue has it, but no event does: only what was learned of is recommended");
     told = explain_one(&f, (reco_query){0}, "item-41");
     ck_assert_uint_eq(told->verdict, RECO_VERDICT_UNKNOWN);
-    check_text(told->reason, "no event has it, and records do not know it");
+    check_text(told->reason, "no event has it, and the catalogue does not know it");
     told = explain_one(&f, (reco_query){.limit = 1, .flags = RECO_QUERY_NO_REASONS}, "item-10");
     ck_assert_uint_eq(told->verdict, RECO_VERDICT_BELOW_CUT);
     ck_assert_uint_eq(told->reason_count, 0);

@@ -183,8 +183,8 @@ START_TEST(random_worlds)
     reco__rand_seed(&rand, 20260101);
     for (int round = 0; round < WORLDS; round++) {
         reco_answer *first[TEST_USERS];
-        random_world(&w, &f, &rand);
-        random_settings(&f.settings, &rand);
+        world_random(&w, &f, &rand);
+        settings_random(&f.settings, &rand);
         fixture_start(&f);
         world_load(&f, &w, NULL);
         for (uint32_t u = 0; u < TEST_USERS; u++) {
