@@ -2,7 +2,7 @@
 BUILD ?= build
 COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null)
 
-.PHONY: build deps run run-ingest run-processor run-api test bench docs format clean
+.PHONY: build deps run run-ingest run-processor run-api test bench docs pictures format clean
 
 build:
 	cmake -S . -B $(BUILD) -G Ninja -DRECO_COMMIT=$(COMMIT)
@@ -31,6 +31,9 @@ bench: build
 
 docs: build
 	python3 infra/scripts/docs.py $(BUILD)
+
+pictures: build # those of docs/CONSOLE.md
+	RECO_SCREENSHOTS=$(abspath docs/images) RECO_BUILD_DIR=$(abspath $(BUILD)) python3 -B tests/integration/console.py Looks.test_pictures
 
 format:
 	git ls-files '*.c' '*.h' | xargs clang-format -i

@@ -105,7 +105,7 @@ export function facts(rows) {
     return el("dl", {class: "facts"}, shown.map(([name, value]) => el("div", null, el("dt", null, name), el("dd", null, value))));
 }
 
-// A table in a box that scrolls by itself, by keyboard too. Columns: {title, cell(row), number, head}.
+// A table in a box that scrolls by itself, by keyboard too. Columns: {title, cell(row), number, head}; options: {kind(row): the class of a row}.
 export function table(caption, columns, rows, options = {}) {
     const cell = (column, row) => {
         const value = column.cell(row);
@@ -114,8 +114,8 @@ export function table(caption, columns, rows, options = {}) {
     };
     const head = columns.map((column) => el("th", {scope: "col", class: column.number ? "number" : null}, column.title));
     return el("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": caption},
-        el("table", null, el("caption", {class: options.seen ? null : "unseen"}, caption), el("thead", null, el("tr", null, head)),
-            el("tbody", null, rows.map((row) => el("tr", null, columns.map((column) => cell(column, row)))))));
+        el("table", null, el("caption", {class: "unseen"}, caption), el("thead", null, el("tr", null, head)),
+            el("tbody", null, rows.map((row) => el("tr", {class: options.kind ? options.kind(row) : null}, columns.map((column) => cell(column, row)))))));
 }
 
 export const loading = (what) => el("p", {class: "loading"}, what);
@@ -155,6 +155,14 @@ export function form(name, submit, label, ...fields) {
     }}, ...fields, el("button", {type: "submit", class: "main"}, label));
 }
 
+// On a phone: shows the fields of its form that are seldom needed.
+export function moreButton(open) {
+    return el("button", {type: "button", class: "more", "aria-expanded": String(open), click: (event) => {
+        const shown = event.currentTarget.form.classList.toggle("open");
+        event.currentTarget.setAttribute("aria-expanded", String(shown));
+    }}, "More");
+}
+
 // Marks the inputs that an error names, and tells what is wrong with them.
 export function markFields(of, error) {
     for (const input of of.querySelectorAll("[aria-invalid]"))
@@ -162,6 +170,7 @@ export function markFields(of, error) {
     const wrong = (error ? error.errors || [] : []).map((one) => of.elements.namedItem(one.field)).filter((one) => one instanceof HTMLElement);
     for (const input of wrong)
         input.setAttribute("aria-invalid", "true");
+    of.classList.toggle("open", of.classList.contains("open") || wrong.length > 0);
     if (wrong.length)
         wrong[0].focus();
 }

@@ -51,6 +51,8 @@ function minute(readings) {
     return [readings[Math.max(0, readings.length - RECENT)].found, readings[readings.length - 1].found];
 }
 
+const share = (part, whole) => whole > 0 ? `${(100 * part / whole).toFixed(1)} %` : "\u2013";
+
 // Of questions, as of the newest reading; they are kept with it, for the lines.
 function quantiles(readings) {
     const [before, now] = minute(readings);
@@ -72,8 +74,7 @@ function headline(readings) {
             taken ? `${count(taken)} taken since it started` : "none taken by this process; reco-ingest counts its own", rates(readings, "reco_events_accepted_total")),
         figure("Learning is behind", has(now, "reco_stream_lag") ? `${count(sum(now, "reco_stream_lag"))} records` : "\u2013",
             has(now, "reco_stream_lag_seconds") ? seconds(sum(now, "reco_stream_lag_seconds")) + " in time" : "told by reco-processor", readings.map((one) => sum(one.found, "reco_stream_lag"))),
-        figure("Event to effect", seconds(quantile(0.99, before, now, "reco_event_to_effect_seconds")),
-            has(now, "reco_event_to_effect_seconds_count") ? "99th percentile of the last minute" : "nothing was learned by this process"),
+        figure("Nothing personal", share(grown(before, now, "reco_fallback_total"), grown(before, now, "reco_recommendations_total")), "fallback answers, of the last minute"),
         figure("Memory", bytes(sum(now, "process_resident_memory_bytes")), `${count(sum(now, "process_threads"))} threads`))};
 }
 

@@ -29,12 +29,12 @@ function metricTable(report) {
     const rows = names.flatMap((name) => sides.map((side, at) => ({name, side, at, value: side.metrics[name] || {}})));
     const most = new Map(names.map((name) => [name, Math.max(...sides.map((side) => (side.metrics[name] || {}).high ?? (side.metrics[name] || {}).value ?? 0), 1e-9)]));
     return table("Metrics with their 95 % intervals", [
-        {title: "Metric", head: true, cell: (row) => row.name},
+        {title: "Metric", head: true, cell: (row) => el("span", {class: row.at ? "unseen" : null}, row.name)},
         sides.length > 1 ? {title: "Configuration", cell: (row) => [el("span", {class: `dot colour-${row.at}`, "aria-hidden": "true"}), row.side.label]} : null,
         {title: "Value", number: true, cell: (row) => number(row.value.value)},
         {title: "95 % interval", number: true, cell: (row) => within(row.value)},
         {title: "From 0", cell: (row) => interval(row.value, 0, most.get(row.name), row.at)},
-    ].filter(Boolean), rows);
+    ].filter(Boolean), rows, {kind: (row) => row.at ? "again" : null});
 }
 
 function differenceTable(report) {
@@ -81,7 +81,9 @@ function about(report) {
     return section("Evaluation", facts([
         ["Protocol", report.protocol], ["Trained on", report.train], ["Tested on", report.test],
         ["Questions", Number.isFinite(report.questions) ? count(report.questions) : null],
-        ["Learned", Number.isFinite(report.events) ? `${count(report.events)} events of ${count(report.users)} users and ${count(report.items)} items` : null],
+        ["Events", Number.isFinite(report.events) ? count(report.events) : null],
+        ["Users", Number.isFinite(report.users) ? count(report.users) : null],
+        ["Items", Number.isFinite(report.items) ? count(report.items) : null],
         ["Depth", report.depth], ["Seed", report.seed], ["Resamples", report.resamples],
         ["Tuned", isObject(tuned) ? `${tuned.objective} from ${number(tuned.before)} to ${number(tuned.after)} in ${tuned.trials} trials` : null],
     ]));

@@ -1,7 +1,7 @@
 // A user: what is known, what counts, what is answered and why; why an item is not; and, where that is allowed, an event and what it changes.
 import {documents, get, post, Problem} from "./api.js";
 import {answerList, bar, idsOf, itemName, paletteOf, reasonTable} from "./answers.js";
-import {badge, count, el, empty, facts, failure, field, fold, form, loading, markFields, moment, note, replace, say, score, seconds, section, table} from "./dom.js";
+import {badge, count, el, empty, facts, failure, field, fold, form, loading, markFields, moment, moreButton, note, replace, say, score, seconds, section, table} from "./dom.js";
 
 const WAIT_MS = 2000;
 // Those of the settings as they come; others may be typed.
@@ -10,11 +10,15 @@ const QUESTION = ["limit", "scenario", "as_of"];
 
 function lookup(view) {
     const {place, go} = view;
-    return form("user", (values) => go(values.user_id, {limit: values.limit, scenario: values.scenario, as_of: values.as_of, why: ""}), "Look up",
+    const extra = QUESTION.some((name) => place.query.get(name));
+    const asked = form("user", (values) => go(values.user_id, {limit: values.limit, scenario: values.scenario, as_of: values.as_of, why: ""}), "Look up",
         field("user_id", "User id", {value: place.id, required: true, maxlength: 256, kind: "wide"}),
-        field("limit", "Items", {value: place.query.get("limit") || "", inputmode: "numeric", placeholder: "20"}),
-        field("scenario", "Scenario", {value: place.query.get("scenario") || "", placeholder: "default"}),
-        field("as_of", "As of", {value: place.query.get("as_of") || "", kind: "time", placeholder: "2026-01-31T12:00:00Z"}));
+        moreButton(extra),
+        field("limit", "Items", {value: place.query.get("limit") || "", kind: "extra", inputmode: "numeric", placeholder: "20"}),
+        field("scenario", "Scenario", {value: place.query.get("scenario") || "", kind: "extra", placeholder: "default"}),
+        field("as_of", "As of", {value: place.query.get("as_of") || "", kind: "extra time", placeholder: "2026-01-31T12:00:00Z"}));
+    asked.classList.toggle("open", extra);
+    return asked;
 }
 
 const questionOf = (place) => Object.fromEntries(QUESTION.map((name) => [name, place.query.get(name)]));
@@ -61,10 +65,10 @@ function profile(told) {
 
 function recents(told, names) {
     const line = (one) => el("li", null, itemName(one.item_id, names),
-        el("span", {class: "aside"}, one.session ? badge("session") : null, moment(one.timestamp),
-            one.weight > 1 ? el("span", {title: "weight of the event"}, `\u00d7${one.weight}`) : null));
-    return section("Recent items", told.recents.length ? el("ul", {class: "lines", id: "recents"}, told.recents.map(line)) :
-        empty("Nothing of this user counts for the answer."));
+        el("span", {class: "aside"}, one.weight > 1 ? el("span", {title: "weight of the event"}, `\u00d7${one.weight}`) : null, moment(one.timestamp)));
+    const group = (title, found) => found.length ? [el("h3", null, title), el("ul", {class: "lines"}, found.map(line))] : null;
+    return section("Recent items", told.recents.length ? el("div", {id: "recents"}, group("This session", told.recents.filter((one) => one.session)),
+        group("Before", told.recents.filter((one) => !one.session))) : empty("Nothing of this user counts for the answer."));
 }
 
 const hidden = (told, names) => told.hidden.length ?
@@ -80,7 +84,7 @@ function stages(told) {
             {title: "Added", number: true, cell: (row) => count(row.added)},
             {title: "Dropped", number: true, cell: (row) => count(row.dropped)},
             {title: "Left", number: true, cell: (row) => count(row.candidates)},
-            {title: "", cell: (row) => row.status === "ok" ? "" : badge(row.status, "warn")},
+            {title: "Status", cell: (row) => row.status === "ok" ? "ok" : badge(row.status, "warn")},
         ], told.stages));
 }
 
@@ -90,8 +94,8 @@ const VERDICTS = {
     listed: (one) => `It is in the answer, at rank ${one.rank}.`,
     below_cut: (one) => `It was ranked ${one.rank}, below the last item of the answer: ${score(one.distance)} short.`,
     dropped: (one) => `The stage \u201c${one.stage}\u201d dropped it: ${one.reason}.`,
-    no_candidate: () => "No source brought it: nothing connects it with what this user did, and it is not among the popular ones.",
-    unknown: () => "Nothing is known of this item: no event and no document names it.",
+    no_candidate: (one) => `No source brought it: ${one.reason || "nothing connects it with what this user did"}.`,
+    unknown: (one) => `Nothing is known of this item: ${one.reason || "no event and no document names it"}.`,
 };
 const MARKS = {listed: "good", below_cut: "warn", dropped: "bad", no_candidate: "weak", unknown: "weak"};
 
@@ -168,12 +172,12 @@ function draw(view, told, names, change) {
 async function show(view, extra, change) {
     const {main, place, signal} = view;
     const into = main.querySelector("#result");
-    const held = document.activeElement;
-    const holder = held && held.form && into.contains(held) ? [held.form.name, held.name || ""] : null;
     const told = await get("/explain", {user_id: place.id, ...questionOf(place), item_id: place.query.get("why"), ...extra}, signal);
     const ids = [...idsOf(told.answer.items), ...told.recents.map((one) => one.item_id), ...told.hidden, ...idsOf(told.items || []),
         ...(change ? change.before.map((item) => item.item_id) : [])];
     const names = await documents(ids, signal);
+    const held = document.activeElement;
+    const holder = held && held.form && into.contains(held) ? [held.form.name, held.name || ""] : null;
     replace(into, draw(view, told, names, change));
     into.removeAttribute("aria-busy");
     if (holder)

@@ -12,11 +12,10 @@ KINDS = {
 }
 MANNERS = ["Oak", "Linen", "Enamel", "Copper", "Felt"]
 DAY = 86_400_000
-HOSTILE = "<img src=x onerror=document.title='taken'><script>document.title='taken'</script>"
 
 
 def items():
-    """200 of them; the first is named by somebody who means harm."""
+    """200 of them."""
     found = []
     for kind, names in KINDS.items():
         for name in names:
@@ -24,7 +23,6 @@ def items():
                 number = len(found)
                 found.append({"item_id": f"{kind[:3]}-{number:03}", "title": f"{manner} {name}", "categories": [kind], "price": 4 + number * 37 % 90,
                               "material": manner.lower()})
-    found[0]["title"] = HOSTILE
     return found
 
 
@@ -45,7 +43,23 @@ def events(people=220, days=12, seed=7):
                 kind = rng.choices(["view", "cart", "purchase"], [12, 2, 1])[0]
                 made.append((min(at, now), {"user_id": f"visitor-{person}", "item_id": item, "event_type": kind}))
                 at += rng.randint(5_000, 240_000)
-    for step, item in enumerate(("kit-010", "kit-004", "kit-021", "gar-042", "kit-007")):  # whom the story is about
-        made.append((now - (5 - step) * 180_000, {"user_id": "anna", "item_id": item, "event_type": "view"}))
+    for step, item in enumerate(("kit-010", "kit-004", "kit-021", "gar-042", "kit-007")):
+        for person in ("anna", "mira"):  # whom the story and the pictures are about
+            made.append((now - (5 - step) * 180_000, {"user_id": person, "item_id": item, "event_type": "view"}))
     made.sort(key=lambda one: one[0])
     return "".join(json.dumps({**event, "timestamp": at}) + "\n" for at, event in made)
+
+
+def columns():
+    """The same as train and test of `reco evaluate`: user, item, time; hidden are the last items of each."""
+    of = {}
+    for line in events().splitlines():
+        one = json.loads(line)
+        of.setdefault(one["user_id"], {}).setdefault(one["item_id"], one["timestamp"])
+    train, test = [], []
+    for user, items_of in of.items():
+        rows = [f"{user}\t{item}\t{at}\n" for item, at in items_of.items()]
+        kept = len(rows) * 3 // 4 or 1
+        train += rows[:kept]
+        test += rows[kept:]
+    return "".join(train), "".join(test)

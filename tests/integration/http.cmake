@@ -15,5 +15,8 @@ if(Python3_Interpreter_FOUND AND TARGET reco-cli)
     endforeach()
     if(NOT RECO_SANITIZE) # it takes a while, and what it sends is mild beside http_fuzz
         reco_test_command(test_http_schemathesis COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_SOURCE_DIR}/http_schemathesis.py LABELS integration TIMEOUT 900)
+        foreach(subject console console_a11y) # a browser beside the servers: what they do is tried with sanitizers above
+            reco_test_command(test_${subject} COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_SOURCE_DIR}/${subject}.py LABELS integration TIMEOUT 300)
+        endforeach()
     endif()
 endif()

@@ -1,37 +1,17 @@
 """schemathesis, all its checks, against the three services: what it makes of their OpenAPI documents finds nothing. It is installed into the build folder;
 where it cannot be, or takes too long to come, the test is skipped. RECO_FULL=1: more examples and seeds, the values at
 the edges of every schema, and calls that follow from answers."""
-import fcntl
 import os
 import subprocess
 import sys
 import unittest
 
-from http_support import BUILD, HERE, WithData, environment
+from http_support import HERE, WithData, environment
+from pip_support import install
 
 VERSION = "4.32.5"
 FULL = bool(os.environ.get("RECO_FULL"))
 SKIPPED = 77
-
-
-def install():
-    """The program; ends the test as skipped when it cannot be had."""
-    folder = os.path.join(BUILD, "schemathesis-" + VERSION)
-    program, done = os.path.join(folder, "bin", "schemathesis"), os.path.join(folder, "installed")
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, "lock"), "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.exists(done):
-            try:
-                for command in ([sys.executable, "-m", "venv", folder],
-                                [os.path.join(folder, "bin", "pip"), "install", "-q", "--disable-pip-version-check", "--retries", "1", "schemathesis==" + VERSION]):
-                    subprocess.run(command, check=True, capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL)
-            except (subprocess.SubprocessError, OSError) as error:
-                print("skipped: schemathesis cannot be installed:", str(getattr(error, "stderr", "") or error).strip().splitlines()[-1])
-                sys.exit(SKIPPED)
-            with open(done, "w", encoding="utf-8"):
-                pass
-    return program
 
 
 class Services(WithData):
@@ -60,5 +40,8 @@ class Services(WithData):
 
 
 if __name__ == "__main__":
-    PROGRAM = install()
+    FOLDER = install("schemathesis", VERSION)
+    if not FOLDER:
+        sys.exit(SKIPPED)
+    PROGRAM = os.path.join(FOLDER, "bin", "schemathesis")
     unittest.main()

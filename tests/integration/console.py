@@ -1,0 +1,412 @@
+"""The console in a headless Chromium: its whole story by the keyboard alone, on a phone, light and dark; hostile ids and titles; what may be posted and by
+whom. RECO_SCREENSHOTS names the folder its pictures go to (for docs: docs/images); else they are in the build folder."""
+import json
+import os
+import re
+import sys
+import threading
+import time
+import unittest
+import urllib.parse
+
+from console_data import items
+from console_support import RESULT, WithConsole, load, need_browser, shown
+from http_support import BUILD, PATIENCE, ask, event, get, post, raw, wait_for
+
+PICTURES = os.environ.get("RECO_SCREENSHOTS") or os.path.join(BUILD, "screenshots")
+PICTURE_MAX = 200_000
+TITLES = {one["item_id"]: one["title"] for one in items()}
+HOSTILE = "<img src=x onerror=document.title='taken'><script>document.title='taken'</script>\u202e\"'&amp;"
+VIEWS = ("#/user", "#/user/anna", "#/user/nobody", "#/user/anna?why=kit-030", "#/item", "#/item/kit-007", "#/popular?window=7d", "#/live", "#/reports")
+# What each item of the answer shows: its score, those of the parts of its bar, and how wide the bar and its parts are.
+BARS = """[...document.querySelectorAll('li.answer')].map((line) => ({item: line.dataset.item, score: Number(line.dataset.score),
+    text: line.querySelector('.score').textContent, parts: [...line.querySelectorAll('.part')].map((part) => Number(part.dataset.score)),
+    width: line.querySelector('.parts').getBoundingClientRect().width, whole: line.querySelector('.bar').getBoundingClientRect().width,
+    widths: [...line.querySelectorAll('.part')].map((part) => part.getBoundingClientRect().width)}))"""
+
+
+def remove(path):
+    os.rmdir(path) if os.path.isdir(path) else os.remove(path)
+
+
+def accepted(port):
+    """Events that a process has taken."""
+    return int(re.search(rb"^reco_events_accepted_total (\d+)", get(port, "/metrics").body, re.M)[1])
+
+
+class Story(WithConsole):
+    """From a user to a report: every step by Tab, Enter and typing."""
+
+    def test_story(self):
+        page = self.page()
+        shown(page)
+        self.begin(page)
+        self.look_up(page)
+        self.reasons(page)
+        self.why_not(page)
+        self.post_an_event(page)
+        self.item(page)
+        self.popular(page)
+        self.live(page)
+        self.report(page)
+        self.assert_clean(page)
+
+    def enter(self, page, selector, text):
+        page.tab_to(selector)
+        page.write(text)
+        page.press("Enter")
+
+    def follow(self, page, selector):
+        page.tab_to(selector)
+        page.press("Enter")
+
+    def begin(self, page):
+        page.press("Tab")
+        self.assertTrue(page.focused("#skip"))
+        page.press("Enter")
+        self.assertTrue(page.focused("main"))
+
+    def look_up(self, page):
+        self.enter(page, "[name=user_id]", "anna")
+        shown(page, "document.querySelectorAll('li.answer').length === 20")
+        self.assertTrue(page.url().endswith("#/user/anna"), page.url())
+        self.assertTrue(page.focused("[name=user_id]"), "the focus stays where it was")
+        self.assertIn("20 items for anna", page.text("#said"))
+        expected = get(self.all.api, "/recommendations?user_id=anna").json()["items"]
+        self.assertEqual(page.run("[...document.querySelectorAll('li.answer')].map((line) => line.dataset.item)"), [one["item_id"] for one in expected])
+        self.assertIn(TITLES[expected[0]["item_id"]], page.text("li.answer"))
+        recents = page.run("[...document.querySelectorAll('#recents a')].map((link) => decodeURIComponent(link.hash))")
+        self.assertEqual(recents, ["#/item/" + one for one in ("kit-007", "gar-042", "kit-021", "kit-004", "kit-010")])
+        page.reload()
+        shown(page, "document.querySelectorAll('li.answer').length === 20")
+
+    def reasons(self, page):
+        bars = page.run(BARS)
+        most = max(sum(bar["parts"]) for bar in bars)
+        for bar in bars:
+            with self.subTest(item=bar["item"]):
+                self.assertEqual(sum(bar["parts"]), bar["score"])
+                self.assertEqual(float(bar["text"]), bar["score"] / 1e6)
+                self.assertAlmostEqual(sum(bar["widths"]), bar["width"], delta=1)
+                self.assertAlmostEqual(bar["width"], bar["whole"] * bar["score"] / most, delta=2)
+        self.follow(page, "li.answer button")
+        rows = page.run("[...document.querySelectorAll('li.answer .reasons tbody tr')].map((row) => row.children[2].textContent)")
+        self.assertEqual(len(rows), len(bars[0]["parts"]) + 1)
+        self.assertEqual(round(sum(float(row) for row in rows[:-1]), 6), float(rows[-1]))
+        self.assertEqual(rows[-1], bars[0]["text"])
+        self.assertEqual(page.run("document.activeElement.getAttribute('aria-expanded')"), "true")
+        page.press("Enter")
+        self.assertFalse(page.run("document.querySelector('li.answer .reasons').checkVisibility()"))
+
+    def why_not(self, page):
+        for asked, words in (("gar-064", "below cut"), ("kit-004", "the user has seen it"), ("nothing-1", "Nothing is known of this item")):
+            self.enter(page, "[name=why]", asked)
+            shown(page, f"document.querySelector('#verdict')?.innerText.includes({json.dumps(asked)})")
+            self.assertIn(words, page.text("#verdict"))
+            self.assertTrue(page.focused("[name=why]"))
+        told = get(self.all.api, "/explain?user_id=anna&item_id=gar-064").json()["items"][0]
+        self.enter(page, "[name=why]", "gar-064")
+        shown(page, "document.querySelector('#verdict')?.innerText.includes('gar-064')")
+        self.assertIn(f"ranked {told['rank']}", page.text("#verdict"))
+        self.assertIn(f"{told['distance'] / 1e6:.6f} short", page.text("#verdict"))
+
+    def post_an_event(self, page):
+        before = page.run(BARS)
+        self.enter(page, "form[name=event] [name=item_id]", "mus-162")
+        shown(page, "!!document.querySelector('#difference')")
+        after = page.run(BARS)
+        now, then = [bar["item"] for bar in after], [bar["item"] for bar in before]
+        self.assertNotEqual(now, then)
+        said = re.fullmatch(r"(\d+) new, (\d+) moved, (\d+) gone, (\d+) as before", page.text("#difference"))
+        ranks = {item: rank for rank, item in enumerate(then)}
+        same = sum(ranks.get(item) == rank for rank, item in enumerate(now))
+        self.assertEqual([int(part) for part in said.groups()], [len(set(now) - set(then)), len(set(now) & set(then)) - same, len(set(then) - set(now)), same])
+        self.assertIn("The answer now: ", page.text("#said"))
+        self.assertEqual(page.run("document.querySelector('#recents a').hash"), "#/item/mus-162")
+        for bar in after:
+            self.assertEqual(sum(bar["parts"]), bar["score"])
+        self.assertIn("mus-162", [one["item_id"] for one in get(self.all.api, "/explain?user_id=anna").json()["recents"]])
+
+    def item(self, page):
+        self.follow(page, "#recents a[href='#/item/gar-042']")
+        shown(page, "document.querySelectorAll('section').length === 3")
+        self.assertTrue(page.focused("h1"))
+        self.assertIn(TITLES["gar-042"], page.text("h1"))
+        self.assertIn("garden", page.text("#result"))
+        expected = get(self.all.api, "/items/gar-042/similar").json()["items"]
+        self.assertEqual(page.run("[...document.querySelectorAll('li.answer')].map((line) => line.dataset.item)"), [one["item_id"] for one in expected])
+        self.assertRegex(page.run("document.querySelector('#result tbody tr:last-child td').textContent"), r"^\d+\.\d{6}$")
+
+    def popular(self, page):
+        self.follow(page, "nav a[href='#/popular']")
+        shown(page)
+        self.assertTrue(page.focused("h1"))
+        self.follow(page, "a[href='#/popular?window=7d']")
+        shown(page, "document.querySelector('h2').textContent.includes('7d') && location.hash.includes('7d')")
+        self.enter(page, "[name=category]", "garden")
+        shown(page, "document.querySelector('h2').textContent.includes('garden')")
+        found = page.run("[...document.querySelectorAll('li.answer')].map((line) => line.dataset.item)")
+        self.assertEqual(found, [one["item_id"] for one in get(self.all.api, "/popular?window=7d&category=garden").json()["items"]])
+        self.assertTrue(found and all(one.startswith("gar-") for one in found))
+
+    def live(self, page):
+        self.follow(page, "nav a[href='#/live']")
+        shown(page, "document.querySelector('#read').textContent.includes('2 readings')")
+        taken = "Number(document.querySelector('[data-figure=\"Events per second\"] .hint').textContent.split(' ')[0])"
+        self.assertEqual(page.run(taken), accepted(self.all.api))
+        for _ in range(30):
+            get(self.all.api, "/recommendations?user_id=anna")
+        shown(page, "Number(document.querySelector('[data-figure=\"Answers per second\"] .value').textContent) > 0")
+        shown(page, "/ms|\u00b5s/.test(document.querySelector('[data-figure=\"99th percentile\"] .value').textContent)")
+        self.assertIn("features", page.text("#result"))
+        self.follow(page, "#pause")
+        self.assertEqual(page.text("#pause"), "Go on")
+        before = page.text("#read")
+        page.press("Space")
+        shown(page, f"document.querySelector('#read').textContent !== {json.dumps(before)}")
+
+    def report(self, page):
+        self.follow(page, "nav a[href='#/reports']")
+        shown(page, "document.querySelectorAll('#result table').length > 1")
+        self.follow(page, "#listed a[href='#/reports/shop.json']")
+        shown(page, "document.querySelector('#listed a[aria-current]')?.textContent === 'shop.json' && document.querySelectorAll('#result table').length > 1")
+        written = load(os.path.join(self.reports, "shop.json"))
+        rows = page.run("[...document.querySelectorAll('#result table')][0].tBodies[0].innerText.split('\\n').map((line) => line.split('\\t').map((cell) => cell.trim()))")
+        for name, value in written["configurations"][0]["metrics"].items():
+            row = next(row for row in rows if row[0] == name and row[1] == written["configurations"][0]["label"])
+            self.assertEqual(row[2], f"{value['value']:.4f}")
+            if "low" in value:
+                self.assertEqual(row[3], f"{value['low']:.4f} to {value['high']:.4f}")
+        self.assertGreater(page.run("document.querySelectorAll('.interval .range').length"), 10)
+        self.assertGreater(page.run("document.querySelectorAll('.hits rect').length"), 10)
+
+
+class Looks(WithConsole):
+    """What is drawn where, and words for what goes wrong."""
+
+    def test_phone(self):
+        """No view is wider than the phone; what is, scrolls within its own box."""
+        page = self.page(width=360, height=740, phone=True)
+        for hash in VIEWS:
+            with self.subTest(view=hash):
+                page.run(f"location.hash = {json.dumps(hash)}")
+                shown(page, f"location.hash === {json.dumps(hash)}")
+                self.assertLessEqual(page.run("Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)"), 360)
+                self.assertEqual(page.run("[...document.querySelectorAll('main *')].filter((one) => one.checkVisibility() && !one.closest('.scroll, nav, svg, .unseen, .spark') &&"
+                                          " one.getBoundingClientRect().right > 361).map((one) => one.outerHTML.slice(0, 200))"), [])
+        page.run("location.hash = '#/reports/shop.json'")
+        shown(page, "document.querySelectorAll('#result table').length > 1")
+        self.assertGreater(page.run("Math.max(...[...document.querySelectorAll('.scroll')].map((one) => one.scrollWidth - one.clientWidth))"), 0)
+        self.assert_clean(page)
+
+    def test_themes(self):
+        page = self.page("#/user/anna")
+        shown(page)
+        ground = lambda: sum(int(part) for part in re.findall(r"\d+", page.run("getComputedStyle(document.body).backgroundColor"))[:3])
+        self.assertGreater(ground(), 600)
+        page.media(dark=True)
+        self.assertLess(ground(), 150)
+        page.tab_to("#theme")
+        page.press("Enter")
+        self.assertEqual(page.text("#theme"), "Theme: light")
+        self.assertGreater(ground(), 600)
+        page.reload()
+        shown(page)
+        self.assertGreater(ground(), 600, "the choice is kept")
+        page.media(dark=False)
+        page.run("document.querySelector('#theme').click()")
+        self.assertLess(ground(), 150)
+        page.run("document.querySelector('#theme').click()")
+        self.assertEqual(page.text("#theme"), "Theme: system")
+        self.assertGreater(ground(), 600)
+        self.assertEqual(page.run("[...document.querySelectorAll('.loading, button, a')].filter((one) => parseFloat(getComputedStyle(one).transitionDuration) > 0).length"), 0,
+                         "nothing moves for those who asked for that")
+        self.assert_clean(page)
+
+    def test_hostile(self):
+        """Ids and titles that are markup stay text, in every view."""
+        post(self.all.ingest, "/events", [event(HOSTILE, HOSTILE), event(HOSTILE, "kit-003"), event("other", HOSTILE), event("other", "kit-007")])
+        post(self.all.api, "/items", [{"item_id": HOSTILE, "title": HOSTILE, "categories": [HOSTILE], "parent": HOSTILE, HOSTILE[:60]: {"a": [HOSTILE]}}])
+        with open(os.path.join(self.reports, "hostile.json"), "w", encoding="utf-8") as file:
+            metrics = {HOSTILE: {"value": 1, "low": 0.5, "high": 1.5}}
+            json.dump({"protocol": HOSTILE, "train": HOSTILE, "configurations": [{"label": HOSTILE, "metrics": metrics, "first_hits": [1, 2, 3], "settings": {HOSTILE: HOSTILE}}]}, file)
+        self.addCleanup(os.remove, os.path.join(self.reports, "hostile.json"))
+        encoded = urllib.parse.quote(HOSTILE, safe="")
+        wait_for(lambda: HOSTILE in [one["item_id"] for one in get(self.all.api, "/popular?limit=500").json()["items"]], "it is popular")
+        page = self.page()
+        for hash in (f"#/user/{encoded}?why={encoded}", f"#/item/{encoded}", f"#/popular?limit=500&category={encoded}", "#/popular?limit=500", "#/reports/hostile.json"):
+            with self.subTest(view=hash):
+                page.run(f"location.hash = {json.dumps(hash)}")
+                shown(page, f"document.querySelector('main').textContent.includes({json.dumps(HOSTILE)}) && location.hash === {json.dumps(hash)}")
+                self.assertEqual(page.run("document.querySelectorAll('main img, main script, main iframe, main [onerror]').length"), 0)
+                self.assertNotEqual(page.run("document.title"), "taken")
+        page.run(f"location.hash = '#/item/{encoded}'")
+        shown(page, "document.querySelectorAll('li.answer').length > 0")
+        page.run("document.querySelector('.answers a').click()")
+        shown(page, "location.hash.startsWith('#/item/kit-')")
+        self.assertNotIn(self.origin + "x", page.requests)
+        self.assert_clean(page)
+
+    def test_failures_in_words(self):
+        page = self.page("#/user/anna?limit=0&as_of=yesterday")
+        page.wait("!!document.querySelector('.failure')")
+        told = get(self.all.api, "/explain?user_id=anna&limit=0&as_of=yesterday").json()
+        self.assertIn(told["detail"], page.text(".failure"))
+        field = told["errors"][0]["field"]
+        self.assertEqual(page.run("document.querySelector('[aria-invalid]').name"), field)
+        page.run("location.hash = '#/user/anna'")
+        shown(page, "document.querySelectorAll('li.answer').length > 0")
+        page.tab_to("form[name=event] [name=item_id]")
+        page.write("kit-001")
+        page.run("document.querySelector('form[name=event] [name=event_type]').value = 'nonsense'")
+        page.press("Enter")
+        page.wait("!!document.querySelector('.failure')")
+        self.assertTrue(page.focused("form[name=event] [name=event_type]"), "the field that is wrong has the focus")
+        page.run("location.hash = '#/popular?window=never'")
+        page.wait("document.querySelector('.failure') && document.querySelector('[aria-invalid]')?.name === 'window'")
+        self.assertEqual([trouble for trouble in page.troubles if not trouble.startswith("network: ")], [])
+
+    def test_pictures(self):
+        """Those that docs/CONSOLE.md shows."""
+        os.makedirs(PICTURES, exist_ok=True)
+        ended = threading.Event()
+        self.addCleanup(ended.set)
+        threading.Thread(target=self.traffic, args=(ended,), daemon=True).start()
+        desk = {"width": 1200, "height": 780}
+        live = self.page("#/live", **desk)
+        page = self.page("#/user/mira?limit=12", **desk)
+        self.picture(page, "user", "document.querySelectorAll('li.answer').length === 12")
+        page = self.page("#/user/mira?limit=8&why=gar-064", **desk, dark=True)
+        shown(page, "!!document.querySelector('#verdict')")
+        page.tab_to("form[name=event] [name=item_id]")
+        page.write("gar-064")
+        page.press("Enter")
+        shown(page, "!!document.querySelector('#difference')")
+        page.run("document.activeElement.blur()")
+        self.picture(page, "event-dark", "true")
+        self.picture(self.page("#/item/kit-007?limit=10", **desk), "item", "document.querySelectorAll('section').length === 3")
+        self.picture(self.page("#/reports/shop.json", **desk), "report", "document.querySelectorAll('#result table').length > 1")
+        page = self.page("#/user/mira", width=360, height=740, phone=True, dark=True)
+        shown(page, "document.querySelectorAll('li.answer').length === 20")
+        page.run("document.querySelector('.legend').closest('section').scrollIntoView()")
+        self.picture(page, "phone-dark", "true")
+        self.picture(live, "live", "document.querySelector('#read').textContent.split(' ')[4] > (%d)" % (12 if "RECO_SCREENSHOTS" in os.environ else 2))
+
+    def traffic(self, ended):
+        """Somebody asks, so that there is something to see; now more, now less."""
+        started = time.monotonic()
+        while not ended.is_set():
+            post(self.all.ingest, "/events", [event(f"visitor-{int(time.monotonic() * 10) % 200}", "wal-120")])
+            for number in range(6):
+                get(self.all.api, f"/recommendations?user_id=visitor-{number * 7}" if number % 3 else "/popular?limit=10")
+            ended.wait(0.05 + 0.1 * abs((time.monotonic() - started) / 8 % 2 - 1))
+
+    def picture(self, page, name, condition):
+        shown(page, condition)
+        page.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        data = page.picture()
+        self.assertTrue(5_000 < len(data) < PICTURE_MAX, (name, len(data)))
+        with open(os.path.join(PICTURES, f"console-{name}.png"), "wb") as file:
+            file.write(data)
+
+
+class Rights(WithConsole):
+    """Who may do what with it."""
+
+    def test_read_only(self):
+        service = self.api()
+        self.assert_refused(service.port, 404)
+        self.assertEqual(get(service.port, "/console/state").json()["mode"], "read")
+        self.assertNotIn("/events", get(service.port, "/openapi.json").json()["paths"])
+        page = self.browser.page(f"http://127.0.0.1:{service.port}/#/user/anna")
+        self.addCleanup(page.close)
+        shown(page, "document.querySelectorAll('li.answer').length === 20")
+        page.wait("!document.querySelector('#mode').hidden")
+        self.assertEqual(page.text("#mode"), "read only")
+        self.assertEqual(page.run("document.querySelectorAll('form[name=event]').length"), 0)
+        self.assertEqual(page.troubles, [])
+
+    def assert_refused(self, port, status):
+        self.assertEqual(post(port, "/events", [event("anna", "kit-001")]).status, status)
+
+    def test_off(self):
+        service = self.api("--console", "off")
+        for path in ("/", "/console/state", "/console/reports", "/console/page/main.js"):
+            self.assertEqual(get(service.port, path).status, 404)
+        self.assert_refused(service.port, 404)
+        self.assertNotIn("/console/state", get(service.port, "/openapi.json").json()["paths"])
+        self.assertEqual(get(service.port, "/popular").status, 200)
+
+    def test_write(self):
+        self.assertEqual(get(self.all.api, "/console/state").json()["mode"], "write")
+        self.assertIn("post", get(self.all.api, "/openapi.json").json()["paths"]["/events"])
+        before = accepted(self.all.api)
+        self.assertEqual(post(self.all.api, "/events", [event("ben", "kit-001")]).status, 202)
+        self.assertEqual(accepted(self.all.api), before + 1)
+
+    def test_other_origins_cannot_post(self):
+        before = accepted(self.all.api)
+        body = json.dumps(event("anna", "kit-001"))
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain; application/json", ""):
+            self.assertEqual(post(self.all.api, "/events", body, kind, {"Origin": "https://elsewhere.example"}).status, 415, kind)
+        preflight = ask(self.all.api, "OPTIONS", "/events", headers={"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"})
+        self.assertEqual((preflight.status, preflight.headers["Access-Control-Allow-Origin"]), (405, None))
+        self.assertEqual(accepted(self.all.api), before)
+
+    def test_a_form_elsewhere_cannot_post(self):
+        """The same by a browser: a form whose text is a JSON document, and a script."""
+        before = accepted(self.all.api)
+        form = f"""<form method=post enctype=text/plain action="{self.origin}events"><input name='{{"user_id":"anna","item_id":"kit-001","event_type":"view","x":"' value='"}}'></form>"""
+        page = self.browser.page("data:text/html," + urllib.parse.quote(form))
+        self.addCleanup(page.close)
+        sent = page.run(f"fetch({json.dumps(self.origin + 'events')}, {{method: 'POST', headers: {{'Content-Type': 'application/json'}}, body: '{{}}'}}).then(() => 'sent', () => 'refused')")
+        self.assertEqual(sent, "refused")
+        page.loaded = False
+        page.run("document.querySelector('form').submit()")
+        page.until_loaded()
+        self.assertEqual(page.statuses[self.origin + "events"], 415)
+        self.assertEqual(accepted(self.all.api), before)
+
+    def test_frames_and_policy(self):
+        for path in ("/", "/console/page/main.js", "/console/page/style.css", "/console/page/icon.svg", "/console/state", "/console/reports", "/console/reports/shop.json"):
+            answer = get(self.all.api, path, **{"Accept-Encoding": "gzip"})
+            self.assertEqual(answer.status, 200)
+            policy = answer.headers["Content-Security-Policy"]
+            for part in ("default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "trusted-types 'none'"):
+                self.assertIn(part, policy)
+            self.assertNotIn("unsafe", policy)
+            self.assertEqual(answer.headers["X-Content-Type-Options"], "nosniff")
+            if answer.headers["ETag"]:
+                self.assertEqual(get(self.all.api, path, **{"If-None-Match": answer.headers["ETag"]}).status, 304)
+        self.assertEqual(get(self.all.api, "/console/page/main.js", **{"Accept-Encoding": "gzip"}).headers["Content-Encoding"], "gzip")
+        whole = get(self.all.api, "/").body.decode()
+        self.assertFalse(re.search(r"<script(?![^>]*src=)|<style|style=|\son\w+=|https?://", whole))
+
+    def test_reports(self):
+        """Only plain files of the folder, by plain names; a page runs nothing."""
+        before = set(os.listdir(self.reports))
+        self.addCleanup(lambda: [remove(os.path.join(self.reports, name)) for name in set(os.listdir(self.reports)) - before])
+        outside = os.path.join(self.folder, "outside.json")
+        for path, text in ((outside, "{}"), (os.path.join(self.reports, ".hidden.json"), "{}"), (os.path.join(self.reports, "notes.txt"), "x"),
+                           (os.path.join(self.reports, "large.json"), " " * (4 * 1024 * 1024 + 1)), (os.path.join(self.reports, "broken.json"), "{")):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        os.symlink(outside, os.path.join(self.reports, "link.json"))
+        os.mkdir(os.path.join(self.reports, "folder.json"))
+        os.mkfifo(os.path.join(self.reports, "pipe.json"))
+        names = {one["name"] for one in get(self.all.api, "/console/reports").json()["reports"]}
+        self.assertEqual(names, {"shop.json", "shop.html", "broken.json"})
+        for name in (".hidden.json", "notes.txt", "large.json", "link.json", "folder.json", "pipe.json", "..%2Foutside.json", "%2E%2E%2Foutside.json", "shop", "shop.json%2F", "a" * 200 + ".json"):
+            self.assertEqual(ask(self.all.api, "GET", "/console/reports/" + name).status, 404, name)
+        self.assertIn(b" 404 ", raw(self.all.api, b"GET /console/reports/../../outside.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").split(b"\r\n")[0])
+        page = get(self.all.api, "/console/reports/shop.html")
+        self.assertTrue(page.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'"))
+        shown_ = self.page("#/reports/broken.json")
+        shown_.wait("!!document.querySelector('.failure')")
+        self.assertIn("not JSON", shown_.text(".failure"))
+        self.assertEqual([trouble for trouble in shown_.troubles], [])
+
+
+if __name__ == "__main__":
+    need_browser()
+    unittest.main()

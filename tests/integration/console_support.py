@@ -1,0 +1,93 @@
+"""A shop with the console on it, and a browser: for console.py and console_a11y.py."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import chromium
+import console_data
+from http_support import BIN, PATIENCE, Serve, Service, environment, post, run
+
+SKIPPED = 77
+RESULT = "document.querySelector('#result')"
+
+
+def need_browser():
+    if not chromium.program():
+        print("skipped: no chromium is installed (infra/scripts/deps.sh)")
+        sys.exit(SKIPPED)
+
+
+def evaluate(folder, reports):
+    """Two reports as `reco evaluate` writes them."""
+    for name, text in zip(("train.tsv", "test.tsv"), console_data.columns()):
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+            file.write(text)
+    command = [os.path.join(BIN, "reco"), "evaluate", "--protocol", "p1", "--train", "train.tsv", "--test", "test.tsv", "--preset", "long-history", "--against", "sessions",
+               "--resamples", "200", "--json", "--html", os.path.join(reports, "shop.html")]
+    with open(os.path.join(reports, "shop.json"), "w", encoding="utf-8") as file:
+        subprocess.run(command, stdout=file, stderr=subprocess.PIPE, check=True, cwd=folder, env=environment(), timeout=PATIENCE * 2)
+
+
+class Shop:
+    """History, reports, one service that may post, and one browser."""
+
+    def __init__(self, cleanup):
+        self.folder = tempfile.mkdtemp(prefix="reco-console-")
+        cleanup(shutil.rmtree, self.folder, True)
+        self.data, self.reports = os.path.join(self.folder, "data"), os.path.join(self.folder, "reports")
+        os.mkdir(self.reports)
+        history = os.path.join(self.folder, "history")
+        with open(history, "w", encoding="utf-8") as file:
+            file.write(console_data.events())
+        run("reco", "--data", self.data, "import", "--format", "ndjson", history, check=0)
+        evaluate(self.folder, self.reports)
+        self.all = Serve(self.data, "--console", "write", "--set", "services.reports=" + self.reports)
+        cleanup(self.all.end)
+        post(self.all.api, "/items", console_data.items())
+        self.origin = f"http://127.0.0.1:{self.all.api}/"
+        self.browser = chromium.Chromium()
+        cleanup(self.browser.end)
+
+
+class WithConsole(unittest.TestCase):
+    """The shop is opened once for all tests of a module."""
+
+    shop = None
+
+    @classmethod
+    def setUpClass(cls):
+        WithConsole.shop = WithConsole.shop or Shop(unittest.addModuleCleanup)
+        for name in ("folder", "data", "reports", "all", "origin", "browser"):
+            setattr(cls, name, getattr(cls.shop, name))
+
+    def page(self, hash="", **options):
+        page = self.browser.page(self.origin + hash, **options)
+        self.addCleanup(page.close)
+        return page
+
+    def api(self, *arguments):
+        """One more API service on the same shop."""
+        service = Service("reco-api", self.data, *arguments)
+        self.addCleanup(service.end)
+        return service
+
+    def assert_clean(self, page):
+        """Nothing went wrong in the page, and nothing was asked of anybody else."""
+        self.assertEqual(page.troubles, [])
+        foreign = [url for url in page.requests if not url.startswith((self.origin, "data:"))]
+        self.assertEqual(foreign, [])
+        self.assertGreater(len(page.requests), 10)
+
+
+def shown(page, condition="true"):
+    """Waits until the view is complete."""
+    page.wait(f"!!{RESULT} && !{RESULT}.querySelector('.loading') && !{RESULT}.hasAttribute('aria-busy') && {RESULT}.childNodes.length > 0 && ({condition})", "the view: " + condition)
+
+
+def load(path):
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
