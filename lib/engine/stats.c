@@ -15,14 +15,22 @@ typedef struct survey {
     int64_t lag, lag_ms, oldest, newest;
 } survey;
 
+static int64_t partition_lag(const survey *at, uint32_t p) {
+    int64_t behind = at->spans[p].end - at->positions[p].offset;
+    return behind > 0 ? behind : 0;
+}
+
+/* From the last record learned to the last one there is, ms; 0 when nothing is left to be learned. */
+static int64_t partition_age(const survey *at, uint32_t p) {
+    int64_t age = at->spans[p].last_received_at - at->positions[p].clock;
+    return partition_lag(at, p) > 0 && age > 0 ? age : 0;
+}
+
 static void take_lag(survey *out, uint32_t partitions) {
     for (uint32_t p = 0; p < partitions; p++) {
-        int64_t behind = out->spans[p].end - out->positions[p].offset;
-        if (behind > 0) {
-            int64_t age = out->spans[p].last_received_at - out->positions[p].clock;
-            out->lag += behind;
-            out->lag_ms = age > out->lag_ms ? age : out->lag_ms;
-        }
+        int64_t age = partition_age(out, p);
+        out->lag += partition_lag(out, p);
+        out->lag_ms = age > out->lag_ms ? age : out->lag_ms;
         out->oldest = out->positions[p].clock < out->oldest ? out->positions[p].clock : out->oldest;
         out->newest = out->positions[p].clock > out->newest ? out->positions[p].clock : out->newest;
     }
@@ -59,11 +67,6 @@ static reco_status ready_without(reco_engine *engine, reco_status why, const rec
     if (engine->answers)
         return reco__recommend_ready(engine->recommend, err);
     return reco__stream_spans(spans, engine->stream, call, err);
-}
-
-static int64_t partition_lag(const survey *at, uint32_t p) {
-    int64_t behind = at->spans[p].end - at->positions[p].offset;
-    return behind > 0 ? behind : 0;
 }
 
 reco_status reco_ready(int64_t *lag, int64_t *lag_ms, reco_engine *engine, const reco_call *call, reco_error *err) {
@@ -358,6 +361,8 @@ static void relay_lag(metric_relay *relay, reco_engine *engine, const survey *at
         snprintf(label, sizeof label, "partition=\"%u\"", p);
         relay->sink(relay->context, "reco_stream_partition_lag", label, (double)partition_lag(at, p), "gauge",
                     "Records of a partition durable and not yet learned.");
+        relay->sink(relay->context, "reco_stream_partition_lag_seconds", label, (double)partition_age(at, p) / 1000, "gauge",
+                    "Age of the lag of a partition.");
         relay->sink(relay->context, "reco_stream_partition_end", label, (double)at->spans[p].end, "gauge",
                     "Records a partition has had, those dropped since included.");
     }

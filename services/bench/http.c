@@ -2,7 +2,7 @@
  *
  * The timer has the precision of the clock, where libcurl's own waiting has milliseconds: a schedule of 5,000 requests a second has one due every
  * 200 us. A connection is a handle of libcurl's; as many handles as connections are at work at once, and libcurl gives each a connection that is
- * open, so that no more than that are ever opened but for those that broke. */
+ * open, so that no more than that are ever opened to a service but for those that broke. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,7 +122,7 @@ static bool make_multi(client *self) {
            curl->multi_setopt(self->multi, CURLMOPT_TIMERFUNCTION, on_timer) == CURLM_OK &&
            curl->multi_setopt(self->multi, CURLMOPT_TIMERDATA, self) == CURLM_OK &&
            curl->multi_setopt(self->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) == CURLM_OK &&
-           curl->multi_setopt(self->multi, CURLMOPT_MAXCONNECTS, (long)self->connection_count) == CURLM_OK;
+           curl->multi_setopt(self->multi, CURLMOPT_MAXCONNECTS, 2 * (long)self->connection_count) == CURLM_OK; /* kept, to two services */
 }
 
 static void close_client(void *worker) {

@@ -251,6 +251,28 @@ static void gather(top_named *list, size_t *count, size_t most, const maker *m, 
         }
 }
 
+static int by_lag(const void *a, const void *b) {
+    const top_partition *x = a, *y = b;
+    return x->lag > y->lag ? -1 : x->lag < y->lag ? 1 : strcmp(x->name, y->name);
+}
+
+static void make_partitions(const maker *m) {
+    top_picture *out = m->out;
+    top_named lags[TOP_PARTITIONS_MAX], ages[TOP_PARTITIONS_MAX];
+    size_t age_count = 0;
+    gather(lags, &out->partition_count, TOP_PARTITIONS_MAX, m, "reco_stream_partition_lag", "partition");
+    gather(ages, &age_count, TOP_PARTITIONS_MAX, m, "reco_stream_partition_lag_seconds", "partition");
+    for (size_t i = 0; i < out->partition_count; i++) {
+        top_partition *partition = &out->partitions[i];
+        partition->lag = lags[i].value;
+        memcpy(partition->name, lags[i].name, sizeof partition->name);
+        for (size_t k = 0; k < age_count; k++)
+            if (strcmp(ages[k].name, partition->name) == 0)
+                partition->seconds = ages[k].value;
+    }
+    qsort(out->partitions, out->partition_count, sizeof *out->partitions, by_lag);
+}
+
 static void make_learning(const maker *m) {
     top_picture *out = m->out;
     bool found;
@@ -259,8 +281,7 @@ static void make_learning(const maker *m) {
     out->closing = largest(&found, m, "reco_closing_due") > 0;
     out->items = largest(&found, m, "reco_items");
     out->users = largest(&found, m, "reco_users");
-    gather(out->partitions, &out->partition_count, TOP_PARTITIONS_MAX, m, "reco_stream_partition_lag", "partition");
-    qsort(out->partitions, out->partition_count, sizeof *out->partitions, by_value);
+    make_partitions(m);
 }
 
 /* What a store takes: on disk, else what it says is used, else the sum of its tables. */

@@ -47,6 +47,11 @@ typedef struct top_named {
     double value;
 } top_named;
 
+typedef struct top_partition {
+    char name[TOP_NAME];
+    double lag, seconds; /* records, and the age of what it lags */
+} top_partition;
+
 typedef struct top_stage {
     char name[TOP_NAME];
     double seconds, timed;             /* of a run; runs for which it is known, in the interval */
@@ -69,7 +74,7 @@ typedef struct top_picture {
     top_times times;
     bool lag_known;
     double lag, lag_seconds, items, users;
-    top_named partitions[TOP_PARTITIONS_MAX]; /* what they lag, the most first */
+    top_partition partitions[TOP_PARTITIONS_MAX]; /* those with the most records first */
     size_t partition_count;
     top_store stores[TOP_STORES];
     bool closing;

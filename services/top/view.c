@@ -115,17 +115,17 @@ static short_text time_of(bool known, double ms) {
 /* --- the screen ------------------------------------------------------------------------------------------------------------------------------ */
 
 static void put_services(filling *to, const top_picture *picture) {
-    put(to, HEADING, "%-28s %7s %5s %9s %5s %7s %6s %9s %9s", "service", "up", "cpu", "memory", "conns", "req/s", "5xx/s", "p50", "p99");
+    put(to, HEADING, "%-20s %7s %5s %8s %5s %6s %5s %8s %8s", "service", "up", "cpu", "memory", "conns", "req/s", "5xx/s", "p50", "p99");
     for (size_t i = 0; i < picture->line_count; i++) {
         const top_line *line = &picture->lines[i];
         const char *host = strstr(line->name, "://");
         host = host ? host + 3 : line->name;
         if (line->error)
-            put(to, TROUBLE, "%-28.60s down: %s", host, line->error);
+            put(to, TROUBLE, "%-20.60s down: %s", host, line->error);
         else if (!line->process)
-            put(to, PLAIN, "%-28.60s read by this process: what is stored, and no rates of services", host);
+            put(to, PLAIN, "%-20.60s read by this process: what is stored, and no rates of services", host);
         else
-            put(to, line->failed > 0 ? TROUBLE : PLAIN, "%-28.60s %7s %3.0f %% %9s %5s %7s %6s %9s %9s", host, age_of(line->uptime).text,
+            put(to, line->failed > 0 ? TROUBLE : PLAIN, "%-20.60s %7s %3.0f %% %8s %5s %6s %5s %8s %8s", host, age_of(line->uptime).text,
                 100 * line->cpu, bytes_of(line->resident).text, whole_of(line->connections).text, rate_of(line->requests).text,
                 rate_of(line->failed).text, time_of(line->times.known, line->times.p50).text, time_of(line->times.known, line->times.p99).text);
     }
@@ -158,6 +158,18 @@ static bool list_named(char *out, size_t room, const top_named *list, size_t cou
     return more > 0;
 }
 
+static bool list_partitions(char *out, size_t room, const top_picture *picture) {
+    size_t used = 0, i = 0;
+    out[0] = 0;
+    for (; i < picture->partition_count && picture->partitions[i].lag > 0; i++)
+        if (i < LISTED && used < room)
+            used += (size_t)snprintf(out + used, room - used, "%s%s: %s, %s", i ? "; " : "", picture->partitions[i].name,
+                                     whole_of(picture->partitions[i].lag).text, age_of(picture->partitions[i].seconds).text);
+    if (i > LISTED && used < room)
+        snprintf(out + used, room - used, " and %zu more", i - LISTED);
+    return i > 0;
+}
+
 static void put_learning(filling *to, const top_picture *picture) {
     char list[LINE_MAX_BYTES / 2];
     if (!picture->lag_known)
@@ -166,8 +178,8 @@ static void put_learning(filling *to, const top_picture *picture) {
         put(to, picture->lag_seconds > 5 ? TROUBLE : PLAIN, "learning  %s records and %.1f s behind; %s items, %s users; %s",
             whole_of(picture->lag).text, picture->lag_seconds < 1e9 ? picture->lag_seconds : 1e9, whole_of(picture->items).text,
             whole_of(picture->users).text, picture->closing ? "a generation is being closed" : "no closing is due");
-    if (list_named(list, sizeof list, picture->partitions, picture->partition_count, ""))
-        put(to, PLAIN, "          behind by partition: %s", list);
+    if (list_partitions(list, sizeof list, picture))
+        put(to, PLAIN, "          by partition: %s", list);
     if (picture->closing_steps > 0)
         put(to, PLAIN, "          %s/s steps of closing", rate_of(picture->closing_steps).text);
     if (list_named(list, sizeof list, picture->reasons, picture->reason_count, "/s"))
@@ -190,9 +202,12 @@ static void put_stores(filling *to, const top_picture *picture) {
 static void put_memory(filling *to, const top_picture *picture) {
     char list[LINE_MAX_BYTES / 2];
     size_t used = 0;
-    for (size_t i = 0; i < picture->memory_count && used < sizeof list; i++)
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s %s", i ? ", " : "", picture->memory[i].name,
+    for (size_t i = 0; i < picture->memory_count && used < sizeof list; i++) {
+        if (strcmp(picture->memory[i].name, "heap_free") == 0) /* JSON has it */
+            continue;
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s %s", used ? ", " : "", picture->memory[i].name,
                                  bytes_of(picture->memory[i].value).text);
+    }
     if (used)
         put(to, PLAIN, "memory    %s", list);
 }
@@ -201,10 +216,10 @@ static void put_stages(filling *to, const top_picture *picture) {
     if (picture->stage_count == 0)
         return;
     put(to, PLAIN, "%s", "");
-    put(to, HEADING, "%-28s %10s %8s %10s %10s %10s", "stage, the slowest first", "a run", "timed", "items/s", "skipped/s", "failed/s");
+    put(to, HEADING, "%-24s %10s %8s %10s %10s %10s", "stage, the slowest first", "a run", "timed", "items/s", "skipped/s", "failed/s");
     for (size_t i = 0; i < picture->stage_count; i++) {
         const top_stage *stage = &picture->stages[i];
-        put(to, stage->failures > 0 ? TROUBLE : PLAIN, "%-28.40s %10s %8s %10s %10s %10s", stage->name,
+        put(to, stage->failures > 0 ? TROUBLE : PLAIN, "%-24.40s %10s %8s %10s %10s %10s", stage->name,
             time_of(stage->timed > 0, stage->seconds * 1000).text, whole_of(stage->timed).text, rate_of(stage->counted).text,
             rate_of(stage->skipped).text, rate_of(stage->failures).text);
     }
@@ -277,8 +292,13 @@ static void add_flows(http_text *out, const top_picture *picture) {
         http_text_printf(out, "\"lag\":%.15g,\"lag_seconds\":%.9g,", picture->lag, picture->lag_seconds);
     http_text_printf(out, "\"items\":%.15g,\"users\":%.15g,\"closing\":%s,\"closing_steps\":%.9g", picture->items, picture->users,
                      picture->closing ? "true" : "false", picture->closing_steps);
-    add_named(out, "partitions", picture->partitions, picture->partition_count);
-    http_text_printf(out, "}");
+    http_text_printf(out, ",\"partitions\":{");
+    for (size_t i = 0; i < picture->partition_count; i++) {
+        http_text_printf(out, "%s", i ? "," : "");
+        add_text(out, picture->partitions[i].name);
+        http_text_printf(out, ":{\"lag\":%.15g,\"lag_seconds\":%.9g}", picture->partitions[i].lag, picture->partitions[i].seconds);
+    }
+    http_text_printf(out, "}}");
 }
 
 static void add_stores(http_text *out, const top_picture *picture) {

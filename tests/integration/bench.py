@@ -173,6 +173,11 @@ class Stall(WithData):
         self.assertEqual(sum(p["end"] for p in stats["partitions"]) - sum(p["end"] for p in before["partitions"]) >= 200, True)
         self.assertLessEqual(stats["items"], 50)
 
+    def test_connections_to_two_services_are_kept(self):
+        served = self.serve()
+        result = bench(f"127.0.0.1:{served.api}", "--ingest-url", f"127.0.0.1:{served.ingest}", "--requests", "800", "--connections", "4", "--mix", "recommendations=1,events=1")
+        self.assertLessEqual(result["connections_opened"], 8)
+
     def test_in_process(self):
         run("reco", "--data", self.data, "ingest", "-", stdin='{"user_id":"u1","item_id":"i1","event_type":"view"}\n', check=0)
         result = bench("--data", self.data, "--in-process", "--requests", "300", "--connections", "3", "--mix", "recommendations=2,events=1")

@@ -30,7 +30,7 @@ ENTER, LEAVE = "\x1b[?1049h", "\x1b[?1049l"
 
 
 def top(*arguments, check=0):
-    return json.loads(run("reco", "top", "--once", "--json", "--interval", "300ms", *arguments, check=check).stdout)
+    return json.loads(run("reco", "top", "--once", "--json", "--interval", "200ms", *arguments, check=check).stdout)
 
 
 class Pictures(WithData):
@@ -62,6 +62,7 @@ class Pictures(WithData):
         self.assertGreaterEqual(seen["answers"]["p99_ms"], seen["answers"]["p50_ms"])
         self.assertGreaterEqual(seen["learning"]["lag"], 0)
         self.assertEqual(sorted(seen["learning"]["partitions"]), ["0", "1", "2", "3"])
+        self.assertEqual({name for one in seen["learning"]["partitions"].values() for name in one}, {"lag", "lag_seconds"})
         self.assertGreater(seen["learning"]["users"], 10)
         self.assertEqual({name: (store["up"], store["down"]) for name, store in seen["stores"].items()}, {name: (3, 0) for name in ("stream", "features", "records")})
         self.assertGreater(seen["stores"]["stream"]["bytes"], 0)

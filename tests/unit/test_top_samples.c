@@ -238,7 +238,7 @@ START_TEST(stages_stores_and_reasons)
                                    "5\nreco_store_bytes{store=\"records\",table=\"disk\"} 9\n"
                                    "reco_degraded_total{reason=\"r\"} 1\nreco_degraded_total{reason=\"s\"} "
                                    "4\nreco_stream_partition_lag{partition=\"0\"} 2\nreco_stream_partition_lag{"
-                                   "partition=\"1\"} 9\n";
+                                   "partition=\"1\"} 9\nreco_stream_partition_lag_seconds{partition=\"1\"} 1.5\n";
     top_picture *p = malloc(sizeof *p);
     ck_assert_ptr_nonnull(p);
     top_service services[] = {{.name = "http://a:1", .before = look(before, 1), .now = look(now, 2)},
@@ -256,6 +256,8 @@ START_TEST(stages_stores_and_reasons)
     ck_assert_str_eq(p->reasons[0].name, "s");
     ck_assert_double_eq(p->reasons[0].value, 3);
     ck_assert_str_eq(p->partitions[0].name, "1");
+    ck_assert_double_eq(p->partitions[0].lag, 9);
+    ck_assert_double_eq(p->partitions[0].seconds, 1.5);
     ck_assert(!p->lag_known);
     ck_assert_str_eq(p->lines[1].error, "gone");
     free(p);
