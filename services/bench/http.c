@@ -265,7 +265,7 @@ static void count_answer(client *self, connection *one, CURLcode code, int64_t n
     curl->easy_getinfo(one->easy, CURLINFO_NUM_CONNECTS, &connects);
     counts->connects += (uint64_t)connects;
     counts->bytes_in += one->received + (uint64_t)head;
-    counts->bytes_out += (uint64_t)request + (code == CURLE_OK ? one->body.size : 0);
+    counts->bytes_out += (uint64_t)request; /* with its body */
     bool answered = code == CURLE_OK && http >= 200 && http < 300;
     counts->answered += answered;
     if (code == CURLE_OK)

@@ -66,7 +66,7 @@ class Raw:
     def __init__(self, test, do):
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        self.do = do
+        self.do, self.received = do, 0
         test.addCleanup(self.listener.close)
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -84,8 +84,10 @@ class Raw:
                 while request := connection.recv(65536):
                     if request.startswith(b"GET /health"):
                         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-                    elif not self.do(connection):
-                        return
+                    else:
+                        self.received += len(request)
+                        if not self.do(connection):
+                            return
             except OSError:
                 return
 
@@ -222,6 +224,16 @@ class Requests(unittest.TestCase):
         self.assertTrue(all(set(body) - {"value"} == {"user_id", "item_id", "event_type"} for _, path, body in bodies if path == "/events"))
         self.assertIn("b/ä&=", [body["user_id"] for _, path, body in bodies if path == "/events"])
         server.end()
+
+    def test_bytes(self):
+        answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 5\r\n\r\n12345"
+
+        def do(connection):
+            connection.sendall(answer)
+            return True
+        server = Raw(self, do)
+        result = bench("--ingest-url", server.url, "--mix", "events=1", "--connections", "1", "--requests", "20")
+        self.assertEqual((result["answered"], result["bytes_sent"], result["bytes_received"]), (20, server.received, 20 * len(answer)))
 
     def test_connections_are_kept_and_not_more_than_asked(self):
         server = Server()
