@@ -302,11 +302,8 @@ reco_status reco__why(reco__note *note, reco_candidates *c, reco__records *recor
     const size_t count = c->count;
     const uint32_t degraded = c->degraded, filtered = c->filtered;
     const bool fallback = c->fallback, more = c->more, collapse = c->sieve.collapse;
-    uint32_t sieved[RECO__SIEVED_KINDS];
 
-    memcpy(sieved, c->sieve.sieved, sizeof(sieved));
     reco_status status = note->count > 0 ? judge(note, c, records, call, err) : RECO_OK;
-    memcpy(c->sieve.sieved, sieved, sizeof(sieved));
     c->count = count;
     c->degraded = degraded;
     c->filtered = filtered;

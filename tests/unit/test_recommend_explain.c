@@ -272,6 +272,8 @@ static void check_question(fixture *f, const world *w, const thing *things, uint
     test_ok(explain_query(f, who, a->query, items, w->items, NULL), &f->err);
     ask(f, user, a->query);
     ck_assert_str_eq(behind_id(f->answer, f), behind_id(reco__explanation_answer(explanation), f));
+    ck_assert_uint_eq(f->answer->candidates, explanation->answer->candidates);
+    ck_assert_uint_eq(f->answer->filtered, explanation->answer->filtered);
     check_steps();
     uint32_t limit = a->query.limit;
     a->query.limit = TEST_ITEMS;
