@@ -35,9 +35,10 @@ typedef struct reco__catalogue_chunk {
     _Atomic(reco__catalogue_details *) details;
 } reco__catalogue_chunk;
 
-/* Readers of one of two kinds, on a line of memory of their own. */
+/* Readers of one of two kinds, a line of memory away from the others: memory of an application's allocator is aligned to 16 bytes, no more. */
 typedef struct reco__catalogue_readers {
-    _Alignas(64) atomic_uint_fast32_t count;
+    atomic_uint_fast32_t count;
+    char apart[64 - sizeof(atomic_uint_fast32_t)];
 } reco__catalogue_readers;
 
 typedef struct reco__category {
