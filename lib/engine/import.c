@@ -158,7 +158,7 @@ static reco_status append(importer *in, size_t count, uint64_t done, uint32_t fl
     }
     reco_error error = RECO_ERROR_INIT;
     reco_status status = reco__buf_status(&in->bytes, &error);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; status == RECO_OK && i < count; i++)
         in->records[i].data = in->bytes.data + in->starts[i];
     if (status == RECO_OK)
         status = reco__stream_append(NULL, in->engine->stream, in->records, count, RECO_APPEND_FORWARD | RECO_APPEND_NOTE_GROWS | flags, in->key,

@@ -387,7 +387,7 @@ static reco_status end_stream(arriving *in, reco_error *err) {
 
 static reco_status put_changes(arriving *in, reco_error *err) {
     reco_status status = reco__buf_status(&in->documents, err);
-    for (size_t i = 0; i < in->change_count; i++) {
+    for (size_t i = 0; status == RECO_OK && i < in->change_count; i++) {
         in->changes[i].id.data = in->documents.data + in->id_at[i];
         in->changes[i].document.data = in->documents.data + in->document_at[i];
     }

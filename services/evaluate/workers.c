@@ -75,7 +75,7 @@ reco_status evaluate_workers_run(const evaluate_job *job, reco_error *err) {
     pthread_t threads[EVALUATE_THREADS_MAX];
     worker workers[EVALUATE_THREADS_MAX];
     for (unsigned i = 0; i < wanted; i++)
-        workers[i] = (worker){&all, (char *)job->states + i * job->state_size, i == 0};
+        workers[i] = (worker){&all, job->state_size ? (char *)job->states + i * job->state_size : NULL, i == 0};
     while (started + 1 < wanted && pthread_create(&threads[started], NULL, run, &workers[started + 1]) == 0)
         started++;
     run(&workers[0]);

@@ -133,7 +133,7 @@ reco_status top_samples_read(top_samples *out, char *text, size_t size, reco_err
         top_samples_dispose(out);
         return options_no_memory(err);
     }
-    for (const char *at = text, *end = text + size; at < end;) {
+    for (const char *at = text, *end = size ? text + size : text; at < end;) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         take_line(out, at, stop ? stop : end);
         at = stop ? stop + 1 : end;
