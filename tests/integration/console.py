@@ -247,6 +247,27 @@ class Looks(WithConsole):
         self.assertNotIn(self.origin + "x", page.requests)
         self.assert_clean(page)
 
+    def test_arithmetic(self):
+        """What stands between figures and their sources: text to readings, readings to rates and quantiles, two answers to what changed."""
+        page = self.page("#/popular")
+        shown(page)
+        before = 'n_bucket{route="/a",le="0.1"} 4\nn_bucket{route="/a",le="0.5"} 4\nn_bucket{route="/a",le="+Inf"} 4\nfell_total 90\n# TYPE x counter\n'
+        now = 'n_bucket{route="/a",le="0.1"} 4\nn_bucket{route="/a",le="0.5"} 12\nn_bucket{route="/a",le="+Inf"} 14\nfell_total 7\nodd{a="b\\"c\\n}"} 1e3\n'
+        told = page.run(f"""import("/console/page/metrics.js").then((m) => {{
+            const before = m.parse({json.dumps(before)}), now = m.parse({json.dumps(now)}), of = (share) => m.quantile(share, before, now, "n");
+            return [of(0.4), of(0.8), of(0.99), m.quantile(0.5, now, now, "n"), m.grown(before, now, "fell_total"), m.series(now, "odd")[0], m.has(now, "x")];
+        }})""")
+        self.assertAlmostEqual(told[0], 0.1 + 0.4 * 4 / 8)
+        self.assertAlmostEqual(told[1], 0.5)
+        self.assertAlmostEqual(told[2], 0.5, msg="beyond the last bound it is that bound")
+        self.assertEqual(told[3:], [None, 7, {"labels": {"a": 'b"c\n}'}, "value": 1000}, False])
+        told = page.run("""import("/console/page/user.js").then((m) => {
+            const list = (...ids) => ids.map((id, at) => ({item_id: id, rank: at + 1})), found = m.difference(list("a", "b", "c"), list("a", "d", "b"));
+            return [[...found.moves], found.gone.map((one) => one.item_id)];
+        })""")
+        self.assertEqual(told, [[["a", {"kind": "same"}], ["d", {"kind": "new"}], ["b", {"kind": "moved", "by": -1}]], ["c"]])
+        self.assert_clean(page)
+
     def test_failures_in_words(self):
         page = self.page("#/user/anna?limit=0&as_of=yesterday")
         page.wait("!!document.querySelector('.failure')")
@@ -324,6 +345,12 @@ class Rights(WithConsole):
         page.wait("!document.querySelector('#mode').hidden")
         self.assertEqual(page.text("#mode"), "read only")
         self.assertEqual(page.run("document.querySelectorAll('form[name=event]').length"), 0)
+        page.run("location.hash = '#/live'")
+        shown(page, "!!document.querySelector('.figure')")
+        self.assertIn("none taken by this process", page.text("[data-figure='Events per second']"))
+        page.run("location.hash = '#/reports'")
+        shown(page, "location.hash === '#/reports' && !document.querySelector('.figure')")
+        self.assertIn("services.reports", page.text("#result"))
         self.assertEqual(page.troubles, [])
 
     def assert_refused(self, port, status):
