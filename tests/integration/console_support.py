@@ -10,6 +10,7 @@ import unittest
 import chromium
 import console_data
 from http_support import BIN, PATIENCE, Serve, Service, environment, post, run
+from servers import die_with_the_test
 
 SKIPPED = 77
 RESULT = "document.querySelector('#result')"
@@ -45,7 +46,7 @@ class Shop:
             file.write(console_data.events())
         run("reco", "--data", self.data, "import", "--format", "ndjson", history, check=0)
         evaluate(self.folder, self.reports)
-        self.all = Serve(self.data, "--console", "write", "--set", "services.reports=" + self.reports)
+        self.all = Serve(self.data, "--console", "write", "--set", "services.reports=" + self.reports, preexec_fn=die_with_the_test)
         cleanup(self.all.end)
         post(self.all.api, "/items", console_data.items())
         self.origin = f"http://127.0.0.1:{self.all.api}/"

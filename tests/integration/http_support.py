@@ -97,8 +97,8 @@ class Service:
 class Serve(Service):
     """reco serve: three ports."""
 
-    def __init__(self, data, *arguments, env=None):
-        super().__init__("reco", data, *arguments, env=env)
+    def __init__(self, data, *arguments, env=None, preexec_fn=None):
+        super().__init__("reco", data, *arguments, env=env, preexec_fn=preexec_fn)
 
     def command(self):
         return ["serve", "--ingest-listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0", "--processor-listen", "127.0.0.1:0"]
