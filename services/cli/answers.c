@@ -75,6 +75,11 @@ static const char *words(uint32_t kind) {
     }
 }
 
+void answer_print_score(int64_t score) {
+    bool small = score != 0 && score > -RECO_SCORE_UNIT / 1000 && score < RECO_SCORE_UNIT / 1000;
+    printf("%.*f", small ? 6 : 3, (double)score / RECO_SCORE_UNIT);
+}
+
 void answer_print_reasons(reco_engine *engine, const reco_reason *reasons, uint32_t count) {
     for (uint32_t i = 0; i < count && i < 3; i++) {
         printf("%s%s", i ? ", " : "", words(reasons[i].kind));
@@ -83,7 +88,8 @@ void answer_print_reasons(reco_engine *engine, const reco_reason *reasons, uint3
             printf(" %s", title ? title : "");
             free(title);
         }
-        printf(" %.3f", (double)reasons[i].score / RECO_SCORE_UNIT);
+        printf(" ");
+        answer_print_score(reasons[i].score);
     }
 }
 

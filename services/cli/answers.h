@@ -41,6 +41,8 @@ typedef struct answer_options {
 reco_status answer_select(reco_selection **out, const answer_options *given, reco_error *err);
 /* The question, but for whom and about what. */
 reco_query answer_query_of(const answer_options *given, const reco_selection *selection);
+/* A score in units; one that is too small for three digits has more. */
+void answer_print_score(int64_t score);
 /* The strongest reasons in one line. */
 void answer_print_reasons(reco_engine *engine, const reco_reason *reasons, uint32_t count);
 /* A text and blanks up to so many columns of a terminal. */

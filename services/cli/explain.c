@@ -70,16 +70,18 @@ static void print_steps(const reco_explanation *told) {
     printf("%-*s  %-8s  %12.1f\n", width, "all", "", (double)told->nanoseconds / 1000);
 }
 
-static double units(int64_t score) { return (double)score / RECO_SCORE_UNIT; }
-
 static void print_place(const reco_explained_item *item) {
     bool listed = item->verdict == RECO_VERDICT_LISTED;
     printf("%s", listed ? "it is in the answer" : "below the cut");
     if (item->rank > 0)
         printf(", rank %u", item->rank);
-    printf(", score %.3f", units(item->score));
-    if (!listed && item->flags & RECO_EXPLAINED_CUT)
-        printf(", %.3f below the last one listed", units(item->distance));
+    printf(", score ");
+    answer_print_score(item->score);
+    if (!listed && item->flags & RECO_EXPLAINED_CUT) {
+        printf(", ");
+        answer_print_score(item->distance);
+        printf(" below the last one listed");
+    }
 }
 
 static void print_item(reco_engine *engine, const reco_explained_item *item) {
