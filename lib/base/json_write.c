@@ -117,4 +117,7 @@ void reco__json_double(reco__buf *buf, double value) {
         }
     }
     reco__buf_add(buf, text, plain_point(text));
+    if (strcmp(text, "-0") == 0) { /* without a point, readers take it for an integer, which has no such zero */
+        reco__buf_add(buf, ".0", 2);
+    }
 }

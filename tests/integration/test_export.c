@@ -59,7 +59,7 @@ static void fill(reco_engine *engine, int events) {
             continue;
         }
         event.flags = i % 5 == 0 ? RECO_EVENT_HAS_VALUE : i % 3 == 0 ? RECO_EVENT_HAS_POSITION : 0;
-        event.value = i % 2 ? 1e22 : 0.1 + i;
+        event.value = i % 2 ? 1e22 : i % 4 ? -0.0 : 0.1 + i;
         event.position = i + 1;
         event.session_id = reco__str_of(i % 2 ? "s\xe2\x82\xac" : "");
         event.properties = reco__str_of(i % 7 == 0   ? "{\"x\" :\n 1.50}"

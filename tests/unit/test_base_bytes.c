@@ -237,6 +237,8 @@ START_TEST(json_numbers_come_back) {
     ck_assert_str_eq(reco__buf_cstr(&buf), "-9223372036854775808 9223372036854775807 0");
     ck_assert_str_eq(json_double(&buf, 0.1), "0.1");
     ck_assert_str_eq(json_double(&buf, 5), "5");
+    ck_assert_str_eq(json_double(&buf, 0), "0");
+    ck_assert_str_eq(json_double(&buf, -0.0), "-0.0");
     ck_assert_str_eq(json_double(&buf, -2.5e-300), "-2.5e-300");
     ck_assert_str_eq(json_double(&buf, 1.0 / 3), "0.3333333333333333");
     ck_assert_str_eq(json_double(&buf, 0.1 + 0.2), "0.30000000000000004");
