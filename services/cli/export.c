@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <reco/admin.h>
@@ -38,6 +40,28 @@ static reco_status fail(const target *to, reco_error *err) {
                         strerror(to->error));
 }
 
+/* A file of ours alone, for its owner alone: not where a link leads to, no pipe, and not the one of another export. */
+static reco_status open_partial(target *to, reco_error *err) {
+    struct stat st, named;
+    int fd = open(to->partial, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    if (fd >= 0 && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) {
+        close(fd);
+        return options_fail(err, RECO_CONFLICT, to->partial, "is in the way");
+    }
+    /* Whoever has just finished has renamed it: then it is no longer the one of that name. */
+    if (fd >= 0 && (flock(fd, LOCK_EX | LOCK_NB) != 0 || stat(to->partial, &named) != 0 || named.st_ino != st.st_ino || named.st_dev != st.st_dev)) {
+        close(fd);
+        return options_fail(err, RECO_BUSY, to->path, "another export to that name is under way");
+    }
+    to->file = fd >= 0 && ftruncate(fd, 0) == 0 ? fdopen(fd, "w") : NULL;
+    if (to->file)
+        return RECO_OK;
+    to->error = errno;
+    if (fd >= 0)
+        close(fd);
+    return fail(to, err);
+}
+
 static reco_status open_target(target *to, const char *path, reco_error *err) {
     *to = (target){.file = stdout};
     if (!path || strcmp(path, "-") == 0)
@@ -51,11 +75,7 @@ static reco_status open_target(target *to, const char *path, reco_error *err) {
     to->file = NULL;
     if (access(path, F_OK) == 0)
         return options_fail(err, RECO_CONFLICT, path, "exists already");
-    to->file = fopen(to->partial, "we");
-    if (to->file)
-        return RECO_OK;
-    to->error = errno;
-    return fail(to, err);
+    return open_partial(to, err);
 }
 
 /* On disk, then by its name, then the name on disk. */
@@ -112,10 +132,10 @@ static reco_status export(cli_session *session, reco_error *err) {
     }
     if (status == RECO_OK)
         status = keep(&to, err);
+    if (to.path && to.file && status != RECO_OK)
+        unlink(to.partial); /* while it is locked: it is ours */
     if (to.path && to.file)
         fclose(to.file);
-    if (to.path && to.file && status != RECO_OK)
-        unlink(to.partial);
     free(to.partial);
     if (status == RECO_OK)
         print(to.path ? stdout : stderr, &result, given->json);

@@ -298,6 +298,17 @@ class Work(WithData):
         self.assertEqual((made["items"], made["missing"]), (1, 0))
         self.assertIn("exists", self.reco("export", path, check=1).stderr)
         self.assertEqual([name for name in os.listdir(self.folder) if "partial" in name], [])
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        for number, (make, words) in enumerate(((lambda name: os.symlink(path, name), "symbolic link"), (os.mkfifo, ""), (os.mkdir, ""))):
+            name = os.path.join(self.folder, f"new{number}")
+            make(name + ".partial")
+            self.assertIn(words, self.reco("export", name, check=1).stderr)
+            self.assertFalse(os.path.lexists(name))
+        taken = os.path.join(self.folder, "taken")
+        with open(taken + ".partial", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self.assertIn("under way", self.reco("export", taken, check=1).stderr)
+        self.reco("export", taken)  # over what a killed one left
         lines = self.reco("export").stdout
         with open(path) as file:
             self.assertEqual(file.read().splitlines()[1:], lines.splitlines()[1:])
