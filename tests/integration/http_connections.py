@@ -169,17 +169,22 @@ class Flood(WithData):
             took.append(time.monotonic() - start)
         for connection in silent:
             connection.close()
+        service.end()
         return took
 
+    def wait_at_most(self, files, first, second):
+        """Once of three times: the machine may be busy with something else."""
+        for _ in range(3):
+            took = self.waits(files)
+            if took[0] < first and took[1] < second:
+                return
+        self.fail(f"{took} seconds")
+
     def test_of_default_limits(self):
-        first, second = self.waits((1024, self.before[1]))
-        self.assertLess(first, 3.5)  # quiet, 1.2: a second until they are idle, and the next look
-        self.assertLess(second, 1)
+        self.wait_at_most((1024, self.before[1]), 3.5, 1)  # quiet, 1.2: a second until they are idle, and the next look
 
     def test_where_files_are_scarce(self):
-        first, second = self.waits((600, 600))
-        self.assertLess(first, 15)
-        self.assertLess(second, 5)
+        self.wait_at_most((600, 600), 15, 5)
 
 
 class GivenUp(WithData):
