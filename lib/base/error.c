@@ -194,9 +194,9 @@ int64_t reco__call_left_ns(const reco_call *call) {
 }
 
 const reco_call *reco__call_within(reco_call *own, const reco_call *call, int64_t ns) {
-    int64_t left = reco__call_left_ns(call);
-    *own = (reco_call){.struct_size = sizeof(*own), .deadline_ns = left < ns ? call->deadline_ns : reco__monotonic_ns() + ns};
+    *own = (reco_call){.struct_size = sizeof(*own), .deadline_ns = reco__monotonic_ns() + ns};
     if (call) {
+        own->deadline_ns = reco__call_left_ns(call) < ns ? call->deadline_ns : own->deadline_ns;
         own->cancel = call->cancel;
         own->traceparent = call->traceparent;
     }

@@ -183,7 +183,7 @@ static reco_status go_by(rewinding *r, reco__walk *walk, reco_error *err) {
         status = reco__walk_next(&step, walk, err);
         while (status == RECO_OK && next < r->count && !r->stopped && (!step.record || step.clock >= r->queries[r->order[next]].as_of))
             status = ask(r, r->order[next++], err);
-        if (status == RECO_OK && step.record) {
+        if (status == RECO_OK && step.record && next < r->count && !r->stopped) {
             r->then[step.partition] = (reco_position){.offset = step.next, .clock = step.clock};
             status = derive(r, &step, err);
         }

@@ -130,6 +130,19 @@ static reco_status make_plans(run *r, reco_error *err) {
     return status;
 }
 
+/* What differs in nothing is most often a mistake. */
+static reco_status look_for_difference(const run *r, reco_error *err) {
+    char *texts[2] = {NULL, NULL};
+    reco_status status = reco_settings_print(&texts[0], r->plans[0].settings, err);
+    if (status == RECO_OK)
+        status = reco_settings_print(&texts[1], r->plans[1].settings, err);
+    if (status == RECO_OK && strcmp(texts[0], texts[1]) == 0)
+        fprintf(stderr, "reco: warning: the second plan is the first: %s says nothing else of recommend.*\n", r->given->against);
+    reco_free(texts[0]);
+    reco_free(texts[1]);
+    return status;
+}
+
 static reco_status open_plans(run *r, reco_error *err) {
     reco_status status = RECO_OK;
     for (size_t i = 0; i < r->plan_count && status == RECO_OK; i++) {
@@ -465,6 +478,8 @@ static reco_status whatif(run *r, reco_error *err) {
     reco_status status = check_line(r, err);
     if (status == RECO_OK)
         status = make_plans(r, err);
+    if (status == RECO_OK && r->plan_count > 1)
+        status = look_for_difference(r, err);
     if (status == RECO_OK)
         status = open_plans(r, err);
     if (status == RECO_OK && !r->user)

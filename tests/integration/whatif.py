@@ -90,6 +90,14 @@ class WhatIf(unittest.TestCase):
             because = {reason.get("because") for item in shown["items"] for reason in item["reasons"]} - {None}
             self.assertTrue(because <= seen)
 
+    def test_the_event_of_the_moment_is_not_counted(self):
+        for user in ("u1", "u5"):
+            own = [event["timestamp"] for event in self.events if event["user_id"] == user]
+            for number in (0, 1, len(own) // 2, len(own) - 1):
+                self.assertEqual(self.ask(user, "--as-of", str(own[number]))["events"], number)
+                self.assertEqual(self.ask(user, "--as-of", str(own[number] - 1))["events"], number)
+                self.assertEqual(self.ask(user, "--as-of", str(own[number] + 1))["events"], number + 1)
+
     def test_two_plans_for_one_user(self):
         for user in ("u1", "u9"):
             told = self.ask(user, "--against", "sessions", "-n", "20")
@@ -163,6 +171,11 @@ class WhatIf(unittest.TestCase):
         self.assertEqual((told["moments"], told["identical"], told["same_first"]), (50, 50, 50))
         self.assertEqual([told[name]["mean"] for name in ("overlap", "rbo", "tau")], [1, 1, 1])
         self.assertEqual((told["gainers"], told["losers"], told["least_alike"]), ([], [], []))
+        path = os.path.join(self.folder, "nothing.yaml")
+        with open(path, "w", encoding="utf-8") as out:
+            out.write("coview:\n  cut: 100\n")
+        done = run("reco", "--data", self.data, "whatif", "u1", "--against", path, "--json", check=0)
+        self.assertIn("says nothing else of recommend.*", done.stderr)
 
     def test_a_file_says_what_differs(self):
         path = os.path.join(self.folder, "plan.yaml")
