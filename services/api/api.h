@@ -14,6 +14,8 @@ typedef struct api_service {
 reco_status api_settle(api_service *self, const char *console_mode, const reco_settings *settings, reco_error *err);
 /* Appends the routes; the engine must outlive the server. */
 void api_routes(http_route *routes, size_t *count, api_service *self, reco_engine *engine);
+/* Whether POST /events is among them: /ready has to ask for those, too. */
+bool api_takes_events(const api_service *self);
 /* Those of questions, and those of items and users, alone. */
 void api_answer_routes(http_route *routes, size_t *count, reco_engine *engine);
 void api_known_routes(http_route *routes, size_t *count, reco_engine *engine);

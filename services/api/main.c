@@ -20,6 +20,7 @@ static reco_status start(void *context, http_route *routes, size_t *count, http_
     state *self = context;
     (void)err;
     api_routes(routes, count, &self->service, standard->engine);
+    standard->takes_events = api_takes_events(&self->service);
     return RECO_OK;
 }
 

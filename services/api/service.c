@@ -2,6 +2,8 @@
 #include "api/api.h"
 #include "ingest/ingest.h"
 
+bool api_takes_events(const api_service *self) { return self->console.mode == CONSOLE_WRITE; }
+
 reco_status api_settle(api_service *self, const char *console_mode, const reco_settings *settings, reco_error *err) {
     size_t pieces = 0;
     reco_status status = console_settle(&self->console, console_mode, settings, err);
@@ -10,7 +12,7 @@ reco_status api_settle(api_service *self, const char *console_mode, const reco_s
     self->openapi[pieces++] = api_openapi;
     if (self->console.mode != CONSOLE_OFF)
         self->openapi[pieces++] = console_openapi;
-    if (self->console.mode == CONSOLE_WRITE)
+    if (api_takes_events(self))
         self->openapi[pieces++] = ingest_openapi;
     self->openapi[pieces] = NULL;
     return RECO_OK;
@@ -20,6 +22,6 @@ void api_routes(http_route *routes, size_t *count, api_service *self, reco_engin
     api_answer_routes(routes, count, engine);
     api_known_routes(routes, count, engine);
     console_routes(routes, count, &self->console, engine);
-    if (self->console.mode == CONSOLE_WRITE)
+    if (api_takes_events(self))
         ingest_routes(routes, count, engine);
 }

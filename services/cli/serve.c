@@ -68,8 +68,9 @@ static reco_status open_servers(http_server **servers, const options *given, con
 static reco_status serve(const cli_call *call, reco_engine *engine, const reco_settings *settings, api_service *api, reco_error *err) {
     http_route routes[SERVERS][HTTP_ROUTES_MAX];
     http_server *servers[SERVERS] = {NULL};
-    http_standard standards[SERVERS] = {
-        [INGEST] = {.engine = engine, .takes_events = true}, [API] = {.engine = engine}, [PROCESSOR] = {.engine = engine}};
+    http_standard standards[SERVERS] = {[INGEST] = {.engine = engine, .takes_events = true},
+                                        [API] = {.engine = engine, .takes_events = api_takes_events(api)},
+                                        [PROCESSOR] = {.engine = engine}};
     archiving *archive = NULL;
     reco_status status = archiving_start(&archive, engine, err);
     if (status == RECO_OK)

@@ -619,6 +619,28 @@ class Refusing(WithData):
         self.refuses(everything.ingest, (everything.api, everything.processor), "clock", 503, "received_at", "ahead of the monotonic clock")
         self.assertEqual(get(everything.ingest, "/ready").status, 200)
 
+    def test_the_api_that_takes_events(self):
+        """The console in the mode `write` posts to its own service."""
+        everything = self.serve("--console", "write", env=self.env)
+        self.refuses(everything.api, (everything.processor,), "clock", 503, "received_at", "ahead of the monotonic clock")
+        self.assertEqual(get(everything.api, "/ready").status, 200)
+        everything.end()
+        api = self.service("reco-api", "--console", "write", env=self.env)
+        self.refuses(api.port, (), "disk", 500, "stream", "Input/output error")
+
+    def test_a_disk_that_is_full(self):
+        room = os.statvfs(self.folder)
+        if room.f_bavail * room.f_frsize >= 1 << 40:
+            self.skipTest("a TiB is free")
+        self.serve().stop()  # a new folder is not made on a full disk
+        for console, status in (("write", 507), ("read", 200)):
+            everything = self.serve("--console", console, "--set", "limits.min_free=1TiB")
+            port = everything.api if console == "write" else everything.ingest
+            self.assert_problem(post(port, "/events", event("u", "a")), 507)
+            self.assert_problem(get(everything.ingest, "/ready"), 507, "stream")
+            self.assertEqual(get(everything.api, "/ready").status, status)
+            everything.end()
+
     def test_a_disk_that_fails(self):
         ingest = self.service("reco-ingest", env=self.env)
         self.refuses(ingest.port, (self.service("reco-api").port,), "disk", 500, "stream", "Input/output error")
