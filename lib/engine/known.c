@@ -118,14 +118,25 @@ static bool is_array(const char *text, size_t size) {
     return size > 0 && *text == '[';
 }
 
+/* What was sent to one id is JSON, and something else than one object: wrong as 7 is, which the parser refuses by itself. */
+static reco_status not_one(batch *out, reco__arena *arena, reco_error *err) {
+    reco_error *error = reco__arena_zalloc(arena, sizeof *error);
+    if (!error)
+        return reco__no_memory(err);
+    *error = (reco_error)RECO_ERROR_INIT;
+    reco__fail_at(error, RECO_INVALID, 0, NULL, "one JSON object is expected");
+    *out = (batch){.errors = error, .error_count = 1};
+    return RECO_OK;
+}
+
 static reco_status parse(batch *out, const kind *of, reco__arena *arena, const char *text, size_t size, uint32_t form, reco_str id, reco_error *err) {
     if (!text && size)
         return reco__fail(err, RECO_INVALID, "text", "there is none");
     if (form > RECO_JSON_NDJSON)
         return reco__fail(err, RECO_INVALID, "form", "unknown form of JSON");
-    if (id.size && is_array(text, size))
-        return reco__fail(err, RECO_INVALID, of->id_field, "one object is expected, not an array");
-    return of->parse(out, arena, text, size, form == RECO_JSON_NDJSON ? RECO__JSON_NDJSON : RECO__JSON_AUTO, id, err);
+    reco_status status = of->parse(out, arena, text, size, form == RECO_JSON_NDJSON ? RECO__JSON_NDJSON : RECO__JSON_AUTO, id, err);
+    bool whole = !id.size || (!is_array(text, size) && out->count + out->error_count == 1);
+    return status == RECO_OK && !whole ? not_one(out, arena, err) : status;
 }
 
 static reco_status put_json(size_t *count, reco_engine *engine, const kind *of, const char *text, size_t size, uint32_t form, const reco_call *call,
@@ -234,6 +245,8 @@ static int keep(void *context, uint64_t sequence, uint32_t record, reco_str id, 
 static reco_status apply(batch *out, const kind *of, reco__arena *arena, reco_str id, reco_str document, reco_str patch, reco_error *err) {
     reco__rejects rejects = {.arena = arena};
     reco__buf text = {0};
+    if (patch.size <= RECO__PATCH_MAX && is_array(patch.data, patch.size))
+        return parse(out, of, arena, patch.data, patch.size, RECO_JSON_AUTO, id, err);
     reco_status status = of->patch(&text, &rejects, document, patch, err);
     *out = (batch){.errors = rejects.errors, .error_count = rejects.count};
     if (status == RECO_OK && rejects.count == 0)
@@ -415,8 +428,6 @@ static reco_status store_json(reco_reply *reply, reco_engine *engine, const kind
     reco__arena arena = {0};
     batch what = {0};
     reco_status status = parse(&what, of, &arena, text, size, form, id, err);
-    if (status == RECO_OK && id.size && what.count + what.error_count != 1)
-        status = reco__fail(err, RECO_INVALID, of->id_field, "one object is expected, there are %zu", what.count + what.error_count);
     if (status == RECO_OK && what.error_count) {
         status = reply_rejected(reply, of, &what, err);
     } else if (status == RECO_OK) {

@@ -343,10 +343,14 @@ class Answers(WithData):
             answer = self.patch(one, {"attributes": {"sizes": {"l": None}}, "colour": "red"})
             changed = {name: "a/b", field: "old", "attributes": {"sizes": {"m": 1}, "price": 9.9, "colour": "red"}}
             self.assertEqual((answer.status, answer.json()), (200, changed))
-            for document, status, wrong in (({field: 7}, 422, field), ({name: "b"}, 422, name), ({"attributes": [1]}, 422, "attributes"), ("7", 422, None),
-                                            ({"x": "y" * 20000}, 422, "attributes"), ("[]", 400, None), ("{", 400, None), ("", 400, None),
+            for document, status, wrong in (({field: 7}, 422, field), ({name: "b"}, 422, name), ({"attributes": [1]}, 422, "attributes"), ("7", 422, "body"),
+                                            ("null", 422, "body"), ("[ ]", 422, "body"), ('[{"title":"x"}]', 422, "body"), ("{}\n{}", 422, "body"),
+                                            ({"x": "y" * 20000}, 422, "attributes"), ("[]", 422, "body"), ("[", 400, "body"), ("{", 400, None), ("", 400, None),
                                             ({"x": "y" * 70000}, 413, None), ('{"x":1,"x":2}', 422, None)):
                 self.assert_problem(self.patch(one, document), status, wrong)
+            for document, status in (("[]", 422), ("null", 422), ("5", 422), ('"x"', 422), ('[{"title":"x"}]', 422), ("{}\n{}", 422), ("[{", 400), ("nul", 400)):
+                self.assert_problem(self.put(one, document), status, "body")
+            self.assert_problem(self.put(one, "{}\n{}\n", "application/x-ndjson"), 422, "body")
             self.assert_problem(self.patch(one, {}, "application/x-ndjson"), 415, "Content-Type")
             self.assert_problem(self.patch(one, {}, "text/plain"), 415, "Content-Type")
             self.assert_problem(ask(self.api, "PATCH", one + "?x=1", "{}", {"Content-Type": "application/json"}), 400, "x")
@@ -400,8 +404,8 @@ class Answers(WithData):
         self.assertEqual((answer.status, answer.json()), (200, {"user_id": "a/b", "segment": "new", "attributes": {"age": 30, "city": "Graz"}}))
         self.assertEqual(get(self.api, "/users/a%2Fb").json(), answer.json())
         for document, field in (({"user_id": "other"}, "user_id"), ({"segment": 7}, "segment"), ({"segment": "x" * 257}, "segment"),
-                                ({"attributes": []}, "attributes"), ({"attributes": {"x": "y" * 20000}}, "attributes"), ("[]", "user_id"),
-                                ('[{"user_id":"a/b"},{"user_id":"a/b"}]', "user_id"), (' [{"user_id":"a/b"}]', "user_id"), ('{"x":1,"x":2}', None)):
+                                ({"attributes": []}, "attributes"), ({"attributes": {"x": "y" * 20000}}, "attributes"), ("[]", "body"),
+                                ('[{"user_id":"a/b"},{"user_id":"a/b"}]', "body"), (' [{"user_id":"a/b"}]', "body"), ('{"x":1,"x":2}', None)):
             answer = self.put("/users/a%2Fb", document)
             self.assertIn(answer.status, (400, 422))
             self.assert_problem(answer, answer.status, field)
