@@ -154,8 +154,9 @@ static reco_status read_query(reco_query *query, reco_selection *selection, cons
     reco_status status = reco__param_text(&query->user_id, &given[P_USER], sent, err);
     if (status == RECO_OK)
         status = read_session(query, &given[P_SESSION], sent, err);
-    if (status == RECO_OK && !given[P_USER].given && !(sent->object && given[P_SESSION].given))
-        status = reco__fail_at(err, RECO_INVALID, sent->index, "user_id", sent->object ? "it is required, or a session" : "it is required");
+    if (status == RECO_OK && !given[P_USER].given && (!sent->object || query->session_count == 0))
+        status = reco__fail_at(err, RECO_INVALID, sent->index, "user_id",
+                               sent->object ? "it is required, or a session with at least one event" : "it is required");
     if (status == RECO_OK && given[P_USER].given && query->user_id.size == 0)
         status = reco__fail_at(err, RECO_INVALID, sent->index, "user_id", "it is empty");
     if (status == RECO_OK)
@@ -203,7 +204,21 @@ static reco_status ask_rank(asking *a, const reco__sent *sent, reco_error *err) 
     return status == RECO_OK ? reco_rank(&a->answer, a->engine, &query, items, count, within_deadline(&own, a, query.wait_ms), err) : status;
 }
 
-/* In a query string a list is named by one of its elements. */
+/* In a query string a list is named by one of its elements, and so is what is wrong with one. */
+static reco_status explain_named(asking *a, const reco_query *query, const reco_str *items, size_t count, reco_error *err) {
+    static const char named[] = "item_id";
+    reco_error error = RECO_ERROR_INIT;
+    reco_status status = RECO_OK;
+    reco_call own;
+    for (size_t i = 0; i < count && status == RECO_OK; i++)
+        status = reco__check_id(items[i], -1, named, &error);
+    if (status == RECO_OK)
+        status = reco_explain(&a->explanation, a->engine, query, items, count, within_deadline(&own, a, query->wait_ms), &error);
+    if (strncmp(error.field, "items[", 6) == 0)
+        memcpy(error.field, named, sizeof named);
+    return status == RECO_OK ? RECO_OK : reco__fail_as(err, &error);
+}
+
 static reco_status ask_explain(asking *a, const reco__sent *sent, reco_error *err) {
     reco__param given[P_COUNT];
     reco_query query = {0};
@@ -218,6 +233,8 @@ static reco_status ask_explain(asking *a, const reco__sent *sent, reco_error *er
         status = read_query(&query, &selection, a, given, sent, err);
     if (status == RECO_OK && given[P_ITEMS].given)
         status = reco__param_list(&items, &count, &given[P_ITEMS], RECO_EXPLAIN_MAX, sent, err);
+    if (status == RECO_OK && !sent->object)
+        return explain_named(a, &query, items, count, err);
     return status == RECO_OK ? reco_explain(&a->explanation, a->engine, &query, items, count, within_deadline(&own, a, query.wait_ms), err) : status;
 }
 

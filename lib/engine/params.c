@@ -231,8 +231,11 @@ reco_status reco__param_span(int64_t *out, const reco__param *from, const reco__
 static reco_status array_texts(reco_str *texts, const reco__param *from, const reco__sent *sent, reco_error *err) {
     for (size_t i = 0; i < json_array_size(from->json); i++) {
         const json_t *value = json_array_get(from->json, i);
-        if (!json_is_string(value))
-            return reco__fail_at(err, RECO_INVALID, sent->index, from->name, "an array of strings is expected");
+        if (!json_is_string(value)) {
+            char field[sizeof err->field];
+            snprintf(field, sizeof field, "%s[%zu]", from->name, i);
+            return reco__fail_at(err, RECO_INVALID, sent->index, field, "a string is expected");
+        }
         texts[i] = text_of(value);
     }
     return RECO_OK;

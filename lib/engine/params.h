@@ -39,7 +39,7 @@ reco_status reco__param_flag(bool *out, const reco__param *from, const reco__sen
 reco_status reco__param_moment(int64_t *out, const reco__param *from, const reco__sent *sent, reco_error *err);
 /* "90m", "24h", "7d", or milliseconds; in milliseconds. */
 reco_status reco__param_span(int64_t *out, const reco__param *from, const reco__sent *sent, reco_error *err);
-/* TOO_LARGE with more than `most`; in the arena. */
+/* INVALID naming the element that is none; TOO_LARGE with more than `most`; in the arena. */
 reco_status reco__param_list(const reco_str **out, size_t *out_count, const reco__param *from, size_t most, const reco__sent *sent, reco_error *err);
 
 #endif

@@ -1,5 +1,6 @@
 /* console/items.c - the documents of many items at once: an answer names ids, and people want titles. What is not stored is left out. */
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "console/console.h"
@@ -51,13 +52,15 @@ static json_t *ids_of(http_request *request, json_t *body) {
     return NULL;
 }
 
-/* Appends one document; false: answered. */
-static bool add_item(http_request *request, reco_engine *engine, const json_t *id, http_text *out) {
+/* Appends the document of the id at `at`; false: answered. */
+static bool add_item(http_request *request, reco_engine *engine, const json_t *ids, size_t at, http_text *out) {
     reco_error err = RECO_ERROR_INIT;
-    char *document = NULL;
+    const json_t *id = json_array_get(ids, at);
+    char *document = NULL, field[32];
     size_t size = json_string_length(id);
     if (!json_is_string(id) || size == 0 || size > ID_MAX) {
-        http_send_problem(request, size > ID_MAX ? 413 : 400, "items", "an item id is a text of 1 to %u bytes", ID_MAX);
+        snprintf(field, sizeof field, "items[%zu]", at);
+        http_send_problem(request, size > ID_MAX ? 413 : 400, field, "an item id is a text of 1 to %u bytes", ID_MAX);
         return false;
     }
     reco_status status = reco_item_get(&document, engine, (reco_str){json_string_value(id), size}, http_call(request), &err);
@@ -75,7 +78,7 @@ static void send_items(http_request *request, reco_engine *engine, const json_t 
     bool fine = true;
     http_text_printf(&out, "{\"items\":[");
     for (size_t i = 0; fine && i < json_array_size(ids); i++)
-        fine = add_item(request, engine, json_array_get(ids, i), &out);
+        fine = add_item(request, engine, ids, i, &out);
     http_text_printf(&out, "]}\n");
     if (fine && out.failed)
         http_send_problem(request, 503, NULL, "out of memory");

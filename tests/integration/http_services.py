@@ -249,7 +249,11 @@ class Answers(WithData):
             self.assertEqual((one["cut"], one["distance"]), (answer["items"][0]["score"], answer["items"][0]["score"] - one["score"]))
         visitor = post(self.api, "/explain", {"session": ["tea"], "items": ["lamp"], "exclude": ["lamp"]}).json()
         self.assertEqual((visitor["user"]["user_id"], visitor["items"][0]["stage"]), (None, "exclude"))
-        self.assert_problem(get(self.api, "/explain?user_id=new&item_id=x&item_id=x"), 400, "items[1]")
+        self.assert_problem(get(self.api, "/explain?user_id=new&item_id=x&item_id=x"), 400, "item_id")
+        for item, status in (("", 400), ("x" * 257, 413)):
+            problem = self.assert_problem(get(self.api, "/explain?user_id=new&item_id=" + item), status, "item_id")
+            self.assertNotIn("items", problem["detail"])
+        self.assert_problem(post(self.api, "/explain", {"user_id": "new", "items": ["x", ""]}), 400, "items[1]")
         self.assert_problem(get(self.api, "/explain?user_id=new&items=x"), 400, "items")
         self.assert_problem(post(self.api, "/explain", {"user_id": "new", "items": [f"i{i}" for i in range(101)]}), 413, "items")
         self.assert_problem(get(self.api, "/explain?item_id=x"), 400, "user_id")
@@ -278,6 +282,14 @@ class Answers(WithData):
         self.assertEqual([(one["index"], one["field"]) for one in batch["rejected"]], [(1, "user_id")])
         self.assert_problem(post(self.api, "/recommendations?limit=1", {"user_id": "a"}), 400, "limit")
         self.assert_problem(post(self.api, "/rank", {"user_id": "a", "items": ["x", "x"]}), 400, "items[1]")
+        for path, body, field in (("/rank", {"user_id": "a", "items": ["x", 5]}, "items[1]"), ("/rank", {"user_id": "a", "items": ["x", ""]}, "items[1]"),
+                                  ("/recommendations", {"user_id": "a", "exclude": ["x", "y", 5]}, "exclude[2]"),
+                                  ("/recommendations", {"user_id": "a", "exclude": ["x", ""]}, "exclude[1]"),
+                                  ("/console/items", {"items": ["i1", "i2", 5]}, "items[2]"), ("/console/items", {"items": [""]}, "items[0]")):
+            self.assert_problem(post(self.api, path, body), 400, field)
+        self.assert_problem(post(self.api, "/console/items", {"items": ["i1", "x" * 257]}), 413, "items[1]")
+        for body in ({}, {"session": []}, {"user_id": None, "session": []}):
+            self.assertIn("or a session", self.assert_problem(post(self.api, "/recommendations", body), 400, "user_id")["detail"])
         self.assert_problem(post(self.api, "/rank", '{"user_id":"a"}', "application/x-ndjson"), 415, "Content-Type")
         self.assert_problem(get(self.api, "/recommendations?session=tea"), 400, "user_id")
         wait_for(lambda: items("/popular", {"window": "24h", "limit": 1}) in (["tea"], ["cup/saucer"]), "popularity")
