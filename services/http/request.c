@@ -166,8 +166,8 @@ static bool read_chunks(http_request *request, size_t *size) {
         }
         request->body = grown;
         long long got = read_some(request, request->body + used, room - used);
-        if (got < 0 || is_overdue(request))
-            return broken_off(request, "the chunked body is malformed or broken off");
+        if (got < 0 || is_overdue(request)) /* civetweb 1.15 takes the bytes of a chunk's extension and gives up: they cannot be had again */
+            return broken_off(request, "the chunked body is malformed, has chunk extensions, or is broken off");
         used += (size_t)got;
         if (used < room) {
             *size = used;

@@ -20,6 +20,8 @@
 #define DISCARD_NS UINT64_C(2000000000)
 /* A body this small that no handler has read is read away by civetweb, and the connection lives on. */
 #define LEFT_TO_CIVETWEB 65536
+/* Bytes of a request line with its headers. */
+#define HEAD_MAX "16384"
 /* Connections that were taken in and wait for a thread; files that are not theirs. */
 #define QUEUE_MOST 1024u
 #define QUEUE_LEAST 16u
@@ -193,7 +195,10 @@ static int on_error(struct mg_connection *connection, int status, const char *me
         else
             http_send_problem(&request, 404, "path", "there is nothing at this path");
     } else {
-        http_send_problem(&request, status, status < 500 ? "request" : NULL, "%s", message);
+        /* It says the same of a head that it has no room for. */
+        bool vague = status == 400 && strcmp(message, "Malformed message") == 0;
+        http_send_problem(&request, status, status < 500 ? "request" : NULL, "%s",
+                          vague ? "it is malformed, or its head is larger than " HEAD_MAX " bytes" : message);
     }
     account(&request, started);
     return 0;
@@ -283,7 +288,7 @@ static struct mg_context *start(http_server *server, const http_options *options
                               "enable_auth_domain_check",
                               "no",
                               "max_request_size",
-                              "16384",
+                              HEAD_MAX,
                               NULL};
     const struct mg_callbacks callbacks = {
         .begin_request = on_request, .http_error = on_error, .init_connection = on_open, .connection_close = on_close, .log_message = on_log};

@@ -133,7 +133,10 @@ class Events(WithData):
             if answer:
                 self.assertRegex(answer, rb"^HTTP/1.1 [45]\d\d ", data)
                 self.assertIn(b"application/problem+json", answer)
-        self.assertIn(b" 400 ", raw(self.port, b"GET /health HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 20000, end=False))
+        for data in (b"GET /health HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 20000, b"GET /health?" + b"x" * 20000):
+            answer = raw(self.port, data, end=False)
+            self.assertIn(b" 400 ", answer)
+            self.assertIn(b"larger than 16384 bytes", answer)
         self.assertEqual(get(self.port, "/health").status, 200)
         self.assertIsNone(self.ingest.process.poll())
 
