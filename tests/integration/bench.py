@@ -1,4 +1,5 @@
 """reco bench: a stall of a real service in the open loop and in the closed one; shares, bounds, files; servers that fail in every way."""
+import glob
 import http.server
 import json
 import os
@@ -105,6 +106,19 @@ def at_least(result, ms):
     return sum(bucket["count"] for bucket in result["histogram"] if bucket["from_ms"] >= ms)
 
 
+def is_stopped(process):
+    """Every thread: a busy machine takes its time until each has heard of the signal."""
+    for path in glob.glob(f"/proc/{process}/task/*/stat"):
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                state = file.read().rpartition(")")[2].split()[0]
+        except OSError:  # it has just ended
+            return False
+        if state != "T":
+            return False
+    return True
+
+
 class Stall(WithData):
     """The proof: 100 ms in which a real service does nothing."""
 
@@ -118,6 +132,7 @@ class Stall(WithData):
                                          text=True, env=environment(), preexec_fn=die_with_the_test)
         wait_for(lambda: self.answered(service) > before + 200, "requests are under way")
         service.process.send_signal(signal.SIGSTOP)
+        wait_for(lambda: is_stopped(service.process.pid), "it to stop")
         time.sleep(STALL)  # the stall, not a wait
         service.process.send_signal(signal.SIGCONT)
         out, _ = bench_running.communicate(timeout=PATIENCE)
