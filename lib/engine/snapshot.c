@@ -332,7 +332,7 @@ static FILE *temporary(reco__buf *name, const char *path, bool unlinked, reco_er
     int fd = mkostemp(name->data, O_CLOEXEC);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "w+b");
     if (!file) {
-        reco__fail_errno(err, errno, "creating the snapshot");
+        reco__fail_errno(err, errno, path);
         if (fd >= 0) {
             close(fd);
             unlink(name->data);

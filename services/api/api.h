@@ -22,6 +22,6 @@ void api_known_routes(http_route *routes, size_t *count, reco_engine *engine);
 /* openapi.json beside this file. */
 extern const char api_openapi[];
 
-#define API_CONSOLE_HELP "the console at /: off, read, or write, which takes POST /events, too"
+#define API_CONSOLE_HELP "the console at /; write takes POST /events, too"
 
 #endif

@@ -8,7 +8,7 @@ typedef struct state {
 } state;
 
 static const option_spec options[] = {
-    {"console", 0, OPTION_TEXT, offsetof(state, console), "MODE", API_CONSOLE_HELP},
+    {"console", 0, OPTION_TEXT, offsetof(state, console), "off|read|write", API_CONSOLE_HELP},
 };
 
 static reco_status settle(void *context, const reco_settings *settings, reco_error *err) {

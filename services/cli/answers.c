@@ -28,7 +28,7 @@ static const option_spec popular_table[] = {
     ANSWER_LIMIT,
     ANSWER_AS_OF,
     ANSWER_SELECTION,
-    {"window", 'w', OPTION_MS, offsetof(options, window), "DURATION", "of the last 24h, 7d ... (default: as configured)"},
+    {"window", 'w', OPTION_SPAN, offsetof(options, window), "DURATION", "of the last 24h, 7d ... (default: as configured)"},
     {"category", 0, OPTION_TEXT, offsetof(options, category), "NAME", "only items of this category"},
     ANSWER_JSON,
 };
@@ -342,12 +342,12 @@ static reco_status visitor(cli_session *session, reco_error *err) { return answe
 static reco_status rank(cli_session *session, reco_error *err) { return answer(session, ask_rank, err); }
 static reco_status similar(cli_session *session, reco_error *err) { return answer(session, ask_similar, err); }
 
-static int run_session(const cli_call *call) { return cli_with_engine(call, visitor); }
-static int run_rank(const cli_call *call) { return cli_with_engine(call, rank); }
-static int run_similar(const cli_call *call) { return cli_with_engine(call, similar); }
-static int run_batch(const cli_call *call) { return cli_with_engine(call, batch); }
-static int run_recommend(const cli_call *call) { return cli_with_engine(call, recommend); }
-static int run_popular(const cli_call *call) { return cli_with_engine(call, popular); }
+static int run_session(const cli_call *call) { return cli_with_data(call, visitor); }
+static int run_rank(const cli_call *call) { return cli_with_data(call, rank); }
+static int run_similar(const cli_call *call) { return cli_with_data(call, similar); }
+static int run_batch(const cli_call *call) { return cli_with_data(call, batch); }
+static int run_recommend(const cli_call *call) { return cli_with_data(call, recommend); }
+static int run_popular(const cli_call *call) { return cli_with_data(call, popular); }
 
 const cli_command cli_recommend = {"recommend",
                                    "USER",

@@ -62,9 +62,9 @@ static reco_status archive_on(cli_session *session, reco_error *err) {
 static int run_archive(const cli_call *call) {
     const options *given = call->options;
     if (given->once)
-        return cli_with_engine(call, archive_once);
+        return cli_with_data(call, archive_once);
     program_hold_signals();
-    return cli_with_engine(call, archive_on);
+    return cli_with_data(call, archive_on);
 }
 
 const cli_command cli_archive = {"archive",

@@ -111,7 +111,7 @@ static reco_status backup(cli_session *session, reco_error *err) {
     return cli_finish(err);
 }
 
-static int run_backup(const cli_call *call) { return cli_with_engine(call, backup); }
+static int run_backup(const cli_call *call) { return cli_with_data(call, backup); }
 
 const cli_command cli_backup = {"backup",
                                 "FILE|DIR",

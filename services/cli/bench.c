@@ -25,17 +25,17 @@ typedef struct options {
 #define AT(name) offsetof(options, name)
 static const option_spec table[] = {
     {"connections", 'c', OPTION_COUNT, AT(connections), "N", "at most so many requests at once (default 16)"},
-    {"duration", 0, OPTION_MS, AT(duration), "DURATION", "how long (default 10s)"},
-    {"requests", 'n', OPTION_U64, AT(requests), "N", "at most so many that count (default: no bound but the duration)"},
+    {"duration", 0, OPTION_SPAN, AT(duration), "DURATION", "how long (default 10s)"},
+    {"requests", 'n', OPTION_COUNT64, AT(requests), "N", "at most so many that count (default: no bound but the duration)"},
     {"open-loop", 0, OPTION_FLAG, AT(open_loop), NULL, "by a schedule that waits for no answer, --rate of them a second"},
     {"rate", 'r', OPTION_REAL, AT(rate), "X", "requests a second of the open loop, which it implies (default 1000)"},
     {"warmup", 0, OPTION_TEXT, AT(warmup), "DURATION", "asked before that, and not counted (default 1s)"},
-    {"timeout", 0, OPTION_MS, AT(timeout), "DURATION", "an answer that takes longer is given up (default 10s)"},
+    {"timeout", 0, OPTION_SPAN, AT(timeout), "DURATION", "an answer that takes longer is given up (default 10s)"},
     {"mix", 'm', OPTION_TEXT, AT(mix), "MIX",
      "what is asked, in which shares: recommendations, session, similar, popular, events, health (default recommendations=1)"},
-    {"limit", 0, OPTION_U32, AT(limit), "N", "items of an answer (default: as the service has it)"},
-    {"users", 0, OPTION_U32, AT(users), "N", "users, drawn as reco generate does (default 10000)"},
-    {"items", 0, OPTION_U32, AT(items), "N", "items, drawn the same way (default 10000)"},
+    {"limit", 0, OPTION_COUNT, AT(limit), "N", "items of an answer (default: as the service has it)"},
+    {"users", 0, OPTION_COUNT, AT(users), "N", "users, drawn as reco generate does (default 10000)"},
+    {"items", 0, OPTION_COUNT, AT(items), "N", "items, drawn the same way (default 10000)"},
     {"zipf", 0, OPTION_REAL, AT(zipf), "X", "exponent of the items' popularity (default 1)"},
     {"user-file", 0, OPTION_TEXT, AT(user_file), "FILE", "users instead, one a line, asked for in this order, over and over"},
     {"item-file", 0, OPTION_TEXT, AT(item_file), "FILE", "items instead, in the same way"},
@@ -180,7 +180,8 @@ static reco_status find_services(run *r, reco_error *err) {
 }
 
 static reco_status open_target(run *r, reco_error *err) {
-    return r->given->in_process ? program_open(&r->plan.engine, &r->settings, r->call->globals, RECO_OPEN_BACKGROUND, err) : find_services(r, err);
+    return r->given->in_process ? program_open(&r->plan.engine, &r->settings, r->call->globals, RECO_OPEN_BACKGROUND, true, err)
+                                : find_services(r, err);
 }
 
 static reco_status tell(run *r, reco_error *err) {

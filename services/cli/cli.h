@@ -63,6 +63,8 @@ typedef struct cli_session {
 /* Shows how far it is: `wanted` also where stderr is no terminal. Ended with the session, or by cli_progress_end before results are printed. */
 void cli_session_progress(cli_session *session, bool wanted);
 int cli_with_engine(const cli_call *call, reco_status (*body)(cli_session *session, reco_error *err));
+/* The same for what brings nothing: a data directory that is missing is an error, and is not made. */
+int cli_with_data(const cli_call *call, reco_status (*body)(cli_session *session, reco_error *err));
 
 /* answers.c: title of an item, or its id. To be freed; NULL when memory is out. */
 char *cli_title_of(reco_engine *engine, reco_str item_id);

@@ -163,8 +163,8 @@ static reco_status explain_items(cli_session *session, reco_error *err) {
     return explain(session, (const char *const *)session->call->arguments + 1, session->call->argument_count - 1, print_items, err);
 }
 
-static int run_explain(const cli_call *call) { return cli_with_engine(call, explain_answer); }
-static int run_why_not(const cli_call *call) { return cli_with_engine(call, explain_items); }
+static int run_explain(const cli_call *call) { return cli_with_data(call, explain_answer); }
+static int run_why_not(const cli_call *call) { return cli_with_data(call, explain_items); }
 
 const cli_command cli_explain = {
     "explain",

@@ -142,7 +142,7 @@ static reco_status export(cli_session *session, reco_error *err) {
     return status == RECO_OK ? cli_finish(err) : status;
 }
 
-static int run(const cli_call *call) { return cli_with_engine(call, export); }
+static int run(const cli_call *call) { return cli_with_data(call, export); }
 
 const cli_command cli_export = {
     "export",

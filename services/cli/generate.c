@@ -14,13 +14,13 @@ typedef struct options {
 
 #define AT(name) offsetof(options, generator.name)
 static const option_spec table[] = {
-    {"events", 'n', OPTION_U64, AT(events), "N", "how many (default 100000)"},
-    {"items", 0, OPTION_U32, AT(items), "N", "items (default 10000)"},
-    {"users", 0, OPTION_U32, AT(users), "N", "users (default 10000)"},
-    {"clusters", 0, OPTION_U32, AT(clusters), "N", "clusters of taste (default items / 500, at least 4)"},
+    {"events", 'n', OPTION_COUNT64, AT(events), "N", "how many (default 100000)"},
+    {"items", 0, OPTION_COUNT, AT(items), "N", "items (default 10000)"},
+    {"users", 0, OPTION_COUNT, AT(users), "N", "users (default 10000)"},
+    {"clusters", 0, OPTION_COUNT, AT(clusters), "N", "clusters of taste (default items / 500, at least 4)"},
     {"seed", 0, OPTION_U64, AT(seed), "N", "another seed, other events (default 0)"},
     {"start", 0, OPTION_TIME, AT(start), "TIME", "first moment (default 2026-01-01T00:00:00Z)"},
-    {"duration", 0, OPTION_MS, AT(duration), "DURATION", "they are spread over this long (default 28d)"},
+    {"duration", 0, OPTION_SPAN, AT(duration), "DURATION", "they are spread over this long (default 28d)"},
     {"zipf", 0, OPTION_REAL, AT(zipf), "X", "exponent of popularity within a cluster (default 1)"},
     {"session-events", 0, OPTION_REAL, AT(session_events), "X", "mean events of a session (default 8)"},
     {"drift", 0, OPTION_SHARE, AT(drift), "SHARE", "how far popularity moves to other items"},

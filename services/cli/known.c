@@ -103,8 +103,11 @@ static reco_status show_user(cli_session *session, reco_error *err) { return sho
 
 static int run_items(const cli_call *call) { return cli_with_engine(call, put_items); }
 static int run_users(const cli_call *call) { return cli_with_engine(call, put_users); }
-static int run_item(const cli_call *call) { return cli_with_engine(call, show_item); }
-static int run_user(const cli_call *call) { return cli_with_engine(call, show_user); }
+/* A patch and an alias can be the first that is known. */
+static bool brings(const options *given) { return given->patch || given->alias; }
+
+static int run_item(const cli_call *call) { return brings(call->options) ? cli_with_engine(call, show_item) : cli_with_data(call, show_item); }
+static int run_user(const cli_call *call) { return brings(call->options) ? cli_with_engine(call, show_user) : cli_with_data(call, show_user); }
 
 const cli_command cli_items = {"items",
                                "FILE|-",

@@ -62,6 +62,16 @@ static reco_status check_settings(const cli_command *command, const program_glob
     return status;
 }
 
+static void wrong_count(reco_error *err, const cli_command *command, size_t count) {
+    const char *last = strrchr(command->arguments, ' ');
+    size_t before = last ? 1 : 0; /* USER ITEM...: at most two words */
+    if (count > command->most && strstr(command->arguments, "..."))
+        options_fail(err, RECO_INVALID, command->name, "at most %zu of %s, not %zu", command->most - before, last ? last + 1 : command->arguments,
+                     count - before);
+    else
+        options_fail(err, RECO_INVALID, command->name, "usage: reco %s %s", command->name, command->arguments);
+}
+
 static int run_command(const cli_command *command, program_globals *globals, void *options, int argc, char **argv, char **arguments) {
     reco_error err = RECO_ERROR_INIT;
     size_t count = 0;
@@ -73,7 +83,7 @@ static int run_command(const cli_command *command, program_globals *globals, voi
     if (globals->version)
         return print_version();
     if (count < command->least || count > command->most) {
-        options_fail(&err, RECO_INVALID, command->name, "usage: reco %s %s", command->name, command->arguments);
+        wrong_count(&err, command, count);
         return program_fail(&err);
     }
     if (check_settings(command, globals, &err) != RECO_OK)

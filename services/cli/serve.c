@@ -20,7 +20,7 @@ static const option_spec table[] = {
     {"processor-listen", 0, OPTION_TEXT, offsetof(options, processor), "ADDRESS:PORT", "health and metrics of learning (default 127.0.0.1:8082)"},
     {"port-file", 0, OPTION_TEXT, offsetof(options, port_file), "FILE",
      "write ingest=PORT, api=PORT and processor=PORT to this file once all answer"},
-    {"console", 0, OPTION_TEXT, offsetof(options, console), "MODE", API_CONSOLE_HELP},
+    {"console", 0, OPTION_TEXT, offsetof(options, console), "off|read|write", API_CONSOLE_HELP},
 };
 
 enum { INGEST, API, PROCESSOR, SERVERS };

@@ -5,12 +5,12 @@
 #include "cli/cli.h"
 #include "http/log.h"
 
-int cli_with_engine(const cli_call *call, reco_status (*body)(cli_session *session, reco_error *err)) {
+static int with_engine(const cli_call *call, bool there, reco_status (*body)(cli_session *session, reco_error *err)) {
     reco_error err = RECO_ERROR_INIT;
     reco_settings *settings = NULL;
     cli_session session = {.call = call, .told = {.struct_size = sizeof(reco_call)}};
     http_log_start(RECO_LOG_WARN);
-    reco_status status = program_open(&session.engine, &settings, call->globals, 0, &err);
+    reco_status status = program_open(&session.engine, &settings, call->globals, 0, there, &err);
     if (status == RECO_OK)
         status = body(&session, &err);
     cli_progress_end(&session.progress);
@@ -18,6 +18,9 @@ int cli_with_engine(const cli_call *call, reco_status (*body)(cli_session *sessi
     reco_settings_free(settings);
     return status == RECO_OK ? session.code : program_fail(&err);
 }
+
+int cli_with_engine(const cli_call *call, reco_status (*body)(cli_session *session, reco_error *err)) { return with_engine(call, false, body); }
+int cli_with_data(const cli_call *call, reco_status (*body)(cli_session *session, reco_error *err)) { return with_engine(call, true, body); }
 
 void cli_session_progress(cli_session *session, bool wanted) {
     cli_progress_begin(&session->progress, wanted);

@@ -101,9 +101,9 @@ static reco_status snapshot(cli_session *session, reco_error *err) {
     return cli_finish(err);
 }
 
-static int run_verify(const cli_call *call) { return cli_with_engine(call, verify); }
-static int run_stats(const cli_call *call) { return cli_with_engine(call, stats); }
-static int run_snapshot(const cli_call *call) { return cli_with_engine(call, snapshot); }
+static int run_verify(const cli_call *call) { return cli_with_data(call, verify); }
+static int run_stats(const cli_call *call) { return cli_with_data(call, stats); }
+static int run_snapshot(const cli_call *call) { return cli_with_data(call, snapshot); }
 
 const cli_command cli_verify = {"verify",
                                 "",

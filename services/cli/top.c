@@ -21,7 +21,7 @@ typedef struct options {
 } options;
 
 static const option_spec table[] = {
-    {"interval", 'i', OPTION_MS, offsetof(options, interval), "DURATION", "between two looks (default 1s)"},
+    {"interval", 'i', OPTION_SPAN, offsetof(options, interval), "DURATION", "between two looks (default 1s)"},
     {"count", 'n', OPTION_COUNT, offsetof(options, count), "N", "end after so many pictures (default: q, or a signal)"},
     {"once", '1', OPTION_FLAG, offsetof(options, once), NULL, "one picture of the rates in one interval"},
     {"json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "an object a line for each picture"},
@@ -52,7 +52,7 @@ static reco_status add_engine(run *r, const char *data, reco_error *err) {
     if (r->engine)
         return options_fail(err, RECO_INVALID, data, "only one data directory can be looked at");
     globals.data = data;
-    reco_status status = program_open(&r->engine, &r->settings, &globals, RECO_OPEN_NO_ANSWERS, err);
+    reco_status status = program_open(&r->engine, &r->settings, &globals, RECO_OPEN_NO_ANSWERS, true, err);
     r->services[r->count].name = data;
     r->sources[r->count++].engine = r->engine;
     return status;

@@ -12,7 +12,7 @@ typedef struct options {
 } options;
 
 static const option_spec table[] = {
-    {"keep-for", 0, OPTION_MS, offsetof(options, keep_for), "DURATION", "keep records this long, such as 90d (default: retention.age)"},
+    {"keep-for", 0, OPTION_SPAN, offsetof(options, keep_for), "DURATION", "keep records this long, such as 90d (default: retention.age)"},
     {"keep-bytes", 0, OPTION_TEXT, offsetof(options, keep_bytes), "BYTES", "keep about so much, such as 20GiB (default: retention.bytes)"},
     {"dry-run", 'n', OPTION_FLAG, offsetof(options, dry_run), NULL, "drop nothing, tell what would be"},
     {"json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "the result as JSON"},
@@ -43,8 +43,8 @@ static reco_status trim(cli_session *session, reco_error *err) {
     const options *given = session->call->options;
     reco_trim_options how = {.struct_size = sizeof how, .flags = given->dry_run ? RECO_TRIM_DRY_RUN : 0, .age = given->keep_for};
     reco_trim_result result = {.struct_size = sizeof result};
-    if (given->keep_bytes && !options_bytes(given->keep_bytes, &how.bytes))
-        return options_fail(err, RECO_INVALID, "keep-bytes", "\"%.60s\" is no number of bytes", given->keep_bytes);
+    if (given->keep_bytes && (!options_bytes(given->keep_bytes, &how.bytes) || how.bytes == 0))
+        return options_fail(err, RECO_INVALID, "keep-bytes", "\"%.60s\" is no number of bytes above 0", given->keep_bytes);
     cli_session_progress(session, given->progress);
     reco_status status = reco_trim(&result, session->engine, &how, &session->told, err);
     cli_progress_end(&session->progress);
@@ -57,7 +57,7 @@ static reco_status trim(cli_session *session, reco_error *err) {
     return cli_finish(err);
 }
 
-static int run(const cli_call *call) { return cli_with_engine(call, trim); }
+static int run(const cli_call *call) { return cli_with_data(call, trim); }
 
 const cli_command cli_trim = {
     "trim",

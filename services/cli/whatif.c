@@ -115,6 +115,8 @@ static reco_status make_plans(run *r, reco_error *err) {
     r->plan_count = against ? 2 : 1;
     snprintf(r->plans[0].label, sizeof r->plans[0].label, "%s", config ? config : "the settings as they are");
     snprintf(r->plans[1].label, sizeof r->plans[1].label, "%s%s", file ? "" : "preset ", against ? against : "");
+    if (status == RECO_OK)
+        status = program_data_there(r->plans[0].settings, err);
     if (status != RECO_OK || !against)
         return status;
     status = program_settings(&r->plans[1].settings, r->call->globals, err);

@@ -155,15 +155,26 @@ static reco_status store(const option_spec *option, char *at, const char *value,
             return bad(err, option, "an integer from 0", value);
         memcpy(at, &number, sizeof number);
         return RECO_OK;
+    case OPTION_COUNT64:
+        if (!whole_number(value, UINT64_MAX, &number, &end) || *end || number == 0)
+            return bad(err, option, "an integer from 1", value);
+        memcpy(at, &number, sizeof number);
+        return RECO_OK;
     case OPTION_SHARE:
+        if (!real_number(value, 0, 1, &real))
+            return bad(err, option, "a number from 0 to 1", value);
+        memcpy(at, &real, sizeof real);
+        return RECO_OK;
     case OPTION_REAL:
-        if (!real_number(value, 0, option->kind == OPTION_SHARE ? 1 : 1e300, &real))
-            return bad(err, option, option->kind == OPTION_SHARE ? "a number from 0 to 1" : "a number from 0", value);
+        if (!real_number(value, 0, 1e300, &real) || real <= 0)
+            return bad(err, option, "a number above 0", value);
         memcpy(at, &real, sizeof real);
         return RECO_OK;
     case OPTION_MS:
-        if (!options_duration(value, &ms))
-            return bad(err, option, "a duration such as 500ms, 30s or 7d", value);
+    case OPTION_SPAN:
+        if (!options_duration(value, &ms) || (option->kind == OPTION_SPAN && ms == 0))
+            return bad(err, option,
+                       option->kind == OPTION_SPAN ? "a duration above 0 such as 500ms, 30s or 7d" : "a duration such as 500ms, 30s or 7d", value);
         memcpy(at, &ms, sizeof ms);
         return RECO_OK;
     case OPTION_TIME:

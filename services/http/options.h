@@ -16,13 +16,15 @@ typedef enum option_kind {
     OPTION_U32,
     OPTION_COUNT, /* uint32_t, from 1 */
     OPTION_U64,
-    OPTION_SHARE, /* double from 0 to 1 */
-    OPTION_REAL,  /* double above 0 */
-    OPTION_MS,    /* int64_t milliseconds: an integer with unit ms, s, m, h or d; without a unit milliseconds */
-    OPTION_TIME   /* int64_t: milliseconds since 1970, or RFC 3339 with offset */
+    OPTION_COUNT64, /* uint64_t, from 1 */
+    OPTION_SHARE,   /* double from 0 to 1 */
+    OPTION_REAL,    /* double above 0 */
+    OPTION_MS,      /* int64_t milliseconds: an integer with unit ms, s, m, h or d; without a unit milliseconds */
+    OPTION_SPAN,    /* the same, above 0 */
+    OPTION_TIME     /* int64_t: milliseconds since 1970, or RFC 3339 with offset */
 } option_kind;
 
-#define OPTION_LIST_MAX 64u
+#define OPTION_LIST_MAX 128u
 typedef struct option_list {
     const char *items[OPTION_LIST_MAX];
     size_t count;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "http/internal.h"
@@ -73,8 +74,28 @@ reco_status program_settings(reco_settings **out, const program_globals *globals
     return RECO_OK;
 }
 
-reco_status program_open(reco_engine **engine, reco_settings **settings, const program_globals *globals, uint32_t flags, reco_error *err) {
+reco_status program_data_there(const reco_settings *settings, reco_error *err) {
+    static const char *const stores[] = {"stream", "features", "records"};
+    char data[1024], url[1024];
+    struct stat about;
+    bool embedded = false;
+    reco_status status = reco_settings_get(data, sizeof data, settings, "data", err);
+    for (size_t i = 0; i < sizeof stores / sizeof *stores && status == RECO_OK; i++) {
+        status = reco_settings_get(url, sizeof url, settings, stores[i], err);
+        embedded = embedded || !url[0];
+    }
+    if (status != RECO_OK || !embedded || strcmp(data, "memory:") == 0)
+        return status;
+    if (stat(data, &about) != 0 && (errno == ENOENT || errno == ENOTDIR))
+        return options_fail(err, RECO_NOT_FOUND, "data", "there is no directory %.200s; --data names where the data is", data);
+    return RECO_OK;
+}
+
+reco_status program_open(reco_engine **engine, reco_settings **settings, const program_globals *globals, uint32_t flags, bool there,
+                         reco_error *err) {
     reco_status status = program_settings(settings, globals, err);
+    if (status == RECO_OK && there)
+        status = program_data_there(*settings, err);
     if (status != RECO_OK)
         return status;
     reco_open_options options = {.struct_size = sizeof options, .flags = flags, .settings = *settings};

@@ -13,8 +13,8 @@ typedef struct state {
 } state;
 
 static const option_spec options[] = {
-    {"threads", 0, OPTION_U32, offsetof(state, threads), "N", "processor threads (default 1)"},
-    {"batch-events", 0, OPTION_U32, offsetof(state, batch_events), "N", "most records of a batch (default 20000, on Redis 100)"},
+    {"threads", 0, OPTION_COUNT, offsetof(state, threads), "N", "processor threads (default 1)"},
+    {"batch-events", 0, OPTION_COUNT, offsetof(state, batch_events), "N", "most records of a batch (default 20000, on Redis 100)"},
 };
 
 static reco_status start(void *context, http_route *routes, size_t *count, http_standard *standard, reco_error *err) {

@@ -354,7 +354,8 @@ class Trouble(unittest.TestCase):
     def test_wrong_lines(self):
         for arguments, named in (
                 (["ftp://127.0.0.1"], "URL"), (["http://127.0.0.1/?a=b"], "URL"), (["http://"], "URL"), (["http://a b"], "URL"),
-                (["--rate", "0"], None), (["--rate", "2000000"], "--rate"), (["--rate", "1e-200"], "--rate"), (["--rate", "1000000", "--duration", "1h"], "--duration"),
+                (["--rate", "0"], "rate"), (["-n", "0"], "requests"), (["--duration", "0"], "duration"), (["--timeout", "0s"], "timeout"), (["--limit", "0"], "limit"),
+                (["--users", "0"], "users"), (["--rate", "2000000"], "--rate"), (["--rate", "1e-200"], "--rate"), (["--rate", "1000000", "--duration", "1h"], "--duration"),
                 (["--connections", "5000"], "--connections"), (["--threads", "65", "--connections", "100"], "--threads"), (["--threads", "17"], "--threads"),
                 (["--duration", "2d"], "--duration"), (["--warmup", "x"], "--warmup"), (["--warmup", "2d"], "--warmup"), (["--timeout", "2d"], "--timeout"),
                 (["--mix", "events"], "--mix"), (["--mix", "x=1"], "--mix"), (["--mix", "events=0"], "--mix"), (["--mix", "events=1,events=1"], "--mix"),

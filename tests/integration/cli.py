@@ -3,6 +3,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import subprocess
 import unittest
 
@@ -39,7 +40,8 @@ class Line(WithData):
                      ["recommend", "u", "--limit"], ["recommend", "u", "--limit", "-1"], ["recommend", "u", "--limit", "0"],
                      ["stats", "--json=yes"], ["import", "--format", "csv"],
                      ["import", "x"],
-                     ["popular", "--window", "3 moons"], ["popular", "--as-of", "2026-01-01"], ["generate", "--late", "1.5"],
+                     ["popular", "--window", "3 moons"], ["popular", "--window", "0"], ["top", "-i", "0"], ["trim", "--keep-for", "0s"],
+                     ["generate", "-n", "0"], ["generate", "--items", "0"], ["generate", "--duration", "0"], ["generate", "--zipf", "0"], ["popular", "--as-of", "2026-01-01"], ["generate", "--late", "1.5"],
                      ["generate", "--format", "xml"],
                      ["stats", "--set", "no.such.setting=1"], ["stats", "--set", "partitions"], ["stats", "--set", "partitions=zero"]):
             done = run("reco", "--data", self.data, *line)
@@ -51,8 +53,30 @@ class Line(WithData):
         done = run("reco", "stats", "--data", self.data, env=environment(RECO_NO_SUCH="1"))
         self.assertEqual(done.returncode, 2)
         self.assertIn("RECO_NO_SUCH", done.stderr)
-        run("reco", "stats", "--json", env=environment(RECO_DATA=self.data), check=0)
+        run("reco", "ingest", "/dev/null", env=environment(RECO_DATA=self.data), check=0)
         self.assertTrue(os.path.isdir(self.data))
+        run("reco", "stats", "--json", env=environment(RECO_DATA=self.data), check=0)
+
+    def test_a_data_directory_that_is_missing(self):
+        backup, into = os.path.join(self.folder, "backup"), os.path.join(self.folder, "into")
+        for line in (["recommend", "u"], ["popular"], ["session", "i"], ["rank", "u", "i"], ["similar", "i"], ["batch", "/dev/null"], ["explain", "u"], ["why-not", "u", "i"],
+                     ["whatif", "u"], ["whatif", "--against", "shop"], ["item", "i"], ["user", "u"], ["item", "i", "--delete"], ["user", "u", "--delete"], ["verify"], ["stats"],
+                     ["snapshot", backup], ["backup", backup], ["archive", "--once"], ["trim", "--keep-for", "1d"], ["export", "-"],
+                     ["bench", "--in-process", "--duration", "1s"]):
+            done = run("reco", "--data", self.data, *line)
+            with self.subTest(line):
+                self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
+                self.assertTrue(one_line(done.stderr), done.stderr)
+                self.assertIn(f"there is no directory {self.data}; --data names", done.stderr)
+                self.assertEqual(os.listdir(self.folder), [])
+        for line in (["ingest", "/dev/null"], ["items", "/dev/null"], ["user", "u", "--alias", "a"], ["item", "i", "--patch", "/dev/null"]):
+            run("reco", "--data", self.data, *line)
+            self.assertTrue(os.path.isdir(self.data), line)
+            shutil.rmtree(self.data)
+        run("reco", "--data", "memory:", "popular", check=0)
+        urls = [word for store in ("stream", "features", "records") for word in ("--set", f"{store}=lmdb:{into}")]
+        run("reco", "--data", self.data, *urls, "stats", check=0)
+        self.assertFalse(os.path.exists(self.data))
 
     def test_failures(self):
         missing = run("reco", "--data", self.data, "item", "none")
@@ -224,6 +248,13 @@ class Work(WithData):
             self.assertIn(word, table)
         self.assertIn("nobody: nothing is known", self.reco("explain", "nobody").stdout)
         self.assertIn("items[1]", self.reco("why-not", "u0", seen, seen, check=2).stderr)
+        many = [f"i{at}" for at in range(101)]
+        self.assertEqual(len(self.json("why-not", "u0", *many[:100])["items"]), 100)
+        self.assertEqual(len(self.json("explain", "u0", *(word for one in many[:100] for word in ("-i", one)))["items"]), 100)
+        self.assertIn("at most 100 of ITEM..., not 101", self.reco("why-not", "u0", *many, check=2).stderr)
+        refused = self.reco("explain", "u0", *(word for one in many for word in ("-i", one)), check=1)
+        self.assertIn("100", refused.stderr)
+        self.assertIn("at most 100 of ITEM...", self.reco("similar", *many, check=2).stderr)
         self.assertIn("--cap", self.reco("explain", "u0", "--cap", "x", check=2).stderr)
 
     def test_snapshot(self):
@@ -233,6 +264,7 @@ class Work(WithData):
         self.assertEqual(made["hash"], self.json("verify")["hash"])
         self.assertTrue(self.json("verify", "--from", path)["equal"])
         self.assertTrue(one_line(self.reco("snapshot", path, check=1).stderr))
+        self.assertIn("/nonexistent/x", self.reco("snapshot", "/nonexistent/x", check=1).stderr)
         self.assertIsInstance(self.json("stats"), dict)
 
     def test_backup(self):
@@ -284,6 +316,7 @@ class Work(WithData):
         self.reco("import", "--format", "csv", "--shift-time", self.import_small())
         self.assertIn("snapshots.folder", self.reco("trim", "--keep-for", "1d", check=2).stderr)
         self.assertIn("keep-bytes", self.reco("trim", "--keep-bytes", "many", check=2).stderr)
+        self.assertIn("keep-bytes", self.reco("trim", "--keep-bytes", "0", check=2).stderr)
         folder = "snapshots.folder=" + os.path.join(self.folder, "snapshots")
         self.assertIn("say how much", self.reco("trim", "--set", folder, check=2).stderr)
         held = self.json("trim", "--set", folder, "--keep-for", "1ms", "--dry-run")

@@ -44,7 +44,7 @@ VALUES = {
     "PRESET|FILE": ["", "nonsense", "/no/such/file", BROKEN],
     "auto|order|s|ms": ["", "years", "S", BROKEN],
     "METRIC": ["", "ndcg", "ndcg@11", "coverage@10", BROKEN],
-    "MODE": ["", "on", "READ", BROKEN],
+    "off|read|write": ["", "on", "READ", BROKEN],
     "MIX": ["", "events", "events=", "events=-1", "events=x", "events=0", "nonsense=1", "=1", "events=1,", "events=1,events=1", "events=" + HUGE, BROKEN],
     "URL": ["", "ftp://127.0.0.1:1", "http://", "http://a b", "http://127.0.0.1:x", "http://127.0.0.1:1/?a=b", "http://" + "x" * 600, BROKEN],
     "NAME:TEXT": ["", "x", ":x", "a: b\r\nc: d", BROKEN],

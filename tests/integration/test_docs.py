@@ -252,6 +252,7 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.complete("reco import --format "), ["csv", "ndjson", "movielens", "reco"])
         self.assertEqual(self.complete("reco import -f c"), ["csv"])
         self.assertEqual(self.complete("reco generate --format=n"), ["ndjson"])
+        self.assertEqual(self.complete("reco serve --console "), ["off", "read", "write"])
         self.assertIn(":(csv ndjson movielens reco)", reco("completion", "zsh").stdout)
 
     def test_zsh(self):
