@@ -84,7 +84,7 @@ reco_status program_data_there(const reco_settings *settings, reco_error *err) {
         status = reco_settings_get(url, sizeof url, settings, stores[i], err);
         embedded = embedded || !url[0];
     }
-    if (status != RECO_OK || !embedded || strcmp(data, "memory:") == 0)
+    if (status != RECO_OK || !embedded || !data[0] || strcmp(data, "memory:") == 0) /* none: opening says so */
         return status;
     if (stat(data, &about) != 0 && (errno == ENOENT || errno == ENOTDIR))
         return options_fail(err, RECO_NOT_FOUND, "data", "there is no directory %.200s; --data names where the data is", data);
