@@ -9,6 +9,9 @@
 #include "cli/answers.h"
 
 typedef answer_options options;
+typedef struct batch_options {
+    bool progress;
+} batch_options;
 
 static const option_spec recommend_table[] = {ANSWER_QUESTION};
 static const option_spec given_table[] = {
@@ -32,6 +35,8 @@ static const option_spec popular_table[] = {
     {"category", 0, OPTION_TEXT, offsetof(options, category), "NAME", "only items of this category"},
     ANSWER_JSON,
 };
+
+static const option_spec batch_table[] = {CLI_PROGRESS(batch_options)};
 
 /* --- tables --------------------------------------------------------------------------------------------------------------------------------- */
 
@@ -315,10 +320,14 @@ static reco_status answer_lines(cli_session *session, FILE *in, const char *path
     char *line = NULL;
     size_t room = 0;
     ssize_t size;
+    reco_work work = {.struct_size = sizeof work, .what = "answering", .unit = "lines"};
     reco_status status = RECO_OK;
-    while (status == RECO_OK && !ferror(stdout) && (size = getline(&line, &room, in)) > 0)
+    while (status == RECO_OK && !ferror(stdout) && (size = getline(&line, &room, in)) > 0) {
         if (strspn(line, " \t\r\n") < (size_t)size) /* a NUL is no blank line */
             status = answer_line(session, line, (size_t)size, err);
+        work.done++;
+        cli_progress_tell(&session->progress, &work);
+    }
     if (status == RECO_OK && ferror(in))
         status = options_fail(err, RECO_IO, path, "cannot read: %s", strerror(errno));
     free(line);
@@ -326,12 +335,15 @@ static reco_status answer_lines(cli_session *session, FILE *in, const char *path
 }
 
 static reco_status batch(cli_session *session, reco_error *err) {
+    const batch_options *given = session->call->options;
     const char *path = session->call->arguments[0];
     FILE *in;
     reco_status status = cli_open(&in, path, err);
     if (status != RECO_OK)
         return status;
+    cli_progress_begin_writing(&session->progress, given->progress);
     status = answer_lines(session, in, path, err);
+    cli_progress_end(&session->progress);
     cli_close(in);
     return status;
 }
@@ -386,9 +398,8 @@ const cli_command cli_batch = {
     "many questions, one JSON object a line",
     "A line is what POST /recommendations takes, such as {\"user_id\":\"u1\",\"limit\":5}. Each gets a line of its own: the "
     "answer, or the\nproblem, and then the exit code is 1.",
-    NULL,
-    0,
-    0,
+    CLI_OPTIONS(batch_table),
+    sizeof(batch_options),
     1,
     1,
     run_batch};

@@ -6,10 +6,13 @@
 #include "cli/cli.h"
 #include "http/text.h"
 
+#define EVENTS 100000u
+#define TOLD_EVERY 1000u
+
 typedef struct options {
     const char *format;
     reco_generator_options generator;
-    bool no_ids;
+    bool no_ids, progress;
 } options;
 
 #define AT(name) offsetof(options, generator.name)
@@ -30,6 +33,7 @@ static const option_spec table[] = {
     {"reordered", 0, OPTION_SHARE, AT(reordered), "SHARE", "events out of order"},
     {"no-ids", 0, OPTION_FLAG, offsetof(options, no_ids), NULL, "without event_id"},
     {"format", 'f', OPTION_TEXT, offsetof(options, format), "ndjson|csv", "what is written (default ndjson)"},
+    CLI_PROGRESS(options),
 };
 
 static void add_string(http_text *out, const char *name, reco_str value) {
@@ -66,10 +70,11 @@ static void write_csv(http_text *line, const reco_event *event, int64_t timestam
     http_text_add(line, "\n", 1);
 }
 
-static reco_status write_events(reco_generator *generator, bool csv, reco_error *err) {
+static reco_status write_events(reco_generator *generator, bool csv, uint64_t count, cli_progress *progress, reco_error *err) {
     http_text line = {0};
     reco_event event;
     int64_t received_at;
+    reco_work work = {.struct_size = sizeof work, .what = "generating", .unit = "events", .total = count};
     reco_status status = RECO_OK;
     if (csv)
         printf("user_id,item_id,event_type,timestamp,value\n");
@@ -80,6 +85,8 @@ static reco_status write_events(reco_generator *generator, bool csv, reco_error 
             status = options_no_memory(err);
         else if (fwrite(line.data, 1, line.size, stdout) != line.size)
             status = cli_finish(err);
+        if (++work.done % TOLD_EVERY == 0 || work.done == count)
+            cli_progress_tell(progress, &work);
     }
     http_text_dispose(&line);
     return status == RECO_OK ? cli_finish(err) : status;
@@ -95,11 +102,15 @@ static int run(const cli_call *call) {
         options_fail(&err, RECO_INVALID, "format", "must be ndjson or csv");
         return program_fail(&err);
     }
+    cli_progress progress;
     how.struct_size = sizeof how;
     how.no_ids = given->no_ids;
+    how.events = how.events ? how.events : EVENTS;
     reco_status status = reco_generator_create(&generator, &how, &err);
+    cli_progress_begin_writing(&progress, given->progress);
     if (status == RECO_OK)
-        status = write_events(generator, csv, &err);
+        status = write_events(generator, csv, how.events, &progress, &err);
+    cli_progress_end(&progress);
     reco_generator_free(generator);
     return status == RECO_OK ? PROGRAM_OK : program_fail(&err);
 }

@@ -13,12 +13,13 @@
 #define BATCH_BYTES (1u << 20)
 
 typedef struct options {
-    bool no_process, json;
+    bool no_process, json, progress;
 } options;
 
 static const option_spec ingest_table[] = {
     {"no-process", 0, OPTION_FLAG, offsetof(options, no_process), NULL, "do not wait until the events are learned"},
     {"json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "the result as JSON"},
+    CLI_PROGRESS(options),
 };
 /* One run: lines gathered, and what became of those before. */
 typedef struct feed {
@@ -28,9 +29,11 @@ typedef struct feed {
     unsigned long long accepted, rejected;
 } feed;
 
-static void report(const feed *self, const json_t *rejected) {
+static void report(feed *self, const json_t *rejected) {
     size_t i;
     json_t *one;
+    if (json_array_size(rejected))
+        cli_progress_aside(&self->session->progress);
     json_array_foreach(rejected, i, one) {
         const char *field = json_string_value(json_object_get(one, "field")), *detail = json_string_value(json_object_get(one, "detail"));
         long long index = json_integer_value(json_object_get(one, "index"));
@@ -68,6 +71,8 @@ static reco_status flush_batch(feed *self, reco_error *err) {
     self->before += self->lines;
     self->lines = 0;
     self->batch.size = 0;
+    cli_progress_tell(&self->session->progress,
+                      &(reco_work){.struct_size = sizeof(reco_work), .what = "ingesting", .unit = "lines", .done = self->before});
     return status;
 }
 
@@ -98,11 +103,13 @@ static reco_status ingest(cli_session *session, reco_error *err) {
     reco_status status = cli_open(&file, path, err);
     if (status != RECO_OK)
         return status;
+    cli_session_progress(session, given->progress);
     status = feed_lines(&all, file, path, err);
     cli_close(file);
     http_text_dispose(&all.batch);
     if (status == RECO_OK && !given->no_process)
-        status = reco_process(NULL, session->engine, NULL, err);
+        status = reco_process(NULL, session->engine, &session->told, err);
+    cli_progress_end(&session->progress);
     if (status != RECO_OK && all.accepted)
         fprintf(stderr, "reco: %llu events were accepted and are kept; what follows is why it ended\n", all.accepted);
     if (status != RECO_OK)

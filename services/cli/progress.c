@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -94,15 +95,19 @@ static void draw(cli_progress *progress, int64_t now) {
 static void finish(cli_progress *progress, int64_t now) {
     if (progress->last.what)
         draw(progress, now);
-    if (progress->open)
-        fputc('\n', stderr);
-    progress->open = false;
-    progress->width = 0;
+    cli_progress_aside(progress);
 }
 
 void cli_progress_begin(cli_progress *progress, bool wanted) {
     *progress = (cli_progress){.terminal = isatty(STDERR_FILENO)};
     progress->shown = progress->terminal || wanted;
+}
+
+void cli_progress_begin_writing(cli_progress *progress, bool wanted) {
+    struct stat out;
+    cli_progress_begin(progress, wanted);
+    if (!wanted && (isatty(STDOUT_FILENO) || (fstat(STDOUT_FILENO, &out) == 0 && S_ISFIFO(out.st_mode))))
+        progress->shown = false;
 }
 
 reco_call cli_progress_call(cli_progress *progress) {
@@ -124,6 +129,13 @@ void cli_progress_tell(void *context, const reco_work *work) {
     progress->last = *work;
     if (now - progress->drawn_ns >= (progress->terminal ? DRAW_NS : LINE_NS))
         draw(progress, now);
+}
+
+void cli_progress_aside(cli_progress *progress) {
+    if (progress->open)
+        fputc('\n', stderr);
+    progress->open = false;
+    progress->width = 0;
 }
 
 void cli_progress_end(cli_progress *progress) {

@@ -26,10 +26,15 @@ typedef struct cli_progress {
     { "progress", 0, OPTION_FLAG, offsetof(type, progress), NULL, "tell on stderr how far it is, also where that is no terminal" }
 
 void cli_progress_begin(cli_progress *progress, bool wanted);
+/* The same of a command that writes on the way: unless `wanted`, only where stdout is a file, for a terminal would have both in one line, and so may
+ * whoever reads a pipe. */
+void cli_progress_begin_writing(cli_progress *progress, bool wanted);
 /* A call that tells it; alive as long as `progress`. */
 reco_call cli_progress_call(cli_progress *progress);
 /* A reco_work_sink; `context` is the cli_progress. */
 void cli_progress_tell(void *context, const reco_work *work);
+/* Ends the line as it stands: something else is about to be said on stderr. */
+void cli_progress_aside(cli_progress *progress);
 /* Ends the line. */
 void cli_progress_end(cli_progress *progress);
 

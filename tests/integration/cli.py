@@ -148,6 +148,25 @@ class Work(WithData):
         self.assertTrue(json.loads(done.stdout)["equal"])
         self.assertTrue(drawn.startswith("\rreplaying [") and drawn.endswith("\n"), drawn)
 
+    def test_progress_of_lines(self):
+        events = "".join(f'{{"user_id":"u{at}","item_id":"i","event_type":"view"}}\n' for at in range(1200))
+        told = self.reco("ingest", "-", "--progress", stdin=events + "{\n", check=1)
+        self.assertIn("\ningesting  1,201 lines", told.stderr)
+        self.assertIn("100 %  1,200 of 1,200 records", told.stderr)
+        self.assertIn("reco: line 1201: ", told.stderr)
+        self.assertEqual(self.reco("ingest", "-", stdin=events).stderr, "")
+        told = self.reco("batch", "-", "--progress", stdin='{"user_id":"u1"}\n\n{"user_id":"u2"}\n')
+        self.assertEqual((told.stdout.count("\n"), told.stderr), (2, "answering  3 lines\n"))
+        told = self.reco("generate", "-n", "2500", "--progress")
+        self.assertEqual((told.stdout.count("\n"), told.stderr.splitlines()[-1].split("  ")[:2]), (2500, ["generating [####################] 100 %", "2,500 of 2,500 events"]))
+        for line, drawn in ((["generate", "-n", "2500"], True), (["batch", "-"], True), (["batch", "-"], False)):  # answers would stand in the same line
+            control, terminal = os.openpty()
+            subprocess.run([os.path.join(BIN, "reco"), "--data", self.data, *line], input=b'{"user_id":"u1"}\n', stdout=subprocess.DEVNULL if drawn else terminal,
+                           stderr=terminal, env=environment(), timeout=60, check=True)
+            os.close(terminal)
+            self.assertEqual(os.read(control, 65536).startswith(b"\r"), drawn, line)
+            os.close(control)
+
     def test_tables_for_people(self):
         self.reco("import", "--format", "csv", "--shift-time", self.import_small())
         self.reco("items", "-", stdin='[{"item_id":"own1","title":"Grüner Tee"}]')
