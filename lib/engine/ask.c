@@ -222,16 +222,12 @@ reco_status reco_similar(reco_answer **answer, reco_engine *engine, const reco_s
 
 reco_status reco__engine_ask_past(reco_answer **answer, reco_engine *engine, const reco_query *query, const reco__past *past, const reco_call *call,
                                   reco_error *err) {
-    reco_query given;
-    reco_event *own;
-    int64_t next[RECO_PARTITIONS_MAX] = {0};
-    reco_status status = take_query(&given, &own, query, err);
-    if (status == RECO_OK) {
-        uint32_t partition = reco__stream_partition(engine->stream, given.user_id.data, given.user_id.size);
-        status = reco__recommend_ask_past(answer, engine->recommend, &given, past, reco__now_ms(), partition, call, err);
-    }
-    reco__release(own);
-    return status == RECO_OK ? answer_locate(engine, *answer, next, err) : status;
+    asked a;
+    reco_status status = take(&a, engine, query, call, err);
+    if (status == RECO_OK)
+        status = reco__recommend_ask_past(answer, engine->recommend, &a.query, past, reco__now_ms(), a.partition, call, err);
+    reco__release(a.own);
+    return status == RECO_OK ? answer_locate(engine, *answer, a.next, err) : status;
 }
 
 bool reco__engine_is_its_own(reco_status status) { return status == RECO_INVALID || status == RECO_TOO_LARGE; }

@@ -97,7 +97,7 @@ reco_status reco__position_wait(reco_engine *engine, const int64_t *next, uint32
 void reco__engine_learned(reco_engine *engine); /* wakes waiters */
 
 /* --- ask.c --------------------------------------------------------------------------------------------------------------------------------- */
-/* As reco_recommend, but with the user as `past` says; min_position is not waited for. */
+/* As reco_recommend, but with the user as `past` says. */
 reco_status reco__engine_ask_past(reco_answer **answer, reco_engine *engine, const reco_query *query, const reco__past *past, const reco_call *call,
                                   reco_error *err);
 /* Whether a status is about one question alone, and not about all. */

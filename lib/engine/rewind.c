@@ -171,9 +171,7 @@ static reco_status ask(rewinding *r, size_t index, reco_error *err) {
         r->answered += status == RECO_OK;
         return tell(r, index, status, &error);
     }
-    if (err)
-        *err = error;
-    return status;
+    return reco__fail_as(err, &error);
 }
 
 static reco_status go_by(rewinding *r, reco__walk *walk, reco_error *err) {

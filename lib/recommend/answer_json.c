@@ -1,21 +1,7 @@
 /* recommend/answer_json.c - an answer as JSON, written straight into a buffer. */
 #include "recommend/answer.h"
+#include "recommend/json.h"
 #include "recommend/recommend.h"
-
-static void add_string(reco__buf *out, const char *before, reco_str text) {
-    reco__buf_text(out, before);
-    reco__json_string(out, text.data ? text.data : "", text.size);
-}
-
-static void add_int(reco__buf *out, const char *before, int64_t value) {
-    reco__buf_text(out, before);
-    reco__json_int(out, value);
-}
-
-static void add_flag(reco__buf *out, const char *before, bool value) {
-    reco__buf_text(out, before);
-    reco__buf_text(out, value ? "true" : "false");
-}
 
 static void add_reason(reco__buf *out, const reco_reason *reason) {
     static const char *const kinds[] = {"", "coview", "popular", "revisit", "stage", "other"};
@@ -24,13 +10,13 @@ static void add_reason(reco__buf *out, const reco_reason *reason) {
     if (reason->kind == RECO_REASON_COVIEW && reco__str_equal(reason->source, reco__str_of(kinds[RECO_REASON_COVIEW]))) {
         reco__buf_add(out, coview, sizeof(coview) - 1);
     } else {
-        add_string(out, "{\"type\":", reco__str_of(reason->kind <= RECO_REASON_OTHER ? kinds[reason->kind] : ""));
-        add_string(out, ",\"source\":", reason->source);
+        reco__member_string(out, "{\"type\":", reco__str_of(reason->kind <= RECO_REASON_OTHER ? kinds[reason->kind] : ""));
+        reco__member_string(out, ",\"source\":", reason->source);
     }
     if (reason->because.data) {
-        add_string(out, ",\"because\":", reason->because);
+        reco__member_string(out, ",\"because\":", reason->because);
     }
-    add_int(out, ",\"score\":", reason->score);
+    reco__member_int(out, ",\"score\":", reason->score);
     reco__buf_byte(out, '}');
 }
 
@@ -46,9 +32,9 @@ void reco__answer_add_reasons(reco__buf *out, const reco_reason *reasons, uint32
 }
 
 static void add_item(reco__buf *out, const reco_answer_item *item) {
-    add_string(out, "{\"item_id\":", item->item_id);
-    add_int(out, ",\"score\":", item->score);
-    add_int(out, ",\"rank\":", item->rank);
+    reco__member_string(out, "{\"item_id\":", item->item_id);
+    reco__member_int(out, ",\"score\":", item->score);
+    reco__member_int(out, ",\"rank\":", item->rank);
     reco__buf_text(out, ",\"reasons\":");
     reco__answer_add_reasons(out, item->reasons, item->reason_count);
     reco__buf_byte(out, '}');
@@ -61,7 +47,7 @@ static void add_degraded(reco__buf *out, uint32_t degraded) {
     reco__buf_text(out, "\"degraded_reasons\":[");
     for (uint32_t bit = 1; bit != 0 && bit <= degraded; bit <<= 1) {
         if (degraded & bit) {
-            add_string(out, before, reco__str_of(reco__degraded_name(bit)));
+            reco__member_string(out, before, reco__str_of(reco__degraded_name(bit)));
             before = ",";
         }
     }
@@ -73,17 +59,17 @@ static void add_head(reco__buf *out, const reco__answer *answer) {
     char moment[32];
 
     if (!answer->bare) {
-        add_string(out, "\"recommendation_id\":", shown->recommendation_id);
-        add_string(out, ",\"scenario\":", shown->scenario);
-        add_string(out, ",\"model\":", shown->model);
-        add_flag(out, ",\"fallback\":", shown->flags & RECO_ANSWER_FALLBACK);
-        add_flag(out, ",\"behind\":", shown->flags & RECO_ANSWER_BEHIND);
-        add_flag(out, ",\"degraded\":", shown->flags & RECO_ANSWER_DEGRADED);
+        reco__member_string(out, "\"recommendation_id\":", shown->recommendation_id);
+        reco__member_string(out, ",\"scenario\":", shown->scenario);
+        reco__member_string(out, ",\"model\":", shown->model);
+        reco__member_flag(out, ",\"fallback\":", shown->flags & RECO_ANSWER_FALLBACK);
+        reco__member_flag(out, ",\"behind\":", shown->flags & RECO_ANSWER_BEHIND);
+        reco__member_flag(out, ",\"degraded\":", shown->flags & RECO_ANSWER_DEGRADED);
         if (shown->degraded) {
             reco__buf_byte(out, ',');
             add_degraded(out, shown->degraded);
         }
-        add_string(out, ",\"position\":", shown->position);
+        reco__member_string(out, ",\"position\":", shown->position);
         reco__buf_byte(out, ',');
     }
     if (answer->bare && shown->degraded) {
@@ -93,7 +79,7 @@ static void add_head(reco__buf *out, const reco__answer *answer) {
     }
     if (answer->dated) {
         reco__time_format(shown->as_of, moment);
-        add_string(out, "\"as_of\":", reco__str_of(moment));
+        reco__member_string(out, "\"as_of\":", reco__str_of(moment));
         reco__buf_byte(out, ',');
     }
 }
@@ -112,7 +98,7 @@ reco_status reco__answer_json(const char **text, size_t *size, reco_answer *show
         }
         add_item(out, &shown->items[i]);
     }
-    add_string(out, "],\"next\":", shown->next);
+    reco__member_string(out, "],\"next\":", shown->next);
     reco__buf_byte(out, '}');
     const char *terminated = reco__buf_cstr(out);
     reco_status status = reco__buf_status(out, err);

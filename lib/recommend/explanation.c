@@ -1,6 +1,7 @@
 /* recommend/explanation.c - the object behind reco_explanation, and what it looks like as JSON. */
 #include "recommend/explanation.h"
 
+#include "recommend/json.h"
 #include "recommend/recommend.h"
 
 reco__explanation *reco__explanation_begin(reco_explanation *shown, bool *made) {
@@ -30,21 +31,6 @@ reco_answer *reco__explanation_answer(reco_explanation *shown) { return reco__ex
 
 /* --- JSON ----------------------------------------------------------------------------------------------------------------------------------- */
 
-static void add_string(reco__buf *out, const char *before, reco_str text) {
-    reco__buf_text(out, before);
-    reco__json_string(out, text.data ? text.data : "", text.size);
-}
-
-static void add_int(reco__buf *out, const char *before, int64_t value) {
-    reco__buf_text(out, before);
-    reco__json_int(out, value);
-}
-
-static void add_flag(reco__buf *out, const char *before, bool value) {
-    reco__buf_text(out, before);
-    reco__buf_text(out, value ? "true" : "false");
-}
-
 /* 0: null */
 static void add_moment(reco__buf *out, const char *before, int64_t ms) {
     char text[32];
@@ -70,21 +56,21 @@ static void add_user(reco__buf *out, const reco_explanation *shown) {
     } else {
         reco__buf_text(out, "null");
     }
-    add_flag(out, ",\"known\":", shown->flags & RECO_EXPLANATION_KNOWN);
+    reco__member_flag(out, ",\"known\":", shown->flags & RECO_EXPLANATION_KNOWN);
     add_moment(out, ",\"last\":", shown->last);
-    add_flag(out, ",\"session_runs\":", shown->flags & RECO_EXPLANATION_SESSION_RUNS);
+    reco__member_flag(out, ",\"session_runs\":", shown->flags & RECO_EXPLANATION_SESSION_RUNS);
     reco__buf_text(out, "},\"recents\":[");
     for (size_t i = 0; i < shown->recent_count; i++) {
         const reco_recent *recent = &shown->recents[i];
-        add_string(out, i > 0 ? ",{\"item_id\":" : "{\"item_id\":", recent->item_id);
+        reco__member_string(out, i > 0 ? ",{\"item_id\":" : "{\"item_id\":", recent->item_id);
         add_moment(out, ",\"timestamp\":", recent->timestamp);
-        add_int(out, ",\"weight\":", recent->weight);
-        add_flag(out, ",\"session\":", recent->session);
+        reco__member_int(out, ",\"weight\":", recent->weight);
+        reco__member_flag(out, ",\"session\":", recent->session);
         reco__buf_byte(out, '}');
     }
     reco__buf_text(out, "],\"hidden\":[");
     for (size_t i = 0; i < shown->hidden_count; i++) {
-        add_string(out, i > 0 ? "," : "", shown->hidden[i]);
+        reco__member_string(out, i > 0 ? "," : "", shown->hidden[i]);
     }
     reco__buf_byte(out, ']');
 }
@@ -92,36 +78,36 @@ static void add_user(reco__buf *out, const reco_explanation *shown) {
 static void add_stage(reco__buf *out, const reco_explained_stage *stage) {
     static const char *const kinds[] = {"other", "source", "filter", "ranker", "arranger"}, *const statuses[] = {"ok", "skipped", "failed"};
 
-    add_string(out, "{\"stage\":", stage->stage);
-    add_string(out, ",\"kind\":", reco__str_of(kinds[stage->kind]));
+    reco__member_string(out, "{\"stage\":", stage->stage);
+    reco__member_string(out, ",\"kind\":", reco__str_of(kinds[stage->kind]));
     add_microseconds(out, stage->nanoseconds);
-    add_int(out, ",\"added\":", (int64_t)stage->added);
-    add_int(out, ",\"dropped\":", (int64_t)stage->dropped);
-    add_int(out, ",\"candidates\":", (int64_t)stage->candidates);
-    add_string(out, ",\"status\":", reco__str_of(statuses[stage->status]));
+    reco__member_int(out, ",\"added\":", (int64_t)stage->added);
+    reco__member_int(out, ",\"dropped\":", (int64_t)stage->dropped);
+    reco__member_int(out, ",\"candidates\":", (int64_t)stage->candidates);
+    reco__member_string(out, ",\"status\":", reco__str_of(statuses[stage->status]));
     reco__buf_byte(out, '}');
 }
 
 static void add_item(reco__buf *out, const reco_explained_item *item) {
     static const char *const verdicts[] = {"", "listed", "dropped", "below_cut", "no_candidate", "unknown"};
 
-    add_string(out, "{\"item_id\":", item->item_id);
-    add_string(out, ",\"verdict\":", reco__str_of(verdicts[item->verdict]));
+    reco__member_string(out, "{\"item_id\":", item->item_id);
+    reco__member_string(out, ",\"verdict\":", reco__str_of(verdicts[item->verdict]));
     if (item->stage.size > 0) {
-        add_string(out, ",\"stage\":", item->stage);
+        reco__member_string(out, ",\"stage\":", item->stage);
     }
     if (item->reason.size > 0) {
-        add_string(out, ",\"reason\":", item->reason);
+        reco__member_string(out, ",\"reason\":", item->reason);
     }
     if (item->rank > 0) {
-        add_int(out, ",\"rank\":", item->rank);
+        reco__member_int(out, ",\"rank\":", item->rank);
     }
     if (item->flags & RECO_EXPLAINED_SCORED) {
-        add_int(out, ",\"score\":", item->score);
+        reco__member_int(out, ",\"score\":", item->score);
     }
     if (item->flags & RECO_EXPLAINED_CUT) {
-        add_int(out, ",\"cut\":", item->cut);
-        add_int(out, ",\"distance\":", item->distance);
+        reco__member_int(out, ",\"cut\":", item->cut);
+        reco__member_int(out, ",\"distance\":", item->distance);
     }
     if (item->flags & RECO_EXPLAINED_SCORED) {
         reco__buf_text(out, ",\"reasons\":");

@@ -245,14 +245,6 @@ static reco_status compare(run *r, reco_error *err) {
 
 /* --- telling -------------------------------------------------------------------------------------------------------------------------------- */
 
-static void add_time(http_text *out, int64_t ms) {
-    struct tm parts;
-    time_t seconds = (time_t)(ms / 1000);
-    gmtime_r(&seconds, &parts);
-    http_text_printf(out, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min,
-                     parts.tm_sec, (int)(ms % 1000));
-}
-
 static void add_name(http_text *out, reco_str name) { http_text_json(out, name.data, name.size); }
 
 static bool has(const evaluate_lists *lists, size_t index, uint32_t item) {
@@ -297,7 +289,7 @@ static void add_user(http_text *out, const run *r) {
     http_text_printf(out, "{\"user_id\":");
     add_name(out, cli_str(r->user));
     http_text_printf(out, ",\"as_of\":\"");
-    add_time(out, r->as_of);
+    http_text_time(out, r->as_of);
     http_text_printf(out, "\",\"events\":%llu,\"missing\":%llu,\"plans\":[", (unsigned long long)r->rewound.events,
                      (unsigned long long)r->rewound.missing);
     for (size_t i = 0; i < r->plan_count; i++) {
@@ -377,7 +369,7 @@ static void add_least_alike(http_text *out, const run *r) {
         http_text_printf(out, "%s{\"user_id\":", i ? "," : "");
         add_name(out, r->moments.users.names[moment->user]);
         http_text_printf(out, ",\"as_of\":\"");
-        add_time(out, moment->at);
+        http_text_time(out, moment->at);
         http_text_printf(out, "\",\"rbo\":%.6g}", r->likeness.values[EVALUATE_RBO][worst[i]]);
     }
     http_text_printf(out, "]");
@@ -386,9 +378,9 @@ static void add_least_alike(http_text *out, const run *r) {
 static void add_traffic(http_text *out, const run *r) {
     const evaluate_likeness *of = &r->likeness;
     http_text_printf(out, "{\"from\":\"");
-    add_time(out, r->moments.from);
+    http_text_time(out, r->moments.from);
     http_text_printf(out, "\",\"to\":\"");
-    add_time(out, r->moments.to);
+    http_text_time(out, r->moments.to);
     http_text_printf(out, "\",\"events\":%llu,\"moments\":%zu,\"missing\":%llu,\"limit\":%u,\"plans\":[", (unsigned long long)r->moments.met,
                      r->count, (unsigned long long)r->rewound.missing, r->depth);
     for (size_t i = 0; i < r->plan_count; i++) {
@@ -408,7 +400,7 @@ static void add_traffic(http_text *out, const run *r) {
 
 static void print_user(http_text *out, const run *r) {
     http_text_printf(out, "\nas of ");
-    add_time(out, r->as_of);
+    http_text_time(out, r->as_of);
     http_text_printf(out, ", from %llu events of the user\n", (unsigned long long)r->rewound.events);
     if (r->plan_count == 1)
         return;
@@ -438,9 +430,9 @@ static void print_traffic(http_text *out, const run *r) {
     const evaluate_likeness *of = &r->likeness;
     http_text_printf(out, "first:  %s\nsecond: %s\n%zu moments of %llu, from ", r->plans[0].label, r->plans[1].label, r->count,
                      (unsigned long long)r->moments.met);
-    add_time(out, r->moments.from);
+    http_text_time(out, r->moments.from);
     http_text_printf(out, " to ");
-    add_time(out, r->moments.to);
+    http_text_time(out, r->moments.to);
     http_text_printf(out, ", %u items each\n\n", r->depth);
     for (size_t i = 0; i < EVALUATE_LIKENESSES; i++)
         if (!isnan(of->means[i]))
@@ -454,7 +446,7 @@ static void print_traffic(http_text *out, const run *r) {
         const evaluate_moment *moment = &r->moments.list[worst[i]];
         http_text_printf(out, "%s  %6.4f  ", i ? "" : "\nleast alike (reco whatif USER --as-of TIME --against ... shows one)\n",
                          of->values[EVALUATE_RBO][worst[i]]);
-        add_time(out, moment->at);
+        http_text_time(out, moment->at);
         http_text_printf(out, "  %s\n", r->moments.users.names[moment->user].data);
     }
 }

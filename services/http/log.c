@@ -20,11 +20,10 @@ static const char *level_name(int level) {
 static void write_line(int level, const char *room, const char *fields, const char *message) {
     http_text line = {0};
     struct timespec now;
-    struct tm parts;
     clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &parts);
-    http_text_printf(&line, "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ\",\"level\":\"%s\",\"room\":", parts.tm_year + 1900, parts.tm_mon + 1,
-                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, now.tv_nsec / 1000000, level_name(level));
+    http_text_printf(&line, "{\"time\":\"");
+    http_text_time(&line, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    http_text_printf(&line, "\",\"level\":\"%s\",\"room\":", level_name(level));
     http_text_json(&line, room, strlen(room));
     http_text_printf(&line, ",\"message\":");
     http_text_json(&line, message, strlen(message));

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static bool grow(http_text *text, size_t more) {
     if (text->failed)
@@ -86,6 +87,14 @@ void http_text_json(http_text *text, const char *data, size_t size) {
         i += length ? length : 1;
     }
     http_text_add(text, "\"", 1);
+}
+
+void http_text_time(http_text *text, int64_t ms) {
+    struct tm parts;
+    time_t seconds = (time_t)(ms / 1000);
+    gmtime_r(&seconds, &parts);
+    http_text_printf(text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min,
+                     parts.tm_sec, (int)(ms % 1000));
 }
 
 void http_text_csv(http_text *text, const char *data, size_t size) {

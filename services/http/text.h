@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct http_text {
     char *data; /* terminated when not NULL; freed by http_text_dispose */
@@ -17,6 +18,8 @@ void http_text_printf(http_text *text, const char *format, ...) __attribute__((f
 void http_text_vprintf(http_text *text, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
 /* Quoted and escaped for JSON; bytes that are no UTF-8 become U+FFFD. */
 void http_text_json(http_text *text, const char *data, size_t size);
+/* Milliseconds since 1970 as RFC 3339, in UTC. */
+void http_text_time(http_text *text, int64_t ms);
 /* A field of CSV, quoted where it must be. */
 void http_text_csv(http_text *text, const char *data, size_t size);
 /* Whether all of it is UTF-8 (RFC 3629). */
