@@ -1,0 +1,85 @@
+/* cli/whatif_plans.c - the plans that are compared: the settings as they are, and over them what a preset or a file says of recommend.*. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <reco/memory.h>
+
+#include "cli/whatif.h"
+
+/* Settings of answers from one to the other. */
+static reco_status copy_answers(reco_settings *to, const reco_settings *from, reco_error *err) {
+    char *help = NULL, value[1024];
+    reco_status status = reco_settings_help(&help, 0, err);
+    for (char *line = help; line && *line && status == RECO_OK;) {
+        char *next = line + strcspn(line, "\n");
+        next += *next != 0;
+        if (strncmp(line, "recommend.", 10) == 0) {
+            line[strcspn(line, " ")] = 0;
+            status = reco_settings_get(value, sizeof value, from, line, err);
+            if (status == RECO_OK)
+                status = reco_settings_set(to, line, value, err);
+        }
+        line = next;
+    }
+    reco_free(help);
+    return status;
+}
+
+static reco_status make_plans(whatif_run *r, reco_error *err) {
+    const char *against = r->given->against, *config = r->call->globals->config;
+    reco_settings *other = NULL;
+    bool file = against && access(against, R_OK) == 0;
+    reco_status status = program_settings(&r->plans[0].settings, r->call->globals, err);
+    r->plan_count = against ? 2 : 1;
+    snprintf(r->plans[0].label, sizeof r->plans[0].label, "%s", config ? config : "the settings as they are");
+    snprintf(r->plans[1].label, sizeof r->plans[1].label, "%s%s", file ? "" : "preset ", against ? against : "");
+    if (status == RECO_OK)
+        status = program_data_there(r->plans[0].settings, err);
+    if (status != RECO_OK || !against)
+        return status;
+    status = program_settings(&r->plans[1].settings, r->call->globals, err);
+    if (status == RECO_OK)
+        status = program_settings(&other, r->call->globals, err);
+    if (status == RECO_OK)
+        status = file ? reco_settings_load_file(other, against, err) : reco_settings_set(other, "preset", against, err);
+    if (status != RECO_OK && !file)
+        options_fail(err, status, "--against", "%.100s is neither a preset nor a file that can be read", against);
+    if (status == RECO_OK)
+        status = copy_answers(r->plans[1].settings, other, err);
+    reco_settings_free(other);
+    return status;
+}
+
+/* What differs in nothing is most often a mistake. */
+static reco_status look_for_difference(const whatif_run *r, reco_error *err) {
+    char *texts[2] = {NULL, NULL};
+    reco_status status = reco_settings_print(&texts[0], r->plans[0].settings, err);
+    if (status == RECO_OK)
+        status = reco_settings_print(&texts[1], r->plans[1].settings, err);
+    if (status == RECO_OK && strcmp(texts[0], texts[1]) == 0)
+        fprintf(stderr, "reco: warning: the second plan is the first: %s says nothing else of recommend.*\n", r->given->against);
+    reco_free(texts[0]);
+    reco_free(texts[1]);
+    return status;
+}
+
+reco_status whatif_plans_open(whatif_run *r, reco_error *err) {
+    reco_status status = make_plans(r, err);
+    if (status == RECO_OK && r->plan_count > 1)
+        status = look_for_difference(r, err);
+    for (size_t i = 0; i < r->plan_count && status == RECO_OK; i++) {
+        reco_open_options how = {.struct_size = sizeof how, .settings = r->plans[i].settings};
+        status = reco_open(&r->plans[i].engine, &how, NULL, err);
+    }
+    return status;
+}
+
+void whatif_plans_dispose(whatif_run *r) {
+    for (size_t i = 0; i < 2; i++) {
+        reco_close(r->plans[i].engine);
+        reco_settings_free(r->plans[i].settings);
+        evaluate_lists_dispose(&r->plans[i].lists);
+        http_text_dispose(&r->plans[i].text);
+    }
+}

@@ -1,0 +1,231 @@
+/* cli/whatif_tell.c - what came out of a run of whatif, for people and as JSON. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/whatif.h"
+
+#define LISTED 10u /* who gains, who loses */
+
+/* --- for programs ----------------------------------------------------------------------------------------------------------------------------- */
+
+static void add_name(http_text *out, reco_str name) { http_text_json(out, name.data, name.size); }
+
+static bool has(const evaluate_lists *lists, size_t index, uint32_t item) {
+    for (uint32_t i = 0; i < lists->counts[index]; i++)
+        if (evaluate_list(lists, index)[i] == item)
+            return true;
+    return false;
+}
+
+/* Items of one answer that the other does not have; to people by their titles. */
+static void add_only(http_text *out, const whatif_run *r, size_t in, bool titles) {
+    const evaluate_lists *lists = &r->plans[in].lists, *other = &r->plans[!in].lists;
+    const char *between = "";
+    for (uint32_t i = 0; i < lists->counts[0]; i++) {
+        uint32_t item = lists->items[i];
+        if (has(other, 0, item))
+            continue;
+        http_text_printf(out, "%s", between);
+        between = titles ? ", " : ",";
+        char *title = titles ? cli_title_of(r->plans[0].engine, r->items.names[item]) : NULL;
+        if (titles)
+            http_text_printf(out, "%s", title ? title : "");
+        else
+            add_name(out, r->items.names[item]);
+        free(title);
+    }
+}
+
+static void add_values(http_text *out, const evaluate_likeness *of) {
+    for (size_t i = 0; i < EVALUATE_LIKENESSES; i++) {
+        http_text_printf(out, "%s\"%s\":", i ? "," : "", evaluate_likeness_names[i]);
+        if (isnan(of->means[i]))
+            http_text_printf(out, "null");
+        else if (of->count == 1)
+            http_text_printf(out, "%.6g", of->means[i]);
+        else
+            http_text_printf(out, "{\"mean\":%.6g,\"low\":%.6g,\"high\":%.6g}", of->means[i], of->intervals[i].low, of->intervals[i].high);
+    }
+}
+
+static void add_user(http_text *out, const whatif_run *r) {
+    http_text_printf(out, "{\"user_id\":");
+    add_name(out, cli_str(r->user));
+    http_text_printf(out, ",\"as_of\":\"");
+    http_text_time(out, r->as_of);
+    http_text_printf(out, "\",\"events\":%llu,\"missing\":%llu,\"plans\":[", (unsigned long long)r->rewound.events,
+                     (unsigned long long)r->rewound.missing);
+    for (size_t i = 0; i < r->plan_count; i++) {
+        http_text_printf(out, "%s{\"label\":", i ? "," : "");
+        add_name(out, cli_str(r->plans[i].label));
+        http_text_printf(out, ",\"answer\":");
+        http_text_add(out, r->plans[i].text.data, r->plans[i].text.size);
+        http_text_printf(out, "}");
+    }
+    http_text_printf(out, "]");
+    if (r->plan_count > 1) {
+        http_text_printf(out, ",\"difference\":{");
+        add_values(out, &r->likeness);
+        http_text_printf(out, ",\"new\":[");
+        add_only(out, r, 1, false);
+        http_text_printf(out, "],\"gone\":[");
+        add_only(out, r, 0, false);
+        http_text_printf(out, "]}");
+    }
+    http_text_printf(out, "}\n");
+}
+
+/* The i-th that gains most, or loses most; NULL when there are no more. */
+static const evaluate_places *changed(const evaluate_likeness *of, size_t i, bool loses) {
+    if (i >= of->place_count || i >= LISTED)
+        return NULL;
+    const evaluate_places *places = &of->places[loses ? of->place_count - 1 - i : i];
+    return loses ? places->places[1] < places->places[0] ? places : NULL : places->places[1] > places->places[0] ? places : NULL;
+}
+
+static void add_changed(http_text *out, const whatif_run *r, bool loses) {
+    const evaluate_places *of;
+    http_text_printf(out, ",\"%s\":[", loses ? "losers" : "gainers");
+    for (size_t i = 0; (of = changed(&r->likeness, i, loses)); i++) {
+        http_text_printf(out, "%s{\"item_id\":", i ? "," : "");
+        add_name(out, r->items.names[of->item]);
+        http_text_printf(out, ",\"places\":[%u,%u]}", of->places[0], of->places[1]);
+    }
+    http_text_printf(out, "]");
+}
+
+/* Leaves out of the list the moment of a user that is in it with no smaller a value; false: with a smaller one. */
+static bool make_way(size_t *list, size_t *count, const whatif_run *r, size_t moment) {
+    const double *values = r->likeness.values[EVALUATE_RBO];
+    for (size_t i = 0; i < *count; i++) {
+        if (r->moments.list[list[i]].user != r->moments.list[moment].user)
+            continue;
+        if (values[list[i]] <= values[moment])
+            return false;
+        memmove(&list[i], &list[i + 1], (--*count - i) * sizeof *list);
+        return true;
+    }
+    return *count < LISTED || values[list[LISTED - 1]] > values[moment];
+}
+
+/* Moments in which the plans agree least, one a user, the first of those that are equal. */
+static size_t least_alike(size_t *out, const whatif_run *r) {
+    const double *values = r->likeness.values[EVALUATE_RBO];
+    size_t count = 0;
+    for (size_t q = 0; q < r->count; q++) {
+        if (values[q] >= 1 || !make_way(out, &count, r, q))
+            continue;
+        size_t at = count < LISTED ? count : LISTED - 1;
+        for (; at > 0 && values[out[at - 1]] > values[q]; at--)
+            out[at] = out[at - 1];
+        out[at] = q;
+        count += count < LISTED;
+    }
+    return count;
+}
+
+static void add_least_alike(http_text *out, const whatif_run *r) {
+    size_t worst[LISTED + 1], count = least_alike(worst, r);
+    http_text_printf(out, ",\"least_alike\":[");
+    for (size_t i = 0; i < count; i++) {
+        const evaluate_moment *moment = &r->moments.list[worst[i]];
+        http_text_printf(out, "%s{\"user_id\":", i ? "," : "");
+        add_name(out, r->moments.users.names[moment->user]);
+        http_text_printf(out, ",\"as_of\":\"");
+        http_text_time(out, moment->at);
+        http_text_printf(out, "\",\"rbo\":%.6g}", r->likeness.values[EVALUATE_RBO][worst[i]]);
+    }
+    http_text_printf(out, "]");
+}
+
+static void add_traffic(http_text *out, const whatif_run *r) {
+    const evaluate_likeness *of = &r->likeness;
+    http_text_printf(out, "{\"from\":\"");
+    http_text_time(out, r->moments.from);
+    http_text_printf(out, "\",\"to\":\"");
+    http_text_time(out, r->moments.to);
+    http_text_printf(out, "\",\"events\":%llu,\"moments\":%zu,\"missing\":%llu,\"limit\":%u,\"plans\":[", (unsigned long long)r->moments.met,
+                     r->count, (unsigned long long)r->rewound.missing, r->depth);
+    for (size_t i = 0; i < r->plan_count; i++) {
+        http_text_printf(out, "%s", i ? "," : "");
+        add_name(out, cli_str(r->plans[i].label));
+    }
+    http_text_printf(out, "],");
+    add_values(out, of);
+    http_text_printf(out, ",\"identical\":%zu,\"same_first\":%zu,\"items\":[%u,%u]", of->identical, of->same_first, of->items[0], of->items[1]);
+    add_changed(out, r, false);
+    add_changed(out, r, true);
+    add_least_alike(out, r);
+    http_text_printf(out, "}\n");
+}
+
+/* --- for people ----------------------------------------------------------------------------------------------------------------------------- */
+
+static void print_user(http_text *out, const whatif_run *r) {
+    http_text_printf(out, "\nas of ");
+    http_text_time(out, r->as_of);
+    http_text_printf(out, ", from %llu events of the user\n", (unsigned long long)r->rewound.events);
+    if (r->plan_count == 1)
+        return;
+    http_text_printf(out, "overlap %.2f, rank-biased overlap %.2f\nonly in the second: ", r->likeness.means[EVALUATE_OVERLAP],
+                     r->likeness.means[EVALUATE_RBO]);
+    add_only(out, r, 1, true);
+    http_text_printf(out, "\nonly in the first: ");
+    add_only(out, r, 0, true);
+    http_text_printf(out, "\n");
+}
+
+static void print_changed(http_text *out, const whatif_run *r, bool loses) {
+    const evaluate_places *of;
+    for (size_t i = 0; (of = changed(&r->likeness, i, loses)); i++) {
+        char *title = cli_title_of(r->plans[0].engine, r->items.names[of->item]);
+        http_text_printf(out, "%s  %8u  %8u  %s\n",
+                         i       ? ""
+                         : loses ? "\nloses most\n"
+                                 : "\ngains most\n",
+                         of->places[0], of->places[1], title ? title : "");
+        free(title);
+    }
+}
+
+static void print_traffic(http_text *out, const whatif_run *r) {
+    static const char *const words[] = {"overlap", "rank-biased overlap", "Kendall's tau of what is in both"};
+    const evaluate_likeness *of = &r->likeness;
+    http_text_printf(out, "first:  %s\nsecond: %s\n%zu moments of %llu, from ", r->plans[0].label, r->plans[1].label, r->count,
+                     (unsigned long long)r->moments.met);
+    http_text_time(out, r->moments.from);
+    http_text_printf(out, " to ");
+    http_text_time(out, r->moments.to);
+    http_text_printf(out, ", %u items each\n\n", r->depth);
+    for (size_t i = 0; i < EVALUATE_LIKENESSES; i++)
+        if (!isnan(of->means[i]))
+            http_text_printf(out, "%-34s %7.4f   %.4f to %.4f\n", words[i], of->means[i], of->intervals[i].low, of->intervals[i].high);
+    http_text_printf(out, "%-34s %zu\n%-34s %zu\n%-34s %u, %u\n", "the same answer", of->identical, "the same first item", of->same_first,
+                     "different items, first and second", of->items[0], of->items[1]);
+    print_changed(out, r, false);
+    print_changed(out, r, true);
+    size_t worst[LISTED + 1], count = least_alike(worst, r);
+    for (size_t i = 0; i < count; i++) {
+        const evaluate_moment *moment = &r->moments.list[worst[i]];
+        http_text_printf(out, "%s  %6.4f  ", i ? "" : "\nleast alike (reco whatif USER --as-of TIME --against ... shows one)\n",
+                         of->values[EVALUATE_RBO][worst[i]]);
+        http_text_time(out, moment->at);
+        http_text_printf(out, "  %s\n", r->moments.users.names[moment->user].data);
+    }
+}
+
+reco_status whatif_tell(const whatif_run *r, reco_error *err) {
+    http_text text = {0};
+    void (*const ways[2][2])(http_text *, const whatif_run *) = {{print_traffic, print_user}, {add_traffic, add_user}};
+    ways[r->given->json][r->user != NULL](&text, r);
+    bool failed = text.failed || r->plans[0].text.failed || r->plans[1].text.failed;
+    if (!failed)
+        fwrite(text.data, 1, text.size, stdout);
+    http_text_dispose(&text);
+    if (r->rewound.missing)
+        fprintf(stderr, "reco: warning: the stream had dropped %llu records already; what users did there is not counted\n",
+                (unsigned long long)r->rewound.missing);
+    return failed ? options_no_memory(err) : cli_finish(err);
+}
