@@ -106,7 +106,10 @@ void cli_print_answer(reco_engine *engine, const reco_answer *answer) {
         width = have > width ? have : width;
         free(title);
     }
-    printf("%4s  %-*s  %10s  %s\n", "rank", width, "item", "score", "reasons");
+    if (answer->count == 0)
+        printf("nothing to show\n");
+    else
+        printf("%4s  %-*s  %10s  %s\n", "rank", width, "item", "score", "reasons");
     for (size_t i = 0; i < answer->count; i++) {
         char *title = cli_title_of(engine, answer->items[i].item_id);
         printf("%4u  ", answer->items[i].rank);
@@ -117,7 +120,7 @@ void cli_print_answer(reco_engine *engine, const reco_answer *answer) {
         free(title);
     }
     if (answer->flags & RECO_ANSWER_FALLBACK)
-        printf("nothing is known of this user: popular items\n");
+        printf("there is nothing personal to go by%s\n", answer->count ? ": popular items" : "");
     if (answer->flags & RECO_ANSWER_BEHIND)
         printf("the position was not reached in time: the answer is behind\n");
     if (answer->flags & RECO_ANSWER_DEGRADED)

@@ -38,12 +38,14 @@ static void add_only(http_text *out, const whatif_run *r, size_t in, bool titles
     }
 }
 
-static void add_values(http_text *out, const evaluate_likeness *of) {
+/* Of USER they are what they are; of traffic means. */
+static void add_values(http_text *out, const whatif_run *r) {
+    const evaluate_likeness *of = &r->likeness;
     for (size_t i = 0; i < EVALUATE_LIKENESSES; i++) {
         http_text_printf(out, "%s\"%s\":", i ? "," : "", evaluate_likeness_names[i]);
         if (isnan(of->means[i]))
             http_text_printf(out, "null");
-        else if (of->count == 1)
+        else if (r->user)
             http_text_printf(out, "%.6g", of->means[i]);
         else
             http_text_printf(out, "{\"mean\":%.6g,\"low\":%.6g,\"high\":%.6g}", of->means[i], of->intervals[i].low, of->intervals[i].high);
@@ -67,7 +69,7 @@ static void add_user(http_text *out, const whatif_run *r) {
     http_text_printf(out, "]");
     if (r->plan_count > 1) {
         http_text_printf(out, ",\"difference\":{");
-        add_values(out, &r->likeness);
+        add_values(out, r);
         http_text_printf(out, ",\"new\":[");
         add_only(out, r, 1, false);
         http_text_printf(out, "],\"gone\":[");
@@ -96,25 +98,28 @@ static void add_changed(http_text *out, const whatif_run *r, bool loses) {
     http_text_printf(out, "]");
 }
 
+/* The moment that was compared as the i-th. */
+static const evaluate_moment *moment_of(const whatif_run *r, size_t i) { return &r->moments.list[r->likeness.questions[i]]; }
+
 /* Leaves out of the list the moment of a user that is in it with no smaller a value; false: with a smaller one. */
-static bool make_way(size_t *list, size_t *count, const whatif_run *r, size_t moment) {
+static bool make_way(size_t *list, size_t *count, const whatif_run *r, size_t compared) {
     const double *values = r->likeness.values[EVALUATE_RBO];
     for (size_t i = 0; i < *count; i++) {
-        if (r->moments.list[list[i]].user != r->moments.list[moment].user)
+        if (moment_of(r, list[i])->user != moment_of(r, compared)->user)
             continue;
-        if (values[list[i]] <= values[moment])
+        if (values[list[i]] <= values[compared])
             return false;
         memmove(&list[i], &list[i + 1], (--*count - i) * sizeof *list);
         return true;
     }
-    return *count < LISTED || values[list[LISTED - 1]] > values[moment];
+    return *count < LISTED || values[list[LISTED - 1]] > values[compared];
 }
 
-/* Moments in which the plans agree least, one a user, the first of those that are equal. */
+/* Moments, as they were compared, in which the plans agree least, one a user, the first of those that are equal. */
 static size_t least_alike(size_t *out, const whatif_run *r) {
     const double *values = r->likeness.values[EVALUATE_RBO];
     size_t count = 0;
-    for (size_t q = 0; q < r->count; q++) {
+    for (size_t q = 0; q < r->likeness.count; q++) {
         if (values[q] >= 1 || !make_way(out, &count, r, q))
             continue;
         size_t at = count < LISTED ? count : LISTED - 1;
@@ -130,7 +135,7 @@ static void add_least_alike(http_text *out, const whatif_run *r) {
     size_t worst[LISTED + 1], count = least_alike(worst, r);
     http_text_printf(out, ",\"least_alike\":[");
     for (size_t i = 0; i < count; i++) {
-        const evaluate_moment *moment = &r->moments.list[worst[i]];
+        const evaluate_moment *moment = moment_of(r, worst[i]);
         http_text_printf(out, "%s{\"user_id\":", i ? "," : "");
         add_name(out, r->moments.users.names[moment->user]);
         http_text_printf(out, ",\"as_of\":\"");
@@ -146,14 +151,16 @@ static void add_traffic(http_text *out, const whatif_run *r) {
     http_text_time(out, r->moments.from);
     http_text_printf(out, "\",\"to\":\"");
     http_text_time(out, r->moments.to);
-    http_text_printf(out, "\",\"events\":%llu,\"moments\":%zu,\"missing\":%llu,\"limit\":%u,\"plans\":[", (unsigned long long)r->moments.met,
-                     r->count, (unsigned long long)r->rewound.missing, r->depth);
+    http_text_printf(out, "\",\"events\":%llu,\"moments\":%zu,\"compared\":%zu,\"unanswered\":{\"both\":%zu,\"first\":%zu,\"second\":%zu}",
+                     (unsigned long long)r->moments.met, r->count, of->count, of->unanswered[EVALUATE_BY_BOTH], of->unanswered[EVALUATE_BY_FIRST],
+                     of->unanswered[EVALUATE_BY_SECOND]);
+    http_text_printf(out, ",\"missing\":%llu,\"limit\":%u,\"plans\":[", (unsigned long long)r->rewound.missing, r->depth);
     for (size_t i = 0; i < r->plan_count; i++) {
         http_text_printf(out, "%s", i ? "," : "");
         add_name(out, cli_str(r->plans[i].label));
     }
     http_text_printf(out, "],");
-    add_values(out, of);
+    add_values(out, r);
     http_text_printf(out, ",\"identical\":%zu,\"same_first\":%zu,\"items\":[%u,%u]", of->identical, of->same_first, of->items[0], of->items[1]);
     add_changed(out, r, false);
     add_changed(out, r, true);
@@ -163,18 +170,32 @@ static void add_traffic(http_text *out, const whatif_run *r) {
 
 /* --- for people ----------------------------------------------------------------------------------------------------------------------------- */
 
+static void print_only(http_text *out, const whatif_run *r, size_t in) {
+    size_t before = out->size;
+    add_only(out, r, in, true);
+    http_text_printf(out, "%s\n", out->size == before ? "nothing" : "");
+}
+
+static void print_difference(http_text *out, const whatif_run *r) {
+    const evaluate_likeness *of = &r->likeness;
+    if (of->count == 0) {
+        http_text_printf(out, "neither plan has an answer\n");
+        return;
+    }
+    if (of->unanswered[EVALUATE_BY_FIRST] + of->unanswered[EVALUATE_BY_SECOND] > 0)
+        http_text_printf(out, "only the %s plan has an answer\n", of->unanswered[EVALUATE_BY_FIRST] > 0 ? "second" : "first");
+    http_text_printf(out, "overlap %.2f, rank-biased overlap %.2f\nonly in the second: ", of->means[EVALUATE_OVERLAP], of->means[EVALUATE_RBO]);
+    print_only(out, r, 1);
+    http_text_printf(out, "only in the first: ");
+    print_only(out, r, 0);
+}
+
 static void print_user(http_text *out, const whatif_run *r) {
     http_text_printf(out, "\nas of ");
     http_text_time(out, r->as_of);
     http_text_printf(out, ", from %llu events of the user\n", (unsigned long long)r->rewound.events);
-    if (r->plan_count == 1)
-        return;
-    http_text_printf(out, "overlap %.2f, rank-biased overlap %.2f\nonly in the second: ", r->likeness.means[EVALUATE_OVERLAP],
-                     r->likeness.means[EVALUATE_RBO]);
-    add_only(out, r, 1, true);
-    http_text_printf(out, "\nonly in the first: ");
-    add_only(out, r, 0, true);
-    http_text_printf(out, "\n");
+    if (r->plan_count > 1)
+        print_difference(out, r);
 }
 
 static void print_changed(http_text *out, const whatif_run *r, bool loses) {
@@ -198,7 +219,13 @@ static void print_traffic(http_text *out, const whatif_run *r) {
     http_text_time(out, r->moments.from);
     http_text_printf(out, " to ");
     http_text_time(out, r->moments.to);
-    http_text_printf(out, ", %u items each\n\n", r->depth);
+    http_text_printf(out, ", %u items each\n", r->depth);
+    if (of->unanswered[EVALUATE_BY_BOTH] + of->unanswered[EVALUATE_BY_FIRST] + of->unanswered[EVALUATE_BY_SECOND] > 0)
+        http_text_printf(out, "no answer: by both in %zu, which are left out below; by the first alone in %zu, by the second alone in %zu\n",
+                         of->unanswered[EVALUATE_BY_BOTH], of->unanswered[EVALUATE_BY_FIRST], of->unanswered[EVALUATE_BY_SECOND]);
+    if (of->count == 0)
+        return;
+    http_text_printf(out, "\n");
     for (size_t i = 0; i < EVALUATE_LIKENESSES; i++)
         if (!isnan(of->means[i]))
             http_text_printf(out, "%-34s %7.4f   %.4f to %.4f\n", words[i], of->means[i], of->intervals[i].low, of->intervals[i].high);
@@ -208,7 +235,7 @@ static void print_traffic(http_text *out, const whatif_run *r) {
     print_changed(out, r, true);
     size_t worst[LISTED + 1], count = least_alike(worst, r);
     for (size_t i = 0; i < count; i++) {
-        const evaluate_moment *moment = &r->moments.list[worst[i]];
+        const evaluate_moment *moment = moment_of(r, worst[i]);
         http_text_printf(out, "%s  %6.4f  ", i ? "" : "\nleast alike (reco whatif USER --as-of TIME --against ... shows one)\n",
                          of->values[EVALUATE_RBO][worst[i]]);
         http_text_time(out, moment->at);

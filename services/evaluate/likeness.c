@@ -24,6 +24,7 @@ static uint32_t rank_of(one list, uint32_t item) {
     return at;
 }
 
+/* Of which one has an item at least, as in all that follows. */
 static double rbo(one a, one b) {
     uint32_t depth = a.count > b.count ? a.count : b.count, both = 0;
     double sum = 0, weight = 1;
@@ -33,7 +34,7 @@ static double rbo(one a, one b) {
         weight *= PERSISTENCE;
         sum += weight * both / (d + 1);
     }
-    return depth > 0 ? weight * both / depth + (1 - PERSISTENCE) / PERSISTENCE * sum : 1;
+    return weight * both / depth + (1 - PERSISTENCE) / PERSISTENCE * sum;
 }
 
 /* NAN when fewer than two items are in both. */
@@ -56,12 +57,23 @@ static void judge(evaluate_likeness *out, size_t question, one a, one b) {
     double correlation = tau(a, b);
     for (uint32_t i = 0; i < a.count; i++)
         both += rank_of(b, a.items[i]) < b.count;
-    out->values[EVALUATE_OVERLAP][question] = longer > 0 ? (double)both / longer : 1;
-    out->values[EVALUATE_RBO][question] = rbo(a, b);
+    out->questions[out->count] = question;
+    out->values[EVALUATE_OVERLAP][out->count] = (double)both / longer;
+    out->values[EVALUATE_RBO][out->count++] = rbo(a, b);
     if (!isnan(correlation))
         out->values[EVALUATE_TAU][out->ranked++] = correlation;
-    out->identical += a.count == b.count && (a.count == 0 || memcmp(a.items, b.items, a.count * sizeof *a.items) == 0);
-    out->same_first += longer == 0 || (a.count > 0 && b.count > 0 && a.items[0] == b.items[0]);
+    out->identical += a.count == b.count && memcmp(a.items, b.items, a.count * sizeof *a.items) == 0;
+    out->same_first += a.count > 0 && b.count > 0 && a.items[0] == b.items[0];
+}
+
+static void judge_all(evaluate_likeness *out, const evaluate_lists *first, const evaluate_lists *second) {
+    for (size_t q = 0; q < first->count; q++) {
+        one a = list_of(first, q), b = list_of(second, q);
+        if (a.count == 0 || b.count == 0)
+            out->unanswered[b.count > 0 ? EVALUATE_BY_FIRST : a.count > 0 ? EVALUATE_BY_SECOND : EVALUATE_BY_BOTH]++;
+        if (a.count > 0 || b.count > 0)
+            judge(out, q, a, b);
+    }
 }
 
 /* --- places --------------------------------------------------------------------------------------------------------------------------------- */
@@ -119,14 +131,15 @@ static reco_status resample(evaluate_likeness *out, const evaluate_resampling *h
 
 reco_status evaluate_likeness_make(evaluate_likeness *out, const evaluate_lists *a, const evaluate_lists *b, uint32_t item_count,
                                    const evaluate_resampling *how, reco_error *err) {
-    *out = (evaluate_likeness){.count = a->count};
+    *out = (evaluate_likeness){.questions = malloc((a->count + 1) * sizeof *out->questions)};
+    if (!out->questions)
+        return options_no_memory(err);
     for (size_t i = 0; i < EVALUATE_LIKENESSES; i++) {
         out->values[i] = malloc((a->count + 1) * sizeof *out->values[i]);
         if (!out->values[i])
             return options_no_memory(err);
     }
-    for (size_t q = 0; q < a->count; q++)
-        judge(out, q, list_of(a, q), list_of(b, q));
+    judge_all(out, a, b);
     reco_status status = share(out, a, b, item_count, err);
     return status == RECO_OK ? resample(out, how, err) : status;
 }
@@ -134,6 +147,7 @@ reco_status evaluate_likeness_make(evaluate_likeness *out, const evaluate_lists 
 void evaluate_likeness_dispose(evaluate_likeness *likeness) {
     for (size_t i = 0; i < EVALUATE_LIKENESSES; i++)
         free(likeness->values[i]);
+    free(likeness->questions);
     free(likeness->places);
     *likeness = (evaluate_likeness){.count = 0};
 }

@@ -3,7 +3,9 @@
  *     overlap       items that are in both / places of the longer
  *     rbo           rank-biased overlap: what stands in front counts more (Webber, Moffat, Zobel: A Similarity Measure for Indefinite Rankings, ACM
  *                   TOIS 2010, eq. 32, p = .9)
- *     tau           Kendall's rank correlation of the items that are in both, where there are two at least: 1 the same order, -1 turned round */
+ *     tau           Kendall's rank correlation of the items that are in both, where there are two at least: 1 the same order, -1 turned round
+ *
+ * Two answers without an item agree in nothing: such a question is in no figure but the number of them. */
 #ifndef EVALUATE_LIKENESS_H
 #define EVALUATE_LIKENESS_H
 
@@ -18,14 +20,18 @@ typedef struct evaluate_places {
     uint32_t item, places[2];
 } evaluate_places;
 
+enum { EVALUATE_BY_BOTH, EVALUATE_BY_FIRST, EVALUATE_BY_SECOND, EVALUATE_UNANSWERED };
+
 typedef struct evaluate_likeness {
-    double *values[EVALUATE_LIKENESSES]; /* by question; tau: by question that has one */
-    double means[EVALUATE_LIKENESSES];
+    double *values[EVALUATE_LIKENESSES]; /* of questions that any answered; tau: of those of them that have one */
+    size_t *questions;                   /* whose values they are, but for those of tau */
+    double means[EVALUATE_LIKENESSES];   /* NAN: there are no values */
     evaluate_interval intervals[EVALUATE_LIKENESSES];
-    size_t count, ranked; /* questions; those of them that have a tau */
-    size_t identical, same_first;
-    uint32_t items[2];       /* different ones in the answers of each */
-    evaluate_places *places; /* of all items in any answer, who gains most first; alike ones by their numbers */
+    size_t count, ranked;                   /* questions that any answered; those of them that have a tau */
+    size_t unanswered[EVALUATE_UNANSWERED]; /* questions that neither, or only one, left without an item */
+    size_t identical, same_first;           /* of `count` */
+    uint32_t items[2];                      /* different ones in the answers of each */
+    evaluate_places *places;                /* of all items in any answer, who gains most first; alike ones by their numbers */
     size_t place_count;
 } evaluate_likeness;
 

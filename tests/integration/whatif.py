@@ -204,5 +204,77 @@ class WhatIf(unittest.TestCase):
             self.assertEqual(done.stdout, "", arguments)
 
 
+class NoAnswer(unittest.TestCase):
+    """People who have seen all there is have no answer, and two answers without an item agree in nothing."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="reco-test-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder, True)
+        cls.data = os.path.join(cls.folder, "data")
+        told = [("ann", "a"), ("ann", "b"), ("ben", "a"), ("ann", "c"), ("ann", "a"), ("ben", "b"), ("ann", "b"), ("cleo", "a")]
+        cls.events = [{"user_id": user, "item_id": item, "event_type": "view", "timestamp": START + number * 1000, "event_id": f"e{number}"}
+                      for number, (user, item) in enumerate(told)]
+        path = os.path.join(cls.folder, "events.ndjson")
+        with open(path, "w", encoding="utf-8") as out:
+            out.write("".join(json.dumps(event) + "\n" for event in cls.events))
+        run("reco", "--data", cls.data, "import", "--format", "ndjson", path, check=0)
+        for name, line in (("all", "filter_seen: no"), ("other", "weight_popular: 0.7")):
+            with open(os.path.join(cls.folder, name), "w", encoding="utf-8") as out:
+                out.write(f"recommend:\n  {line}\n")
+
+    def whatif(self, *arguments):
+        return run("reco", "--data", self.data, "whatif", *arguments, check=0).stdout
+
+    def each(self, plan):
+        """The answers of every moment, asked one by one."""
+        for event in self.events:
+            one = json.loads(self.whatif(event["user_id"], "--as-of", str(event["timestamp"]), "--against", plan, "--json"))
+            yield one, [items(of["answer"]) for of in one["plans"]]
+
+    def check(self, plan):
+        told = json.loads(self.whatif("--against", plan, "--from", str(START), "--json"))
+        lists = [pair for one, pair in self.each(plan)]
+        compared = [pair for pair in lists if pair[0] or pair[1]]
+        self.assertEqual((told["moments"], told["compared"]), (len(lists), len(compared)))
+        self.assertEqual(told["unanswered"], {"both": len(lists) - len(compared), "first": sum(not a for a, b in compared),
+                                              "second": sum(not b for a, b in compared)})
+        for name, how in (("overlap", overlap), ("rbo", rbo)):
+            self.assertAlmostEqual(told[name]["mean"], sum(how(*pair) for pair in compared) / len(compared), 5)
+        self.assertEqual(told["identical"], sum(a == b for a, b in compared))
+        self.assertEqual(told["same_first"], sum(a[:1] == b[:1] for a, b in compared))
+        return told
+
+    def test_moments_that_nobody_answers_are_not_agreement(self):
+        told = self.check(os.path.join(self.folder, "other"))
+        self.assertTrue(told["unanswered"]["both"] and told["compared"], told["unanswered"])
+        text = self.whatif("--against", os.path.join(self.folder, "other"), "--from", str(START))
+        self.assertIn(f"no answer: by both in {told['unanswered']['both']}, which are left out below;", text)
+
+    def test_moments_that_one_plan_answers(self):
+        plan = os.path.join(self.folder, "all")
+        told = self.check(plan)
+        self.assertTrue(told["unanswered"]["first"], told["unanswered"])
+        self.assertEqual(told["unanswered"]["second"], 0)
+        at = [one["as_of"] for one, (a, b) in self.each(plan) if not a and b][0]
+        text = self.whatif("ann", "--as-of", at, "--against", plan)
+        self.assertIn("only the second plan has an answer\noverlap 0.00", text)
+        self.assertIn("only in the first: nothing\n", text)
+
+    def test_a_moment_that_nobody_answers(self):
+        plan = os.path.join(self.folder, "other")
+        at = [one["as_of"] for one, (a, b) in self.each(plan) if not a and not b][-1]
+        one = json.loads(self.whatif("ann", "--as-of", at, "--against", plan, "--json"))
+        self.assertEqual(one["difference"], {"overlap": None, "rbo": None, "tau": None, "new": [], "gone": []})
+        text = self.whatif("ann", "--as-of", at, "--against", plan)
+        self.assertIn("neither plan has an answer", text)
+        for word in ("overlap", "popular items", "rank", "only in"):
+            self.assertNotIn(word, text)
+        traffic = ("--against", plan, "--from", at, "--to", str(ms_of(at) + 1))  # nothing else: there are no means
+        told = json.loads(self.whatif(*traffic, "--json"))
+        self.assertEqual((told["moments"], told["compared"], told["overlap"], told["tau"]), (1, 0, None, None))
+        self.assertNotIn("overlap", self.whatif(*traffic))
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)
