@@ -80,6 +80,7 @@ typedef struct reco__settings {
     uint32_t http_events_max;                                        /* 1,000 */
     int64_t http_request_timeout;                                    /* 10 s */
     char cors_origins[1024];                                         /* empty: none */
+    char hosts[1024];                                                /* empty: none on loopback addresses, elsewhere any */
     uint32_t console;                                                /* RECO__CONSOLE_READ */
     char reports[1024];                                              /* empty: none */
     uint32_t log_level;                                              /* RECO_LOG_INFO */

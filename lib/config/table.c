@@ -111,9 +111,11 @@ const setting reco__config_table[] = {
     COUNT(0, "services.http_threads", http_threads, 1, 4096, "64", "threads that answer requests"),
     NUMBER(KIND_BYTES, 0, "services.body_max", http_body_max, 1 * KIB, GIB, "2MiB", "largest body of a request"),
     COUNT(0, "services.events_max", http_events_max, 1, 1000000, "1000", "most events in one request"),
-    DURATION(0, "services.request_timeout", http_request_timeout, 100, HOUR, "10s",
-             "time a client has to send a request and to take its answer"),
+    DURATION(0, "services.request_timeout", http_request_timeout, 100, HOUR, "10s", "time a client has to send a request and to take its answer"),
     TEXT("services.cors_origins", cors_origins, "", "origins (https://shop.example) whose pages may ask, comma separated; * for all; empty: none"),
+    TEXT("services.hosts", hosts, "",
+         "names (reco.example) that services are asked by, comma separated, besides localhost and IP addresses; * for any; empty: none where they "
+         "listen on a loopback address, else any"),
     CHOICE(0, "services.console", console, console, "read", "the console at / of the API: off, read, or write: it may post events"),
     TEXT("services.reports", reports, "", "folder of the reports of `reco evaluate` that the console shows; empty: none"),
     CHOICE(0, "log.level", log_level, log_level, "info", "most verbose lines wanted: error, warn, info or debug"),

@@ -22,6 +22,8 @@ void api_routes(http_route *routes, size_t *count, api_service *self, reco_engin
     api_answer_routes(routes, count, engine);
     api_known_routes(routes, count, engine);
     console_routes(routes, count, &self->console, engine);
-    if (api_takes_events(self))
+    if (api_takes_events(self)) {
         ingest_routes(routes, count, engine);
+        routes[*count - 1].flags |= HTTP_ROUTE_OWN_PAGES; /* for the console's page; ingest is for the pages of an application */
+    }
 }

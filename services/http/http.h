@@ -21,7 +21,8 @@ typedef struct http_request http_request; /* CONFINED to the handler's call */
 /* Answers one request by exactly one http_send_... */
 typedef void (*http_handler)(http_request *request, void *context);
 
-#define HTTP_ROUTE_ALWAYS 1u /* answered also while overloaded or draining */
+#define HTTP_ROUTE_ALWAYS 1u    /* answered also while overloaded or draining, and by whatever name it is asked */
+#define HTTP_ROUTE_OWN_PAGES 2u /* not for pages of other origins, unless the settings list them */
 
 /* One route. `path` is a template on the raw, still percent-encoded path: "/items/{item_id}" takes exactly one segment, whatever is encoded in it.
  * A GET route answers HEAD too. Borrowed until close. FROZEN. */
@@ -35,6 +36,7 @@ typedef struct http_route {
 
 #define HTTP_ROUTES_MAX 64u
 #define HTTP_ORIGINS_MAX 1024u /* bytes of the list, its end included */
+#define HTTP_HOSTS_MAX 1024u
 #define HTTP_SPARE_THREADS 8u
 
 typedef struct http_options {
@@ -45,14 +47,15 @@ typedef struct http_options {
     uint32_t keep_alive_ms;   /* an idle connection is closed after; 0: 60,000 */
     uint32_t request_ms;      /* for a request to arrive and an answer to leave; 0: 10,000 */
     const char *cors_origins; /* origins whose pages may ask, with commas or spaces between; "*": all; NULL or empty: none */
+    const char *hosts;        /* names it is asked by, besides localhost and addresses; "*": any; NULL or empty: any but on a loopback address */
     const http_route *routes;
     size_t route_count;
     const char *waiting;        /* not NULL: what the service waits for; see http_server_begin */
     const char *const *openapi; /* what the document says of routes beside those of http_standard_routes: pieces of JSON, ended by NULL */
 } http_options;
 
-/* Opens and serves at once. INVALID naming `listen` or `services.cors_origins`, BUSY when the port is taken, FULL with more than HTTP_ROUTES_MAX
- * routes, NO_MEMORY. */
+/* Opens and serves at once. INVALID naming `listen`, `services.cors_origins` or `services.hosts`, BUSY when the port is taken, FULL with more than
+ * HTTP_ROUTES_MAX routes, NO_MEMORY. */
 reco_status http_server_open(http_server **out, const http_options *options, reco_error *err);
 /* The address it listens on, with the port it got; valid until close. */
 const char *http_server_address(const http_server *server);

@@ -25,6 +25,8 @@ struct http_server {
     char *document; /* /openapi.json */
     size_t document_size;
     char cors_origins[HTTP_ORIGINS_MAX];
+    char hosts[HTTP_HOSTS_MAX];
+    bool loopback; /* it listens on an address of this machine alone */
     uint16_t port;
     /* watch.c */
     pthread_t watcher;
@@ -71,6 +73,7 @@ int http_head_check(const struct mg_request_info *info, const char **field, cons
 
 /* listen.c: "ADDRESS:PORT" into its parts; tries the address, because civetweb only says that it did not start; and an error that is filled in. */
 reco_status http_listen_parse(const char *listen, char address[64], unsigned *port, reco_error *err);
+bool http_listen_is_loopback(const char *address);
 reco_status http_listen_try(const char *address, unsigned port, reco_error *err);
 reco_status http_fail(reco_error *err, reco_status status, const char *field, const char *text);
 
@@ -98,6 +101,18 @@ const char *http_cors_origin(const http_request *request);
 bool http_cors_preflight(http_request *request);
 /* INVALID naming the setting when the list has something that is no origin. NULL is allowed. */
 reco_status http_cors_check(const char *list, reco_error *err);
+
+/* host.c: whether the request was sent to a name of ours; whether a page that may post here sent it. false: answered 403. */
+bool http_host_accept(http_request *request);
+bool http_origin_accept(http_request *request);
+/* INVALID naming the setting when the list has something that is no name. NULL is allowed. */
+reco_status http_hosts_check(const char *list, reco_error *err);
+
+/* list.c: whether a list has this element, in whatever case; INVALID naming the setting and what is not of this form, or when the list is longer than
+ * its room. */
+bool http_list_has(const char *list, const char *text, size_t size);
+reco_status http_list_check(const char *setting, const char *list, size_t room, bool (*fits)(const char *text, size_t size), const char *form,
+                            reco_error *err);
 
 /* watch.c: a request is on the list between begin and end, which comes before its connection is closed. From `reading` or `writing` until it is told
  * otherwise (0), the client has until then to send or to take what is due; else `overdue` is set and reads and writes end. */

@@ -40,6 +40,11 @@ reco_status http_listen_parse(const char *listen, char address[64], unsigned *po
     return RECO_OK;
 }
 
+bool http_listen_is_loopback(const char *address) {
+    struct in_addr parsed;
+    return inet_pton(AF_INET, address, &parsed) == 1 && ntohl(parsed.s_addr) >> 24 == 127;
+}
+
 /* Tries the address: civetweb only says that it did not start. */
 reco_status http_listen_try(const char *address, unsigned port, reco_error *err) {
     struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};

@@ -151,7 +151,7 @@ static void raise_files(void) {
 }
 
 reco_status program_serve(http_server **out, const program_server *options, const reco_settings *settings, reco_error *err) {
-    char listen[128], origins[HTTP_ORIGINS_MAX], fields[160];
+    char listen[128], origins[HTTP_ORIGINS_MAX], hosts[HTTP_HOSTS_MAX], fields[160];
     uint32_t body_max = 0;
     http_options http = {.name = options->name,
                          .listen = options->listen,
@@ -170,10 +170,13 @@ reco_status program_serve(http_server **out, const program_server *options, cons
         status = program_setting_u32(&body_max, settings, "services.body_max", err);
     http.body_max = body_max;
     http.cors_origins = origins;
+    http.hosts = hosts;
     if (status == RECO_OK)
         status = setting_ms(&http.request_ms, settings, "services.request_timeout", err);
     if (status == RECO_OK)
         status = reco_settings_get(origins, sizeof origins, settings, "services.cors_origins", err);
+    if (status == RECO_OK)
+        status = reco_settings_get(hosts, sizeof hosts, settings, "services.hosts", err);
     raise_files();
     if (status == RECO_OK)
         status = http_server_open(out, &http, err);

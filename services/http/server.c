@@ -73,7 +73,8 @@ static void dispatch(http_request *request) {
     if (!check_head(request))
         return;
     int found = http_route_find(request, method, path);
-    if (!(found == 200 && server->routes[request->route].flags & HTTP_ROUTE_ALWAYS) && http_server_is_waiting(request))
+    if (!(found == 200 && server->routes[request->route].flags & HTTP_ROUTE_ALWAYS) &&
+        (!http_host_accept(request) || http_server_is_waiting(request)))
         return;
     if (found == 405 && http_cors_preflight(request))
         return;
@@ -96,6 +97,8 @@ static void dispatch(http_request *request) {
             return;
         }
     }
+    if (route->flags & HTTP_ROUTE_OWN_PAGES && !http_origin_accept(request))
+        return;
     route->handler(request, route->context);
     if (!request->status)
         http_send_problem(request, 500, NULL, "the request was not answered");
@@ -245,6 +248,7 @@ static void fill(http_server *server, const http_options *options) {
     server->body_max = options->body_max ? options->body_max : 2u << 20;
     server->request_ms = options->request_ms ? options->request_ms : 10000;
     snprintf(server->cors_origins, sizeof server->cors_origins, "%s", options->cors_origins ? options->cors_origins : "");
+    snprintf(server->hosts, sizeof server->hosts, "%s", options->hosts ? options->hosts : "");
     snprintf(server->name, sizeof server->name, "%s", options->name);
     if (getrandom(&server->span_seed, sizeof server->span_seed, GRND_NONBLOCK) != (ssize_t)sizeof server->span_seed)
         server->span_seed = http_now_ns();
@@ -305,6 +309,8 @@ reco_status http_server_open(http_server **out, const http_options *options, rec
     if (status == RECO_OK)
         status = http_cors_check(options->cors_origins, err);
     if (status == RECO_OK)
+        status = http_hosts_check(options->hosts, err);
+    if (status == RECO_OK)
         status = http_listen_try(address, port, err);
     if (status != RECO_OK)
         return status;
@@ -312,6 +318,7 @@ reco_status http_server_open(http_server **out, const http_options *options, rec
     if (!server)
         return http_fail(err, RECO_NO_MEMORY, "", reco_status_text(RECO_NO_MEMORY));
     fill(server, options);
+    server->loopback = http_listen_is_loopback(address);
     pthread_mutex_init(&server->waits_lock, NULL);
     http_watch_prepare(server);
     http_server_waits(server, options->waiting ? options->waiting : "");

@@ -100,8 +100,8 @@ static void wait_until(int64_t moment) {
 static size_t make_post(char *out, size_t room, const char *user, int item) {
     char body[256];
     int size = snprintf(body, sizeof body, "{\"user_id\":\"%s\",\"item_id\":\"common-%d\",\"event_type\":\"view\"}", user, item);
-    return (size_t)snprintf(out, room, "POST /events HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", size,
-                            body);
+    return (size_t)snprintf(out, room, "POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+                            size, body);
 }
 
 static bool is_visible(const char *body, int item) {
@@ -111,7 +111,7 @@ static bool is_visible(const char *body, int item) {
 }
 
 static void probe(sender *self, int ingest, int api, char *answer, size_t room, const char *user, int item, int64_t planned) {
-    static const char health[] = "GET /health HTTP/1.1\r\nHost: bench\r\n\r\n";
+    static const char health[] = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
     char request[2048], position[1200];
     const char *body = ask(ingest, request, make_post(request, sizeof request, user, item), answer, room, 202);
     double posted = (double)(now_ns() - planned) / 1e6;
@@ -119,7 +119,7 @@ static void probe(sender *self, int ingest, int api, char *answer, size_t room, 
     need(at && sscanf(at + 12, "%1199[^\"]", position) == 1, "an answer without a position");
     size_t size =
         (size_t)snprintf(request, sizeof request,
-                         "GET /recommendations?user_id=%s&limit=20&wait_ms=1000&min_position=%s HTTP/1.1\r\nHost: bench\r\n\r\n", user, position);
+                         "GET /recommendations?user_id=%s&limit=20&wait_ms=1000&min_position=%s HTTP/1.1\r\nHost: localhost\r\n\r\n", user, position);
     body = ask(api, request, size, answer, room, 200);
     self->effect[self->probes] = (double)(now_ns() - planned) / 1e6;
     self->post[self->probes] = posted;
@@ -334,7 +334,7 @@ typedef struct line {
 
 static void send_next(line *self, const char *target, int number) {
     char request[256];
-    int size = snprintf(request, sizeof request, "GET %s%d HTTP/1.1\r\nHost: bench\r\n\r\n", target, number % 5000);
+    int size = snprintf(request, sizeof request, "GET %s%d HTTP/1.1\r\nHost: localhost\r\n\r\n", target, number % 5000);
     need(send(self->fd, request, (size_t)size, MSG_NOSIGNAL) == size, "cannot send");
     self->got = self->want = 0;
 }

@@ -15,6 +15,8 @@ FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-u
          "--disable-domain-reliability", "--disable-client-side-phishing-detection", "--metrics-recording-only", "--no-pings", "--mute-audio", "--hide-scrollbars",
          "--password-store=basic", "--use-mock-keychain", "--force-color-profile=srgb", "--font-render-hinting=none",
          "--disable-features=Translate,OptimizationHints,MediaRouter,DialMediaRouteProvider,AutofillServerCommunication"]
+REBOUND = "rebound.example"  # a name of somebody else's that leads here
+FLAGS.append(f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1")
 PATIENCE = 30
 KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), "Space": (32, " "), "Escape": (27, "")}
 

@@ -9,9 +9,10 @@ import time
 import unittest
 import urllib.parse
 
+import chromium
 from console_data import items
 from console_support import RESULT, WithConsole, load, need_browser, shown
-from http_support import BUILD, PATIENCE, ask, event, get, post, raw, wait_for
+from http_support import BUILD, PATIENCE, Everywhere, ask, event, get, post, raw, wait_for
 
 PICTURES = os.environ.get("RECO_SCREENSHOTS") or os.path.join(BUILD, "screenshots")
 PICTURE_MAX = 200_000
@@ -191,6 +192,9 @@ class Looks(WithConsole):
             with self.subTest(view=hash):
                 page.run(f"location.hash = {json.dumps(hash)}")
                 shown(page, f"location.hash === {json.dumps(hash)}")
+                self.assertEqual(page.text("#mode"), "may post events")
+                self.assertTrue(page.run("['mode', 'ready', 'theme'].every((id) => document.getElementById(id).checkVisibility() &&"
+                                         " document.getElementById(id).getBoundingClientRect().right <= 360)"))
                 self.assertLessEqual(page.run("Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)"), 360)
                 self.assertEqual(page.run("[...document.querySelectorAll('main *')].filter((one) => one.checkVisibility() && !one.closest('.scroll, nav, svg, .unseen, .spark') &&"
                                           " one.getBoundingClientRect().right > 361).map((one) => one.outerHTML.slice(0, 200))"), [])
@@ -375,10 +379,48 @@ class Rights(WithConsole):
         before = accepted(self.all.api)
         body = json.dumps(event("anna", "kit-001"))
         for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain; application/json", ""):
-            self.assertEqual(post(self.all.api, "/events", body, kind, {"Origin": "https://elsewhere.example"}).status, 415, kind)
+            self.assertEqual(post(self.all.api, "/events", body, kind).status, 415, kind)
+        for headers in ({"Origin": "https://elsewhere.example"}, {"Origin": "null"}, {"Origin": ""}, {"Origin": self.origin[:-1] + "0"}, {"Origin": "http://127.0.0.1"},
+                        {"Origin": "http://elsewhere.example@127.0.0.1:%d" % self.all.api}, {"Origin": f"http://localhost:{self.all.api}"}):
+            answer = post(self.all.api, "/events", body, headers=headers)
+            self.assertEqual((answer.status, answer.json()["errors"][0]["field"]), (403, "Origin"), headers)
+            self.assertEqual(post(self.all.ingest, "/events", json.dumps(event("zoe", "kit-001")), headers=headers).status, 202, "ingest is for pages of applications")
+        before += 7
         preflight = ask(self.all.api, "OPTIONS", "/events", headers={"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"})
         self.assertEqual((preflight.status, preflight.headers["Access-Control-Allow-Origin"]), (405, None))
         self.assertEqual(accepted(self.all.api), before)
+
+    def test_a_name_that_leads_here(self):
+        """A page whose name was made to lead to this address is of the same origin for a browser. It neither reads nor posts."""
+        before = accepted(self.all.api)
+        page = self.browser.page(f"http://{chromium.REBOUND}:{self.all.api}/health")
+        self.addCleanup(page.close)
+        self.assertIn("ok", page.text(), "the browser is led here")
+        asked = """(path, options) => fetch(path, options).then(async (answer) => [answer.status, (await answer.json()).errors?.[0].field])"""
+        self.assertEqual(page.run(f"({asked})('/explain?user_id=anna')"), [403, "Host"])
+        self.assertEqual(page.run(f"({asked})('/events', {{method: 'POST', headers: {{'Content-Type': 'application/json'}}, body: '{json.dumps(event('anna', 'kit-001'))}'}})"), [403, "Host"])
+        self.assertEqual(page.run(f"({asked})('/items/kit-001', {{method: 'DELETE'}})"), [403, "Host"])
+        self.assertEqual(accepted(self.all.api), before)
+
+    def posted(self, service, host, origin):
+        answer = post(service.port, "/events", event("zoe", "kit-001"), headers={"Host": host, **({"Origin": origin} if origin else {})})
+        return answer.json()["errors"][0]["field"] if answer.status == 403 else answer.status
+
+    def test_who_may_post_where_names_are_the_networks(self):
+        """Listening on all addresses: programs ask by any name, and pages post from a name that somebody has listed."""
+        service = self.api("--console", "write", kind=Everywhere)
+        self.assertEqual(get(service.port, "/popular", Host="reco.internal").status, 200)
+        for host, origin, told in (("reco.internal:81", None, 202), ("reco.internal:81", "http://reco.internal:81", "Host"), ("10.0.0.5:81", "http://10.0.0.5:81", 202),
+                                   ("10.0.0.5:81", "http://elsewhere.example", "Origin"), ("localhost:81", "http://localhost:81", 202)):
+            self.assertEqual(self.posted(service, host, origin), told, (host, origin))
+
+    def test_who_may_post_behind_a_proxy(self):
+        """A proxy may keep the Host that people use, or put its own in."""
+        service = self.api("--console", "write", "--set", "services.hosts=reco.example", "--set", "services.cors_origins=https://shop.example")
+        for host, origin, told in (("reco.example", "https://reco.example", 202), ("127.0.0.1:81", "https://reco.example", 202), ("127.0.0.1:81", "https://reco.example:8443", 202),
+                                   ("127.0.0.1:81", "https://shop.example", 202), ("reco.example", "https://elsewhere.example", "Origin"),
+                                   ("elsewhere.example", "https://elsewhere.example", "Host")):
+            self.assertEqual(self.posted(service, host, origin), told, (host, origin))
 
     def test_a_form_elsewhere_cannot_post(self):
         """The same by a browser: a form whose text is a JSON document, and a script."""
@@ -391,7 +433,7 @@ class Rights(WithConsole):
         page.loaded = False
         page.run("document.querySelector('form').submit()")
         page.until_loaded()
-        self.assertEqual(page.statuses[self.origin + "events"], 415)
+        self.assertEqual(page.statuses[self.origin + "events"], 403)
         self.assertEqual(accepted(self.all.api), before)
 
     def test_frames_and_policy(self):
@@ -425,7 +467,7 @@ class Rights(WithConsole):
         self.assertEqual(names, {"shop.json", "shop.html", "broken.json"})
         for name in (".hidden.json", "notes.txt", "large.json", "link.json", "folder.json", "pipe.json", "..%2Foutside.json", "%2E%2E%2Foutside.json", "shop", "shop.json%2F", "a" * 200 + ".json"):
             self.assertEqual(ask(self.all.api, "GET", "/console/reports/" + name).status, 404, name)
-        self.assertIn(b" 404 ", raw(self.all.api, b"GET /console/reports/../../outside.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").split(b"\r\n")[0])
+        self.assertIn(b" 404 ", raw(self.all.api, b"GET /console/reports/../../outside.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").split(b"\r\n")[0])
         page = get(self.all.api, "/console/reports/shop.html")
         self.assertTrue(page.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'"))
         shown_ = self.page("#/reports/broken.json")

@@ -70,9 +70,9 @@ class WithConsole(unittest.TestCase):
         self.addCleanup(page.close)
         return page
 
-    def api(self, *arguments):
+    def api(self, *arguments, kind=Service):
         """One more API service on the same shop."""
-        service = Service("reco-api", self.data, *arguments)
+        service = kind("reco-api", self.data, *arguments)
         self.addCleanup(service.end)
         return service
 

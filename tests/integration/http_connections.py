@@ -10,7 +10,7 @@ import unittest
 
 from http_support import PATIENCE, WithData, ask, event, get, post, raw, wait_for
 
-HEAD = b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 def dial(port):
@@ -53,7 +53,7 @@ class Kept(WithData):
         kept = [dial(service.api) for _ in range(64)]
         for _ in range(3):
             for connection in kept:
-                connection.sendall(b"GET /popular HTTP/1.1\r\nHost: x\r\n\r\n")
+                connection.sendall(b"GET /popular HTTP/1.1\r\nHost: localhost\r\n\r\n")
             for connection in kept:
                 self.assertIn(b" 200 OK", connection.recv(65536))
             self.assertEqual(get(service.api, "/ready").status, 200)
@@ -119,7 +119,7 @@ class Slow(WithData):
 
     def test_head(self):
         with dial(self.port) as connection:
-            self.drip(connection, b"GET /health HTTP/1.1\r\nHost: x\r\n" + b"A: " + b"x" * 5000)
+            self.drip(connection, b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + b"A: " + b"x" * 5000)
 
     def test_reader(self):
         """An answer that is not taken."""
@@ -127,7 +127,7 @@ class Slow(WithData):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             connection.connect(("127.0.0.1", self.port))
             connection.settimeout(0.5)
-            one = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+            one = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
             try:
                 for _ in range(20000):
                     connection.sendall(one)
@@ -258,13 +258,13 @@ class Heads(WithData):
 
     def test_refused(self):
         line, end = b"POST /events HTTP/1.1\r\n", b"Content-Type: application/json\r\n\r\n"
-        for headers in (b"", b"Host: a\r\nHost: b\r\nContent-Length: 2\r\n", b"Host: x\r\nContent-Length : 2\r\n", b"Host: x\r\n Content-Length: 2\r\n",
-                        b"Host: x\r\nA: 1\r\n b\r\nContent-Length: 2\r\n", b"Host: x\r\nA b: 1\r\nContent-Length: 2\r\n", b"Host: x\r\nContent-Length: 2, 2\r\n",
-                        b"Host: x\r\nContent-Length: 0x2\r\n", b"Host: x\r\nContent-Length: 2\r\nContent-Length: 2\r\n",
-                        b"Host: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n", b"Host: x\r\nTransfer-Encoding: gzip, chunked\r\n",
-                        b"Host: x\r\nTransfer-Encoding: identity\r\n", b"Host: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-                        b"Host: x\r\nTransfer-Encoding: xchunked\r\n", b"Host: x\r\nA: a\rb\r\nContent-Length: 2\r\n"):
-            answer = raw(self.port, line + headers + end + b"[]" + b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", end=False)
+        for headers in (b"", b"Host: a\r\nHost: b\r\nContent-Length: 2\r\n", b"Host: localhost\r\nContent-Length : 2\r\n", b"Host: localhost\r\n Content-Length: 2\r\n",
+                        b"Host: localhost\r\nA: 1\r\n b\r\nContent-Length: 2\r\n", b"Host: localhost\r\nA b: 1\r\nContent-Length: 2\r\n", b"Host: localhost\r\nContent-Length: 2, 2\r\n",
+                        b"Host: localhost\r\nContent-Length: 0x2\r\n", b"Host: localhost\r\nContent-Length: 2\r\nContent-Length: 2\r\n",
+                        b"Host: localhost\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n", b"Host: localhost\r\nTransfer-Encoding: gzip, chunked\r\n",
+                        b"Host: localhost\r\nTransfer-Encoding: identity\r\n", b"Host: localhost\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                        b"Host: localhost\r\nTransfer-Encoding: xchunked\r\n", b"Host: localhost\r\nA: a\rb\r\nContent-Length: 2\r\n"):
+            answer = raw(self.port, line + headers + end + b"[]" + b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n", end=False)
             self.assertRegex(answer, rb"^HTTP/1.1 400 ", headers)
             self.assertEqual(answer.count(b"HTTP/1.1 "), 1, headers)
             self.assertIn(b"Connection: close", answer)
@@ -277,16 +277,16 @@ class Heads(WithData):
             for _ in range(3):
                 connection.sendall(b"GET /health HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
                 self.assertIn(b"Connection: keep-alive", connection.recv(4000))
-        self.assertRegex(raw(self.port, b"GET /health HTTP/2.0\r\nHost: x\r\n\r\n", end=False), rb"^HTTP/1.1 (400|505) ")
+        self.assertRegex(raw(self.port, b"GET /health HTTP/2.0\r\nHost: localhost\r\n\r\n", end=False), rb"^HTTP/1.1 (400|505) ")
 
     def test_absolute_form(self):
         for name in (b"127.0.0.1", b"shop.example"):
-            answer = raw(self.port, b"GET http://%s:%d/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % (name, self.port), end=False)
+            answer = raw(self.port, b"GET http://%s:%d/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % (name, self.port), end=False)
             self.assertRegex(answer, rb"^HTTP/1.1 200 ")
 
     def test_header_limits(self):
         for headers in (b"A: " + b"x" * 20000, b"\r\n".join(b"A%d: x" % i for i in range(100)), b"x" * 20000):
-            answer = raw(self.port, b"GET /health HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n\r\n", end=False)
+            answer = raw(self.port, b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + headers + b"\r\n\r\n", end=False)
             self.assertRegex(answer, rb"^HTTP/1.1 4\d\d ", headers[:20])
         self.assertEqual(ask(self.port, "GET", "/health", headers={f"A{i}": "x" for i in range(50)}).status, 200)
         self.assertEqual(get(self.port, "/health", A="x" * 15000).status, 200)

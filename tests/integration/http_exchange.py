@@ -4,7 +4,7 @@ import json
 import unittest
 import zlib
 
-from http_support import WithData, ask, event, get, post, raw, run, wait_for
+from http_support import Everywhere, WithData, ask, event, get, post, raw, run, wait_for
 
 ORIGIN = "https://shop.example"
 
@@ -43,8 +43,8 @@ class Packed(WithData):
     def test_chunk_extensions(self):
         """Refused as a whole, and what follows is no request; a civetweb that ignores them may take it."""
         body = json.dumps(event("u", "a")).encode()
-        head = b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-        next_one = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        head = b"POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        next_one = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         for first, last in ((b";a=b", b""), (b"", b";x"), (b';a="b c"', b";x"), (b";" + b"x" * 2000, b"")):
             answer = raw(self.all.ingest, head + b"%x%s\r\n%s\r\n0%s\r\n\r\n" % (len(body), first, body, last) + next_one)
             if not answer.startswith(b"HTTP/1.1 202 "):
@@ -194,6 +194,65 @@ class Origins(WithData):
         for value in ("shop.example", "https://", "https://shop.example/path", "https://a b", "https://a\r\nX: y", "null", "x" * 1100 + "://y"):
             done = run("reco-ingest", "--data", self.data, "--listen", "127.0.0.1:0", "--set", "services.cors_origins=" + value, check=2)
             self.assertIn("services.cors_origins", done.stderr, value)
+
+
+class Hosts(WithData):
+    """By which names a service is asked."""
+
+    OURS = ("127.0.0.1", "127.0.0.1:8080", "localhost", "LocalHost:1", "localhost.", "shop.localhost:8080", "[::1]:8080", "[::1]", "10.1.2.3")
+    OTHERS = ("elsewhere.example", "elsewhere.example:8080", "notlocalhost", "localhost.example", "127.0.0.1.example", "127.0.0.1x", "[::1", "[x]", "x", "")
+
+    def everywhere(self, *arguments):
+        service = Everywhere("reco-ingest", self.data, *arguments)
+        self.addCleanup(service.end)
+        return service.port
+
+    def sent(self, port, host, **headers):
+        return post(port, "/events", event("u", "a"), headers={"Host": host, **headers})
+
+    def test_loopback(self):
+        port = self.service("reco-ingest").port
+        for host in self.OURS:
+            self.assertEqual(self.sent(port, host).status, 202, host)
+        for host in self.OTHERS:
+            problem = self.assert_problem(self.sent(port, host), 403, "Host")
+            self.assertIn("services.hosts", problem["detail"])
+            self.assert_problem(get(port, "/nothing", Host=host), 403, "Host")
+            for path in ("/health", "/ready", "/metrics", "/openapi.json"):
+                self.assertEqual(get(port, path, Host=host).status, 200, path)
+        told = get(port, "/metrics").body.decode()
+        self.assertIn(f"reco_events_accepted_total {len(self.OURS)}\n", told, "what was refused changed nothing")
+
+    def test_reading(self):
+        """What people did is not read by a page that has the service's address under another name."""
+        port = self.service("reco-api").port
+        for path in ("/recommendations?user_id=u", "/explain?user_id=u", "/users/u", "/popular", "/"):
+            self.assert_problem(get(port, path, Host="elsewhere.example"), 403, "Host")
+        self.assertEqual(get(port, "/popular", Host=f"localhost:{port}").status, 200)
+
+    def test_listed(self):
+        port = self.service("reco-ingest", "--set", "services.hosts=reco.example, shop-1.internal").port
+        for host in ("reco.example", "RECO.example:8443", "reco.example.", "shop-1.internal", "localhost", "127.0.0.1"):
+            self.assertEqual(self.sent(port, host).status, 202, host)
+        for host in ("a.reco.example", "reco.example.evil.example", "reco", "example"):
+            self.assert_problem(self.sent(port, host), 403, "Host")
+
+    def test_any(self):
+        port = self.service("reco-ingest", "--set", "services.hosts=*").port
+        self.assertEqual(self.sent(port, "elsewhere.example").status, 202)
+
+    def test_everywhere(self):
+        """Names of networks and proxies are not known here, until they are listed."""
+        self.assertEqual(self.sent(self.everywhere(), "reco-ingest.shop.svc:8080", Origin="https://shop.example").status, 202)
+
+    def test_everywhere_listed(self):
+        port = self.everywhere("--set", "services.hosts=reco.example")
+        self.assertEqual([self.sent(port, host).status for host in ("reco.example", "10.1.2.3:80", "elsewhere.example")], [202, 202, 403])
+
+    def test_refused_settings(self):
+        for value in ("https://reco.example", "reco.example:8080", "reco.example.", "a/b", "*.example", "[::1]", "x" * 1100):
+            done = run("reco-ingest", "--data", self.data, "--listen", "127.0.0.1:0", "--set", "services.hosts=" + value, check=2)
+            self.assertIn("services.hosts", done.stderr, value)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class Generator:
                 path = path.replace("{%s}" % parameter["name"], urllib.parse.quote(example, safe=""))
             elif parameter["in"] == "query" and (parameter.get("required") or rng.random() < 0.3):
                 query[parameter["name"]] = example
-        headers, body = ["Host: x"], b""
+        headers, body = ["Host: localhost"], b""
         content = one.source.get("requestBody", {}).get("content", {})
         if content:
             kind = rng.choice(list(content))

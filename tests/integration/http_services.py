@@ -86,7 +86,7 @@ class Events(WithData):
 
     def test_chunks(self):
         body = json.dumps(event("u", "a")).encode()
-        head = b"POST /events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        head = b"POST /events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
         chunks = b"%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (5, body[:5], len(body) - 5, body[5:])
         self.assertIn(b" 202 ", raw(self.port, head + chunks))
         self.assertIn(b" 413 ", raw(self.port, head + b"10001\r\n" + b" " * 65537 + b"\r\n0\r\n\r\n"))
@@ -94,7 +94,7 @@ class Events(WithData):
         self.assertIn(b" 400 ", raw(self.port, head + b"5\r\nab"))
 
     def test_lengths(self):
-        head = b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        head = b"POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         self.assertIn(b" 411 ", raw(self.port, head + b"Connection: close\r\n\r\n"))
         for lengths in (b"Content-Length: 5abc\r\n", b"Content-Length: 2\r\nContent-Length: 3\r\n",
                         b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
@@ -106,7 +106,7 @@ class Events(WithData):
 
     def test_expect_continue(self):
         body = json.dumps(event("u", "a")).encode()
-        head = (b"POST /events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        head = (b"POST /events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
                 b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n")
         with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as connection:
             connection.sendall(head % len(body))
@@ -128,12 +128,12 @@ class Events(WithData):
         for data in (b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n", b"\r\n" * 10,
                      b"GET " + b"x" * 100,
                      b"POST /events HTTP/1.1\r\n" + b"h: v\r\n" * 200 + b"\r\n",
-                     b"GET /" + b"%" * 300 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"):
+                     b"GET /" + b"%" * 300 + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"):
             answer = raw(self.port, data)
             if answer:
                 self.assertRegex(answer, rb"^HTTP/1.1 [45]\d\d ", data)
                 self.assertIn(b"application/problem+json", answer)
-        for data in (b"GET /health HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 20000, b"GET /health?" + b"x" * 20000):
+        for data in (b"GET /health HTTP/1.1\r\nHost: localhost\r\nA: " + b"x" * 20000, b"GET /health?" + b"x" * 20000):
             answer = raw(self.port, data, end=False)
             self.assertIn(b" 400 ", answer)
             self.assertIn(b"larger than 16384 bytes", answer)
@@ -141,8 +141,8 @@ class Events(WithData):
         self.assertIsNone(self.ingest.process.poll())
 
     def test_pipelined(self):
-        one = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
-        last = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        one = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        last = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         self.assertEqual(raw(self.port, one * 4 + last).count(b" 200 OK"), 5)
 
     def test_error_keeps_the_connection(self):
@@ -520,7 +520,7 @@ class Connections(WithData):
 
     def test_overload(self):
         service = self.service("reco-ingest", "--set", "services.http_threads=2", "--set", "services.request_timeout=60s")
-        head = b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
+        head = b"POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
         slow = []
         while len(slow) < 2:  # one that comes while the metrics are asked for may be too many itself: it is told so, and tries again
             connection = socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE)
@@ -580,7 +580,7 @@ class Ending(WithData):
         service = self.service("reco-ingest")
         body = json.dumps(event("u", "a")).encode()
         with socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE) as slow:
-            slow.sendall(b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            slow.sendall(b"POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                          b"Content-Length: %d\r\n\r\n%s" % (len(body), body[:5]))
             wait_for(lambda: b"http_requests_in_flight 2" in get(service.port, "/metrics").body, "the request to be under way")
             service.process.send_signal(signal.SIGTERM)

@@ -94,6 +94,13 @@ class Service:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+class Everywhere(Service):
+    """Listens on all addresses."""
+
+    def command(self):
+        return ["--listen", "0.0.0.0:0"]
+
+
 class Serve(Service):
     """reco serve: three ports."""
 
