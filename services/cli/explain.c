@@ -107,6 +107,12 @@ static void print_items(reco_engine *engine, const reco_explanation *told) {
         print_item(engine, &told->items[i]);
 }
 
+/* Why items are not there, and what each stage took: those that had no part in it have their time too. */
+static void print_why_not(reco_engine *engine, const reco_explanation *told) {
+    print_items(engine, told);
+    print_steps(told);
+}
+
 static void print_all(reco_engine *engine, const reco_explanation *told) {
     print_user(engine, told);
     cli_print_answer(engine, told->answer);
@@ -160,7 +166,7 @@ static reco_status explain_answer(cli_session *session, reco_error *err) {
 }
 
 static reco_status explain_items(cli_session *session, reco_error *err) {
-    return explain(session, (const char *const *)session->call->arguments + 1, session->call->argument_count - 1, print_items, err);
+    return explain(session, (const char *const *)session->call->arguments + 1, session->call->argument_count - 1, print_why_not, err);
 }
 
 static int run_explain(const cli_call *call) { return cli_with_data(call, explain_answer); }
@@ -181,7 +187,8 @@ const cli_command cli_why_not = {
     "why-not",
     "USER ITEM...",
     "why items are not shown to a user",
-    "Which stage dropped an item, or how far below the cut it stayed. Takes what recommend takes; --json is that of explain.",
+    "Which stage dropped an item, or how far below the cut it stayed, and the time of each stage. Takes what recommend takes; --json is that of\n"
+    "explain.",
     CLI_OPTIONS(why_not_table),
     sizeof(answer_options),
     2,

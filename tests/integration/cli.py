@@ -257,11 +257,14 @@ class Work(WithData):
         self.assertEqual((below["verdict"], below["rank"], below["score"]), ("below_cut", 3, third["score"]))
         self.assertEqual((listed["verdict"], listed["rank"], unknown["verdict"]), ("listed", 1, "unknown"))
         seen = told["recents"][0]["item_id"]
-        self.assertEqual(self.json("why-not", "u0", seen)["items"][0]["stage"], "seen")
+        why = self.json("why-not", "u0", seen)
+        self.assertEqual(why["items"][0]["stage"], "seen")
+        self.assertTrue(all(stage["microseconds"] >= 0 for stage in why["stages"]))
         words = self.reco("why-not", "u0", seen, third["item_id"], "nothing", "--limit", "2").stdout
         self.assertIn(f"{seen}: dropped by seen: the user has seen it", words)
         self.assertIn(f"{third['item_id']}: below the cut, rank 3, score", words)
         self.assertIn("nothing: unknown: no event has it", words)
+        self.assertEqual([line.split()[0] for line in words.split("microseconds")[1].splitlines()[1:]], [stage["stage"] for stage in why["stages"]] + ["all"])
         table = self.reco("explain", "u0", "--item", seen).stdout
         for word in ("u0: last seen", "recent items", "rank", "coview", "microseconds", "dropped by seen"):
             self.assertIn(word, table)
