@@ -291,8 +291,9 @@ RECO_API uint32_t reco_lacking(reco_engine *engine);
 /* The word for one of them, such as "relearning"; "" for what is none. Static. SHARED. */
 RECO_API const char *reco_lacking_word(uint32_t reason);
 
-/* Counters for /metrics: calls the sink with Prometheus name, label text ("source=\"coview\"" or ""), value, type ("counter", "gauge") and help.
- * Each store is asked for at most two seconds: reco_store_up{store="features"} is 0 when it did not answer, and what needs it is left out. SHARED. */
+/* Counters for /metrics: calls the sink with Prometheus name, label text ("source=\"coview\"" or ""), value, type ("counter", "gauge", "histogram")
+ * and help. A histogram comes as its samples: name_bucket with its `le`, cumulative, then name_sum and name_count. Each store is asked for at most
+ * two seconds: reco_store_up{store="features"} is 0 when it did not answer, and what needs it is left out. SHARED. */
 typedef void (*reco_metric_sink)(void *context, const char *name, const char *labels, double value, const char *type, const char *help);
 RECO_API reco_status reco_metrics(reco_engine *engine, reco_metric_sink sink, void *context, const reco_call *call, reco_error *err);
 

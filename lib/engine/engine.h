@@ -23,6 +23,7 @@ typedef struct reco__counters {
     atomic_uint_fast64_t accepted, rejected, too_late, too_early, attributed, unattributed;
     atomic_uint_fast64_t records, events, batches, duplicates, clamped, closing_steps, stale, dead_letters;
     atomic_uint_fast64_t archive_records, archive_batches, archive_stale, archive_missed, archive_unreadable, archive_failures;
+    atomic_uint_fast64_t effects[RECO__EFFECT_BUCKETS], effect_ms; /* of what is learned, as in reco__learned */
     atomic_uint_fast64_t snapshots, snapshots_verified, snapshots_different, relearned, trimmed;
 } reco__counters;
 

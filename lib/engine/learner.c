@@ -19,6 +19,7 @@ typedef struct learner_entry {
     int64_t r;     /* effective time */
     uint32_t item; /* index of the batch's item, then its number */
     uint32_t next; /* next entry of the same user, or RECO__MAP_NONE */
+    bool duplicate;
 } learner_entry;
 
 typedef struct learner_user {
@@ -344,7 +345,8 @@ static reco_status learner_user_derive(reco__learned *done, reco__learner *learn
         if (status != RECO_OK)
             return status;
         done->events++;
-        done->duplicates += (outcome & 0xff) == RECO__DERIVED_DUPLICATE;
+        entry->duplicate = (outcome & 0xff) == RECO__DERIVED_DUPLICATE;
+        done->duplicates += entry->duplicate;
         done->clamped += (outcome & RECO__DERIVED_CLAMPED) != 0;
     }
     reco__cell_encode(&learner->cells, &learner->cell);
@@ -390,6 +392,23 @@ static reco_status learner_apply_healing(reco__learner *learner, const reco_batc
     return status == RECO_OK ? reco__features_apply(learner->features, &cells, call, err) : status;
 }
 
+/* What was applied is seen by the next question. Both moments are wall clock, whose host may be another one: none is below 0. */
+static void learner_effects(reco__learned *done, const reco__learner *learner, size_t count) {
+    static const int64_t bounds[RECO__EFFECT_BUCKETS - 1] = RECO__EFFECT_BOUNDS;
+    int64_t now = reco__now_ms();
+    for (size_t i = 0; i < count; i++) {
+        const learner_entry *entry = &learner->entries[i];
+        int64_t ms = now > entry->record.received_at ? now - entry->record.received_at : 0;
+        size_t bucket = 0;
+        if (entry->record.type != RECO__RECORD_EVENT || entry->duplicate)
+            continue;
+        while (bucket < RECO__EFFECT_BUCKETS - 1 && ms > bounds[bucket])
+            bucket++;
+        done->effects[bucket]++;
+        done->effect_ms += (uint64_t)ms;
+    }
+}
+
 /* Learns the first `count` of the records read. *rows: more than ROWS_MAX when the batch was too wide and nothing was applied. */
 static reco_status learner_apply(reco__learned *done, size_t *rows, reco__learner *learner, uint32_t partition, size_t count,
                                  const reco_position *start, const reco_call *call, reco_error *err) {
@@ -416,7 +435,12 @@ static reco_status learner_apply(reco__learned *done, size_t *rows, reco__learne
     batch.clock = done->clock;
     batch.cells = learner->puts;
     batch.cell_count = learner->users.count;
-    return learner->target ? learner_apply_healing(learner, &batch, call, err) : reco__features_apply(learner->features, &batch, call, err);
+    if (learner->target)
+        return learner_apply_healing(learner, &batch, call, err);
+    status = reco__features_apply(learner->features, &batch, call, err);
+    if (status == RECO_OK)
+        learner_effects(done, learner, count);
+    return status;
 }
 
 /* Where to begin, and the fence. */

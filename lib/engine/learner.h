@@ -18,10 +18,16 @@
 
 typedef struct reco__learner reco__learner; /* CONFINED */
 
+/* Milliseconds from an event's receipt to its effect: at most so many, and more. */
+#define RECO__EFFECT_BOUNDS                                                                                                                          \
+    { 1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 60000 }
+#define RECO__EFFECT_BUCKETS 15u
+
 typedef struct reco__learned {
     uint64_t records, events, duplicates, clamped, letters;
-    int64_t from, to; /* offsets */
-    int64_t clock;    /* W after it */
+    uint64_t effects[RECO__EFFECT_BUCKETS], effect_ms; /* of the events that were no duplicates: each in its bucket, and all of them */
+    int64_t from, to;                                  /* offsets */
+    int64_t clock;                                     /* W after it */
 } reco__learned;
 
 /* Stream, features and rules are borrowed until free. */

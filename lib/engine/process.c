@@ -284,6 +284,10 @@ static void count_batch(reco_processor *processor, const reco__learned *done) {
     atomic_fetch_add(&counters->duplicates, done->duplicates);
     atomic_fetch_add(&counters->clamped, done->clamped);
     atomic_fetch_add(&counters->dead_letters, done->letters);
+    for (size_t i = 0; i < RECO__EFFECT_BUCKETS; i++)
+        if (done->effects[i])
+            atomic_fetch_add(&counters->effects[i], done->effects[i]);
+    atomic_fetch_add(&counters->effect_ms, done->effect_ms);
     atomic_fetch_add(&counters->batches, 1);
 }
 

@@ -327,6 +327,22 @@ static void relay_counters(metric_relay *relay, reco_engine *engine) {
         relay->sink(relay->context, counters[i].name, counters[i].labels, (double)counters[i].value, "counter", counters[i].help);
 }
 
+/* From received_at to the commit of what was learned: from then on each answer to the user has it. */
+static void relay_effects(metric_relay *relay, reco_engine *engine) {
+    static const int bounds[RECO__EFFECT_BUCKETS - 1] = RECO__EFFECT_BOUNDS;
+    static const char help[] = "From an event's receipt to its effect on answers, of the events learned by this process.";
+    uint64_t count = 0;
+    for (size_t i = 0; i < RECO__EFFECT_BUCKETS; i++) {
+        char label[32] = "le=\"+Inf\"";
+        if (i < RECO__EFFECT_BUCKETS - 1)
+            snprintf(label, sizeof label, "le=\"%g\"", bounds[i] / 1000.0);
+        count += atomic_load(&engine->counters.effects[i]);
+        relay->sink(relay->context, "reco_event_to_effect_seconds_bucket", label, (double)count, "histogram", help);
+    }
+    relay->sink(relay->context, "reco_event_to_effect_seconds_sum", "", (double)atomic_load(&engine->counters.effect_ms) / 1000, "histogram", help);
+    relay->sink(relay->context, "reco_event_to_effect_seconds_count", "", (double)count, "histogram", help);
+}
+
 static void relay_archive(metric_relay *relay, reco_engine *engine) {
     const struct {
         const char *name, *help;
@@ -437,6 +453,7 @@ reco_status reco_metrics(reco_engine *engine, reco_metric_sink sink, void *conte
     if (status != RECO_OK)
         return status;
     relay_counters(&relay, engine);
+    relay_effects(&relay, engine);
     if (atomic_load(&engine->archiving))
         relay_archive(&relay, engine);
     reco__recommend_metrics(engine->recommend, relay_recommend, &relay);

@@ -8,6 +8,7 @@ const EVERY_MS = 2000;
 const KEPT = 61; // readings: two minutes
 const RECENT = 31; // for quantiles: one minute
 const SAY_EVERY_MS = 30000;
+const EFFECT = "reco_event_to_effect_seconds";
 const QUESTIONS = /^\/(recommendations|popular|rank|similar|explain|items\/\{item_id\}\/similar)/;
 const isQuestion = (labels) => QUESTIONS.test(labels.route || "");
 const isFailure = (labels) => Number(labels.status) >= 500;
@@ -65,6 +66,7 @@ function headline(readings) {
     const asked = rateNow(readings, "http_request_duration_seconds_count", isQuestion);
     const {p50, p99} = readings[readings.length - 1];
     const taken = sum(now, "reco_events_accepted_total");
+    const effect = (share) => seconds(quantile(share, before, now, EFFECT));
     return {asked, p99, shown: el("dl", {class: "figures"},
         figure("Answers per second", rate(asked), "questions answered here", rates(readings, "http_request_duration_seconds_count", isQuestion)),
         figure("Median answer", seconds(p50), "of the last minute", readings.slice(1).map((one) => one.p50)),
@@ -74,6 +76,7 @@ function headline(readings) {
             taken ? `${count(taken)} taken since it started` : "none taken by this process; reco-ingest counts its own", rates(readings, "reco_events_accepted_total")),
         figure("Learning is behind", has(now, "reco_stream_lag") ? `${count(sum(now, "reco_stream_lag"))} records` : "\u2013",
             has(now, "reco_stream_lag_seconds") ? seconds(sum(now, "reco_stream_lag_seconds")) + " in time" : "told by reco-processor", readings.map((one) => sum(one.found, "reco_stream_lag"))),
+        figure("Event to answers", effect(0.99), sum(now, EFFECT + "_count") ? `99 % of the last minute; half within ${effect(0.5)}` : "told by who learns: reco-processor"),
         figure("Nothing personal", share(grown(before, now, "reco_fallback_total"), grown(before, now, "reco_recommendations_total")), "fallback answers, of the last minute"),
         figure("Memory", bytes(sum(now, "process_resident_memory_bytes")), `${count(sum(now, "process_threads"))} threads`))};
 }

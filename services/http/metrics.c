@@ -148,8 +148,18 @@ static void add_value(http_text *out, double value) {
         http_text_printf(out, "%.15g\n", value);
 }
 
+/* Samples of a histogram are named after it. */
+static void family_name(char out[80], const char *name, const char *type) {
+    snprintf(out, 80, "%s", name);
+    char *end = strcmp(type, "histogram") == 0 ? strrchr(out, '_') : NULL;
+    if (end)
+        *end = 0;
+}
+
 void http_families_sink(void *families, const char *name, const char *labels, double value, const char *type, const char *help) {
-    struct http_family *family = find_family(families, name);
+    char of[80];
+    family_name(of, name, type);
+    struct http_family *family = find_family(families, of);
     if (!family)
         return;
     if (!family->type[0]) {

@@ -155,6 +155,9 @@ class Story(WithConsole):
         shown(page, "document.querySelector('#read').textContent.includes('2 readings')")
         taken = "Number(document.querySelector('[data-figure=\"Events per second\"] .hint').textContent.split(' ')[0])"
         self.assertEqual(page.run(taken), accepted(self.all.api))
+        self.assertIn("of the last minute; half within", page.text("[data-figure='Event to answers'] .hint"))
+        post(self.all.ingest, "/events", event("live", "gar-1"))
+        shown(page, "/^[0-9.]+ (ms|\u00b5s|s)$/.test(document.querySelector('[data-figure=\"Event to answers\"] .value').textContent)")
         for _ in range(30):
             get(self.all.api, "/recommendations?user_id=anna")
         shown(page, "Number(document.querySelector('[data-figure=\"Answers per second\"] .value').textContent) > 0")

@@ -478,6 +478,12 @@ class Metrics(WithData):
         self.assertTrue(0 < memory["recommend"] < memory["allocated"], memory)
         self.assertGreater(memory["anonymous"], 0)
         self.assertRegex(text, r"\nreco_[a-z_]+_total")
+        effect = "reco_event_to_effect_seconds"
+        self.assertIn(f"# TYPE {effect} histogram\n{effect}_bucket{{le=\"0.001\"}} ", text)
+        wait_for(lambda: self.value(self.read(self.all.processor), effect + "_count") == 1, "the event is learned")
+        text = self.read(self.all.processor)
+        self.assertEqual(self.value(text, effect + '_bucket{le="+Inf"}'), 1)
+        self.assertLess(self.value(text, effect + "_sum"), PATIENCE)
         families = re.findall(r"^# TYPE (\S+)", text, re.M)
         self.assertEqual(len(families), len(set(families)))
         self.assertEqual(re.findall(r"^# HELP (\S+)", text, re.M), families)

@@ -758,7 +758,7 @@ END_TEST
 static void count_metric(void *context, const char *name, const char *labels, double value, const char *type, const char *help) {
     (void)value;
     ck_assert(strncmp(name, "reco_", 5) == 0 && labels && help && help[0]);
-    ck_assert(strcmp(type, "counter") == 0 || strcmp(type, "gauge") == 0);
+    ck_assert(strcmp(type, "counter") == 0 || strcmp(type, "gauge") == 0 || strcmp(type, "histogram") == 0);
     ck_assert_msg(strcmp(type, "counter") != 0 || strcmp(name + strlen(name) - 6, "_total") == 0, "%s", name);
     ++*(int *)context;
 }
@@ -799,6 +799,60 @@ START_TEST(stats_and_metrics)
     ck_assert_str_eq(value, "1h");
     ck_assert_int_eq(reco_setting_get(value, sizeof value, engine, "no.such", &err), RECO_INVALID);
     ck_assert_int_eq(reco_setting_get(value, 1, engine, "lateness", &err), RECO_TOO_LARGE);
+    reco_close(engine);
+}
+END_TEST
+
+/* The histogram of events to their effect, as it is told: cumulative. */
+typedef struct effects {
+    double count, sum, below[2], all; /* at most 2.5 s and 5 s */
+} effects;
+
+static void take_effect(void *context, const char *name, const char *labels, double value, const char *type, const char *help) {
+    static const char metric[] = "reco_event_to_effect_seconds";
+    effects *out = context;
+    (void)help;
+    if (strncmp(name, metric, strlen(metric)) != 0)
+        return;
+    ck_assert_str_eq(type, "histogram");
+    const char *end = name + strlen(metric);
+    double *at = strcmp(end, "_count") == 0           ? &out->count
+                 : strcmp(end, "_sum") == 0           ? &out->sum
+                 : strcmp(labels, "le=\"2.5\"") == 0  ? &out->below[0]
+                 : strcmp(labels, "le=\"5\"") == 0    ? &out->below[1]
+                 : strcmp(labels, "le=\"+Inf\"") == 0 ? &out->all
+                                                      : NULL;
+    if (at)
+        *at = value;
+}
+
+/* Of events that have one: not of those left out because their id was seen. */
+START_TEST(event_to_effect)
+{
+    reco_engine *engine = open_store(_i, 0, NULL);
+    int64_t now = reco__now_ms(), ages[] = {3000, 2000, 0, 0};
+    for (size_t i = 0; i < 4; i++) { /* the last two are one */
+        reco_event event = test_event("u", "a", "view");
+        reco_receipt receipt = {.struct_size = sizeof receipt};
+        reco_ingest_options options = {.struct_size = sizeof options, .received_at = now - ages[i]};
+        event.event_id = i < 2 ? (reco_str){NULL, 0} : str("once");
+        test_ok(reco_ingest(&receipt, engine, &event, 1, sizeof event, &options, NULL, &err), &err);
+        ck_assert_int_eq(receipt.accepted, 1);
+    }
+    effects found = {.count = -1};
+    test_ok(reco_metrics(engine, take_effect, &found, NULL, &err), &err);
+    ck_assert_double_eq(found.count, 0);
+    process(engine);
+    test_ok(reco_metrics(engine, take_effect, &found, NULL, &err), &err);
+    double took = (double)(reco__now_ms() - now) / 1000;
+    ck_assert_double_eq(found.count, 3);
+    ck_assert_double_eq(found.all, 3);
+    ck_assert_double_ge(found.sum, 5);
+    ck_assert_double_le(found.sum, 5 + 3 * took + 0.01);
+    if (took < 0.5) { /* a machine that took longer has them in other buckets */
+        ck_assert_double_eq(found.below[0], 2);
+        ck_assert_double_eq(found.below[1], 3);
+    }
     reco_close(engine);
 }
 END_TEST
@@ -1140,6 +1194,7 @@ int main(void) {
     tcase_add_loop_test(face, patches_at_the_same_time, 0, 2);
     tcase_add_test(face, answers_by_query_string);
     tcase_add_loop_test(face, stats_and_metrics, 0, 2);
+    tcase_add_loop_test(face, event_to_effect, 0, 2);
     tcase_add_loop_test(face, snapshots, 0, 2);
     tcase_add_loop_test(face, processors, 0, 2);
     tcase_add_loop_test(face, imports_csv, 0, 2);
