@@ -97,10 +97,12 @@ static int64_t clock_ns(clockid_t clock) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+static void make_picture(run *r, size_t count) { top_picture_make(&r->picture, r->services, count, (double)clock_ns(CLOCK_REALTIME) / 1e9); }
+
 static reco_status look(run *r, reco_error *err) {
     reco_status status = top_look_at(r->looker, r->services, err);
     if (status == RECO_OK)
-        top_picture_make(&r->picture, r->services, r->count, (double)clock_ns(CLOCK_REALTIME) / 1e9);
+        make_picture(r, r->count);
     return status;
 }
 
@@ -131,7 +133,7 @@ static reco_status draw(run *r, bool paused, reco_error *err) {
     char words[64];
     top_screen screen = {.styled = !plain || !*plain, .title = words};
     top_terminal_size(&screen.columns, &screen.rows);
-    title(words, sizeof words, paused ? "PAUSED   q quits, p goes on" : "q quits, p pauses");
+    title(words, sizeof words, paused ? "PAUSED   q quits, p goes on" : r->shown ? "q quits, p pauses" : "asking   q quits, p pauses");
     r->text.size = 0;
     top_picture_text(&r->text, &r->picture, &screen);
     if (r->text.failed)
@@ -163,24 +165,39 @@ static reco_status go_on_printing(run *r, reco_error *err) {
                                                                          : status;
 }
 
+/* What was asked for is there. A picture that is paused stays as it is. */
+static reco_status take_look(run *r, bool paused, reco_error *err) {
+    reco_status status = top_look_end(r->looker, false, err);
+    if (status == RECO_OK && !paused) {
+        make_picture(r, r->count);
+        r->shown++;
+    }
+    return status;
+}
+
+/* A thread asks, so that no service keeps keys waiting. */
 static reco_status go_on_drawing(run *r, reco_error *err) {
     reco_status status = RECO_OK;
     bool paused = false;
     int64_t next = clock_ns(CLOCK_MONOTONIC);
-    for (int key = TOP_NOTHING; status == RECO_OK && key != 'q' && key != 'Q' && key != TOP_ENDED;) {
+    make_picture(r, 0);
+    for (int key = TOP_RESIZED; key != 'q' && key != 'Q' && key != TOP_ENDED;) {
         int64_t now = clock_ns(CLOCK_MONOTONIC);
-        if (!paused && now >= next) {
-            if (r->given->count && r->shown++ == r->given->count)
-                break;
-            status = look(r, err);
-            next = now + r->interval_ns;
-            key = TOP_RESIZED;
-        }
         paused = (key == 'p' || key == 'P' || key == ' ') ? !paused : paused;
+        if (key == TOP_READY)
+            status = take_look(r, paused, err);
+        else if (top_look_done(r->looker) < 0 && !paused && now >= next) {
+            if (r->given->count && r->shown == r->given->count)
+                break;
+            status = top_look_begin(r->looker, r->services, err);
+            next = now + r->interval_ns;
+        }
         if (key != TOP_NOTHING && status == RECO_OK)
             status = draw(r, paused, err);
-        if (status == RECO_OK)
-            key = top_terminal_wait(paused ? INT64_MAX / 2 : next);
+        if (status != RECO_OK)
+            break;
+        int done = top_look_done(r->looker);
+        key = top_terminal_wait(paused || done >= 0 ? INT64_MAX / 2 : next, done);
     }
     return status;
 }
@@ -240,8 +257,9 @@ const cli_command cli_top = {
     "[URL|DIR]...",
     "rates, lags, stores and slow stages, live",
     "Asks services for their metrics (http://127.0.0.1:8080, 8081 and 8082 when none is named) and draws what they tell: rates are of the\n"
-    "interval before, latencies within the buckets of http_request_duration_seconds, times of stages of one question in 64. A data directory\n"
-    "(DIR, or --data) shows what is stored and how far learning is behind. Where there is no terminal, pictures follow each other as text.\n"
+    "interval before, latencies within the buckets of http_request_duration_seconds, times of stages of one question in 64: of the interval, or\n"
+    "of all since the start where it had none. What nobody tells is a dash. A data directory (DIR, or --data) shows what is stored, what is\n"
+    "appended, and how far learning is behind. Where there is no terminal, pictures follow each other as text.\n"
     "Keys: q quits, p pauses. NO_COLOR is honoured.",
     CLI_OPTIONS(table),
     sizeof(options),

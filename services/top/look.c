@@ -1,8 +1,12 @@
 #include "top/look.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <reco/admin.h>
 
@@ -25,6 +29,15 @@ struct top_looker {
     size_t count;
     CURLM *multi;
     asking askings[TOP_SERVICES_MAX];
+
+    /* The thread, while it runs. */
+    bool runs;
+    pthread_t thread;
+    top_service *services;
+    reco_status status;
+    reco_error error;
+    int done, stop; /* eventfds */
+    volatile int32_t stopped;
 };
 
 static int64_t now_ns(void) {
@@ -55,6 +68,7 @@ static bool make_asking(asking *out, const client_curl *curl, const char *url, l
 void top_looker_free(top_looker *looker) {
     if (!looker)
         return;
+    top_look_end(looker, true, NULL);
     for (size_t i = 0; i < looker->count; i++) {
         asking *one = &looker->askings[i];
         if (one->added)
@@ -66,6 +80,10 @@ void top_looker_free(top_looker *looker) {
     }
     if (looker->multi)
         looker->curl->multi_cleanup(looker->multi);
+    if (looker->done >= 0)
+        close(looker->done);
+    if (looker->stop >= 0)
+        close(looker->stop);
     free(looker);
 }
 
@@ -73,7 +91,7 @@ reco_status top_looker_create(top_looker **out, const client_curl *curl, const t
     top_looker *looker = calloc(1, sizeof *looker);
     if (!looker)
         return options_no_memory(err);
-    *looker = (top_looker){.curl = curl, .sources = sources, .count = count};
+    *looker = (top_looker){.curl = curl, .sources = sources, .count = count, .done = -1, .stop = -1};
     bool asks = false, fine = true;
     for (size_t i = 0; i < count; i++)
         asks = asks || sources[i].url;
@@ -116,12 +134,15 @@ static void end_all(top_looker *looker) {
     }
 }
 
+static bool is_stopped(const top_looker *looker) { return __atomic_load_n(&looker->stopped, __ATOMIC_SEQ_CST) != 0; }
+
 /* Every request has a time limit of its own, so this ends. */
 static void run_all(top_looker *looker) {
+    struct curl_waitfd stop = {.fd = looker->stop, .events = CURL_WAIT_POLLIN};
     int running = 0;
     begin_all(looker);
     while (looker->multi && looker->curl->multi_perform(looker->multi, &running) == CURLM_OK && running > 0)
-        if (looker->curl->multi_poll(looker->multi, NULL, 0, POLL_MS, NULL) != CURLM_OK)
+        if (looker->curl->multi_poll(looker->multi, &stop, looker->stop >= 0, POLL_MS, NULL) != CURLM_OK || is_stopped(looker))
             break;
     end_all(looker);
 }
@@ -149,17 +170,18 @@ static reco_status take_answer(top_look *out, top_looker *looker, asking *one, r
 
 /* --- in this process ---------------------------------------------------------------------------------------------------------------------------- */
 
-/* Of what the engine tells, its memory is this program's. */
+/* Of what the engine tells, memory and what is counted are this program's, which takes and answers nothing. */
 static void take_metric(void *context, const char *name, const char *labels, double value, const char *type, const char *help) {
-    if (strcmp(name, "reco_memory_bytes") != 0)
+    if (strcmp(type, "gauge") == 0 && strcmp(name, "reco_memory_bytes") != 0)
         http_families_sink(context, name, labels, value, type, help);
 }
 
-static reco_status ask_engine(top_look *out, reco_engine *engine, reco_error *err) {
+static reco_status ask_engine(top_look *out, top_looker *looker, reco_engine *engine, reco_error *err) {
+    reco_call call = {.struct_size = sizeof call, .cancel = &looker->stopped};
     http_families families = {0};
     http_text body = {0};
     reco_error error = RECO_ERROR_INIT;
-    reco_status status = reco_metrics(engine, take_metric, &families, NULL, &error);
+    reco_status status = reco_metrics(engine, take_metric, &families, &call, &error);
     http_families_write(&body, &families);
     http_families_dispose(&families);
     if (status == RECO_OK && body.failed)
@@ -185,8 +207,58 @@ reco_status top_look_at(top_looker *looker, top_service *services, reco_error *e
         service->before = service->now;
         service->now = (top_look){.at_ns = now_ns()};
         if (status == RECO_OK)
-            status = one->easy ? take_answer(&service->now, looker, one, err) : ask_engine(&service->now, looker->sources[i].engine, err);
+            status = one->easy ? take_answer(&service->now, looker, one, err) : ask_engine(&service->now, looker, looker->sources[i].engine, err);
         http_text_dispose(&one->body);
     }
     return status;
+}
+
+/* --- by a thread -------------------------------------------------------------------------------------------------------------------------------- */
+
+static void *look_in_a_thread(void *context) {
+    top_looker *looker = context;
+    looker->status = top_look_at(looker, looker->services, &looker->error);
+    eventfd_write(looker->done, 1);
+    return NULL;
+}
+
+static reco_status make_events(top_looker *looker, reco_error *err) {
+    eventfd_t count;
+    if (looker->done < 0)
+        looker->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (looker->stop < 0)
+        looker->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (looker->done < 0 || looker->stop < 0)
+        return options_fail(err, RECO_IO, "top", "no descriptor to wait on: %s", strerror(errno));
+    eventfd_read(looker->done, &count);
+    eventfd_read(looker->stop, &count);
+    return RECO_OK;
+}
+
+reco_status top_look_begin(top_looker *looker, top_service *services, reco_error *err) {
+    reco_status status = make_events(looker, err);
+    if (status != RECO_OK)
+        return status;
+    looker->services = services;
+    __atomic_store_n(&looker->stopped, 0, __ATOMIC_SEQ_CST);
+    looker->error = (reco_error)RECO_ERROR_INIT;
+    int failed = pthread_create(&looker->thread, NULL, look_in_a_thread, looker);
+    looker->runs = !failed;
+    return failed ? options_fail(err, RECO_IO, "top", "no thread to ask with: %s", strerror(failed)) : RECO_OK;
+}
+
+int top_look_done(const top_looker *looker) { return looker->runs ? looker->done : -1; }
+
+reco_status top_look_end(top_looker *looker, bool now, reco_error *err) {
+    if (!looker->runs)
+        return RECO_OK;
+    if (now) {
+        __atomic_store_n(&looker->stopped, 1, __ATOMIC_SEQ_CST);
+        eventfd_write(looker->stop, 1);
+    }
+    pthread_join(looker->thread, NULL);
+    looker->runs = false;
+    if (looker->status != RECO_OK && err)
+        *err = looker->error;
+    return looker->status;
 }

@@ -45,37 +45,50 @@ static double grown(double now, double before) { return now >= before ? now - be
 
 static double rate_of(const top_service *service, const char *name, const char *label, const char *value) {
     double seconds = seconds_of(service);
-    if (seconds <= 0)
-        return 0;
-    return grown(top_sum(NULL, &service->now.samples, name, label, value), top_sum(NULL, &service->before.samples, name, label, value)) / seconds;
+    bool told;
+    double now = top_sum(&told, &service->now.samples, name, label, value);
+    return seconds > 0 && told ? grown(now, top_sum(NULL, &service->before.samples, name, label, value)) / seconds : NAN;
 }
+
+/* NAN is "not known": of two, what is known. */
+static double sum_known(double a, double b) { return isnan(a) ? b : isnan(b) ? a : a + b; }
+static double most_known(double a, double b) { return isnan(a) || b > a ? b : a; }
 
 /* Of all processes. */
 static double rate(const maker *m, const char *name, const char *label, const char *value) {
+    double sum = NAN;
+    for (size_t i = 0; i < m->count; i++)
+        if (!m->twin[i])
+            sum = sum_known(sum, rate_of(&m->services[i], name, label, value));
+    return sum;
+}
+
+/* What it was counted to by all processes. */
+static double total(const maker *m, const char *name, const char *label, const char *value) {
     double sum = 0;
     for (size_t i = 0; i < m->count; i++)
         if (!m->twin[i])
-            sum += rate_of(&m->services[i], name, label, value);
+            sum += top_sum(NULL, &m->services[i].now.samples, name, label, value);
     return sum;
 }
 
 /* The largest that a service tells of what all of them share. */
-static double largest(bool *found, const maker *m, const char *name) {
-    double most = 0;
-    *found = false;
+static double largest(const maker *m, const char *name) {
+    double most = NAN;
     for (size_t i = 0; i < m->count; i++) {
         bool here = false;
         double value = m->services[i].now.up ? top_sum(&here, &m->services[i].now.samples, name, NULL, NULL) : 0;
-        if (here && (!*found || value > most))
-            most = value;
-        *found = *found || here;
+        most = here ? most_known(most, value) : most;
     }
     return most;
 }
 
 /* --- latencies -------------------------------------------------------------------------------------------------------------------------------- */
 
-/* Buckets of http_request_duration_seconds in the interval: how many took at most so long. */
+#define REQUESTS "http_request_duration_seconds"
+#define EFFECT "reco_event_to_effect_seconds"
+
+/* Buckets of a histogram in the interval: how many took at most so long. */
 typedef struct durations {
     double bounds[BUCKETS_MAX], counts[BUCKETS_MAX];
     size_t count;
@@ -100,13 +113,15 @@ static void add_bucket(durations *out, double bound, double by) {
     out->counts[at] += by;
 }
 
-static void add_durations(durations *out, const top_samples *samples, bool only_questions, double sign) {
+static void add_durations(durations *out, const top_samples *samples, const char *name, bool only_questions, double sign) {
+    char counts[64], buckets[64];
+    snprintf(counts, sizeof counts, "%s_count", name);
+    snprintf(buckets, sizeof buckets, "%s_bucket", name);
     for (size_t i = 0; i < samples->count; i++) {
         const top_sample *sample = &samples->list[i];
         reco_str route, le;
-        bool count = top_is(sample, "http_request_duration_seconds_count", NULL, NULL);
-        if ((!count && !top_is(sample, "http_request_duration_seconds_bucket", NULL, NULL)) ||
-            (only_questions && !(top_label(&route, sample, "route") && is_question(route))))
+        bool count = top_is(sample, counts, NULL, NULL);
+        if ((!count && !top_is(sample, buckets, NULL, NULL)) || (only_questions && !(top_label(&route, sample, "route") && is_question(route))))
             continue;
         if (count)
             out->all += sign * sample->value;
@@ -136,13 +151,13 @@ static top_times times_of(const durations *from) {
     return times;
 }
 
-static void add_service(durations *out, const top_service *service, bool only_questions) {
+/* `counter`: goes down when the service began anew. */
+static void add_service(durations *out, const top_service *service, const char *name, const char *counter, bool only_questions) {
     if (seconds_of(service) <= 0)
         return;
-    add_durations(out, &service->now.samples, only_questions, 1);
-    if (top_sum(NULL, &service->now.samples, "http_requests_total", NULL, NULL) >=
-        top_sum(NULL, &service->before.samples, "http_requests_total", NULL, NULL))
-        add_durations(out, &service->before.samples, only_questions, -1);
+    add_durations(out, &service->now.samples, name, only_questions, 1);
+    if (top_sum(NULL, &service->now.samples, counter, NULL, NULL) >= top_sum(NULL, &service->before.samples, counter, NULL, NULL))
+        add_durations(out, &service->before.samples, name, only_questions, -1);
 }
 
 /* --- services --------------------------------------------------------------------------------------------------------------------------------- */
@@ -170,8 +185,8 @@ static void make_line(top_line *out, const top_service *service, double now) {
     out->connections = top_sum(NULL, samples, "http_connections", NULL, NULL);
     out->cpu = rate_of(service, "process_cpu_seconds_total", NULL, NULL);
     out->requests = rate_of(service, "http_requests_total", NULL, NULL);
-    out->failed = seconds > 0 ? grown(failed_of(samples), failed_of(&service->before.samples)) / seconds : 0;
-    add_service(&of, service, false);
+    out->failed = seconds > 0 ? grown(failed_of(samples), failed_of(&service->before.samples)) / seconds : NAN;
+    add_service(&of, service, REQUESTS, "http_requests_total", false);
     out->times = times_of(&of);
 }
 
@@ -198,28 +213,32 @@ static void find_twins(maker *m) {
 
 static void make_events(const maker *m) {
     top_picture *out = m->out;
+    durations effect = {.count = 0};
+    for (size_t i = 0; i < m->count; i++)
+        if (!m->twin[i])
+            add_service(&effect, &m->services[i], EFFECT, EFFECT "_count", false);
+    out->effect = times_of(&effect);
     out->accepted = rate(m, "reco_events_accepted_total", NULL, NULL);
     out->rejected = rate(m, "reco_events_rejected_total", NULL, NULL);
     out->out_of_time = rate(m, "reco_events_out_of_time_total", NULL, NULL);
     out->learned = rate(m, "reco_events_learned_total", NULL, NULL);
     out->duplicates = rate(m, "reco_events_duplicate_total", NULL, NULL);
     out->closing_steps = rate(m, "reco_closing_steps_total", NULL, NULL);
-    for (size_t i = 0; i < m->count; i++) { /* shared by all: who tells most knows best */
-        double here = rate_of(&m->services[i], "reco_stream_partition_end", NULL, NULL);
-        out->appended = here > out->appended ? here : out->appended;
-    }
+    out->appended = NAN;
+    for (size_t i = 0; i < m->count; i++) /* shared by all: who tells most knows best */
+        out->appended = most_known(out->appended, rate_of(&m->services[i], "reco_stream_partition_end", NULL, NULL));
 }
 
 static void make_answers(const maker *m) {
     top_picture *out = m->out;
     durations of = {.count = 0};
-    out->answers = rate(m, "reco_recommendations_total", NULL, NULL) + rate(m, "reco_popular_answers_total", NULL, NULL);
+    out->answers = sum_known(rate(m, "reco_recommendations_total", NULL, NULL), rate(m, "reco_popular_answers_total", NULL, NULL));
     out->degraded = rate(m, "reco_degraded_answers_total", NULL, NULL);
     out->fallbacks = rate(m, "reco_fallback_total", NULL, NULL);
     out->empty = rate(m, "reco_empty_answers_total", NULL, NULL);
     out->failed = rate(m, "reco_recommendations_failed_total", NULL, NULL);
     for (size_t i = 0; i < m->count; i++)
-        add_service(&of, &m->services[i], true);
+        add_service(&of, &m->services[i], REQUESTS, "http_requests_total", true);
     out->times = times_of(&of);
 }
 
@@ -275,12 +294,14 @@ static void make_partitions(const maker *m) {
 
 static void make_learning(const maker *m) {
     top_picture *out = m->out;
-    bool found;
-    out->lag = largest(&out->lag_known, m, "reco_stream_lag");
-    out->lag_seconds = largest(&found, m, "reco_stream_lag_seconds");
-    out->closing = largest(&found, m, "reco_closing_due") > 0;
-    out->items = largest(&found, m, "reco_items");
-    out->users = largest(&found, m, "reco_users");
+    double closing = largest(m, "reco_closing_due");
+    out->lag = largest(m, "reco_stream_lag");
+    out->lag_known = !isnan(out->lag);
+    out->lag_seconds = largest(m, "reco_stream_lag_seconds");
+    out->closing = closing > 0;
+    out->closing_known = !isnan(closing);
+    out->items = largest(m, "reco_items");
+    out->users = largest(m, "reco_users");
     make_partitions(m);
 }
 
@@ -324,23 +345,30 @@ static void make_stages(const maker *m) {
     gather(names, &out->stage_count, TOP_STAGES_MAX, m, "reco_stage_failures_total", "stage");
     for (size_t i = 0; i < out->stage_count; i++) {
         top_stage *stage = &out->stages[i];
-        double timed = rate(m, "reco_stage_timed_total", "stage", names[i].name),
-               took = rate(m, "reco_stage_timed_seconds_total", "stage", names[i].name);
+        double timed = rate(m, "reco_stage_timed_total", "stage", names[i].name) * out->seconds,
+               took = rate(m, "reco_stage_timed_seconds_total", "stage", names[i].name) * out->seconds;
         memcpy(stage->name, names[i].name, sizeof stage->name);
-        stage->timed = timed * out->seconds;
+        stage->since_start = !(timed > 0);
+        if (stage->since_start) {
+            timed = total(m, "reco_stage_timed_total", "stage", names[i].name);
+            took = total(m, "reco_stage_timed_seconds_total", "stage", names[i].name);
+        }
+        stage->timed = timed;
         stage->seconds = timed > 0 ? took / timed : 0;
         stage->failures = rate(m, "reco_stage_failures_total", "stage", stage->name);
         stage->skipped = rate(m, "reco_source_skipped_total", "source", stage->name);
-        stage->counted = rate(m, "reco_candidates_total", "source", stage->name) + rate(m, "reco_filtered_total", "reason", stage->name);
+        stage->counted = sum_known(rate(m, "reco_candidates_total", "source", stage->name), rate(m, "reco_filtered_total", "reason", stage->name));
     }
     qsort(out->stages, out->stage_count, sizeof *out->stages, by_time);
 }
 
 static void make_reasons(const maker *m) {
     top_picture *out = m->out;
+    if (out->seconds <= 0)
+        return;
     gather(out->reasons, &out->reason_count, TOP_REASONS_MAX, m, "reco_degraded_total", "reason");
     for (size_t i = 0; i < out->reason_count; i++)
-        out->reasons[i].value = rate(m, "reco_degraded_total", "reason", out->reasons[i].name);
+        out->reasons[i].value = sum_known(rate(m, "reco_degraded_total", "reason", out->reasons[i].name), 0);
     qsort(out->reasons, out->reason_count, sizeof *out->reasons, by_value);
 }
 

@@ -52,9 +52,11 @@ typedef struct top_partition {
     double lag, seconds; /* records, and the age of what it lags */
 } top_partition;
 
+/* One question of 64 is timed, so that an interval may have none: `seconds` and `timed` are of all since the start, then. */
 typedef struct top_stage {
     char name[TOP_NAME];
-    double seconds, timed;             /* of a run; runs for which it is known, in the interval */
+    double seconds, timed; /* of a run; runs for which it is known */
+    bool since_start;
     double failures, counted, skipped; /* a second */
 } top_stage;
 
@@ -64,7 +66,7 @@ typedef struct top_store {
     double bytes;      /* on disk, or what the store counts */
 } top_store;
 
-/* Rates are a second. CONFINED. */
+/* Rates are a second; what nobody tells, or told but once, is NAN. CONFINED. */
 typedef struct top_picture {
     double seconds; /* between the two looks; 0: there is but one, and rates are not known */
     top_line lines[TOP_SERVICES_MAX];
@@ -72,12 +74,13 @@ typedef struct top_picture {
     double accepted, rejected, out_of_time, appended, learned, duplicates;
     double answers, degraded, fallbacks, empty, failed;
     top_times times;
+    top_times effect; /* from an event's acceptance to its effect */
     bool lag_known;
     double lag, lag_seconds, items, users;
     top_partition partitions[TOP_PARTITIONS_MAX]; /* those with the most records first */
     size_t partition_count;
     top_store stores[TOP_STORES];
-    bool closing;
+    bool closing, closing_known;
     double closing_steps;
     top_stage stages[TOP_STAGES_MAX]; /* the slowest first */
     size_t stage_count;

@@ -143,15 +143,15 @@ static int take_key(void) {
     return got == 1 ? key : got < 0 && (errno == EAGAIN || errno == EINTR) ? TOP_NOTHING : TOP_ENDED;
 }
 
-int top_terminal_wait(int64_t until_ns) {
+int top_terminal_wait(int64_t until_ns, int also) {
     struct timespec now;
-    struct pollfd of[] = {{.fd = terminal.signals, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
+    struct pollfd of[] = {{.fd = terminal.signals, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}, {.fd = also, .events = POLLIN}};
     clock_gettime(CLOCK_MONOTONIC, &now);
     int64_t left = (until_ns - ((int64_t)now.tv_sec * 1000000000 + now.tv_nsec) + 999999) / 1000000;
-    int count = poll(of, 2, left <= 0 ? 0 : left < 60000 ? (int)left : 60000);
+    int count = poll(of, 3, left <= 0 ? 0 : left < 60000 ? (int)left : 60000);
     if (count <= 0)
         return TOP_NOTHING;
     if (of[0].revents)
         return take_signal();
-    return take_key();
+    return of[1].revents ? take_key() : TOP_READY;
 }

@@ -16,8 +16,8 @@ void top_terminal_size(unsigned *columns, unsigned *rows);
 void top_terminal_draw(const char *text, size_t size);
 
 /* What came first, until `until_ns` (CLOCK_MONOTONIC): a key; TOP_RESIZED; TOP_STOPPED, after which it goes on as before; TOP_ENDED, when a signal
- * asks to end or the terminal is gone; TOP_NOTHING. */
-enum { TOP_NOTHING = 0, TOP_RESIZED = 256, TOP_STOPPED, TOP_ENDED };
-int top_terminal_wait(int64_t until_ns);
+ * asks to end or the terminal is gone; TOP_READY, when there is something to be read from the descriptor `also`, -1 for none; TOP_NOTHING. */
+enum { TOP_NOTHING = 0, TOP_RESIZED = 256, TOP_STOPPED, TOP_ENDED, TOP_READY };
+int top_terminal_wait(int64_t until_ns, int also);
 
 #endif

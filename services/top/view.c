@@ -1,4 +1,5 @@
 /* top/view.c - a picture as a screen of text, and as JSON. */
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -80,17 +81,36 @@ static short_text scaled(double value, bool fraction) {
     size_t unit = 0;
     for (; value >= 99999.5 && unit < 4; unit++)
         value /= 1000;
-    snprintf(out.text, sizeof out.text, "%.*f%s", fraction && value > 0 && value < 9.95, value < 1e6 ? value : 1e6, units[unit]);
+    if (isnan(value))
+        snprintf(out.text, sizeof out.text, "-");
+    else
+        snprintf(out.text, sizeof out.text, "%.*f%s", fraction && value > 0 && value < 9.95, value < 1e6 ? value : 1e6, units[unit]);
     return out;
 }
 
 static short_text whole_of(double value) { return scaled(value, false); }
 /* Of rates, which may be below 1: 0.5. */
 static short_text rate_of(double value) { return scaled(value, true); }
+/* In a sentence: 0.5/s. */
+static short_text per_second(double value) {
+    short_text out = scaled(value, true);
+    return isnan(value) ? out : (strcat(out.text, "/s"), out);
+}
+
+static short_text percent_of(double share) {
+    short_text out;
+    if (isnan(share))
+        snprintf(out.text, sizeof out.text, "-");
+    else
+        snprintf(out.text, sizeof out.text, "%.0f %%", 100 * (share < 1e6 ? share : 1e6));
+    return out;
+}
 
 static short_text age_of(double seconds) {
     short_text out;
-    if (seconds < 120)
+    if (isnan(seconds))
+        snprintf(out.text, sizeof out.text, "-");
+    else if (seconds < 120)
         snprintf(out.text, sizeof out.text, "%.0f s", seconds);
     else if (seconds < 7200)
         snprintf(out.text, sizeof out.text, "%.0f min", seconds / 60);
@@ -125,22 +145,24 @@ static void put_services(filling *to, const top_picture *picture) {
         else if (!line->process)
             put(to, PLAIN, "%-20.60s read by this process: what is stored, and no rates of services", host);
         else
-            put(to, line->failed > 0 ? TROUBLE : PLAIN, "%-20.60s %7s %3.0f %% %8s %5s %6s %5s %8s %8s", host, age_of(line->uptime).text,
-                100 * line->cpu, bytes_of(line->resident).text, whole_of(line->connections).text, rate_of(line->requests).text,
+            put(to, line->failed > 0 ? TROUBLE : PLAIN, "%-20.60s %7s %5s %8s %5s %6s %5s %8s %8s", host, age_of(line->uptime).text,
+                percent_of(line->cpu).text, bytes_of(line->resident).text, whole_of(line->connections).text, rate_of(line->requests).text,
                 rate_of(line->failed).text, time_of(line->times.known, line->times.p50).text, time_of(line->times.known, line->times.p99).text);
     }
 }
 
 static void put_flows(filling *to, const top_picture *picture) {
     put(to, PLAIN, "%s", "");
-    put(to, PLAIN, "events    %s/s accepted, %s/s appended, %s/s learned", rate_of(picture->accepted).text, rate_of(picture->appended).text,
-        rate_of(picture->learned).text);
-    put(to, picture->rejected > 0 ? TROUBLE : FAINT, "          %s/s rejected, %s/s out of time, %s/s duplicates", rate_of(picture->rejected).text,
-        rate_of(picture->out_of_time).text, rate_of(picture->duplicates).text);
-    put(to, PLAIN, "answers   %s/s, p50 %s, p99 %s", rate_of(picture->answers).text, time_of(picture->times.known, picture->times.p50).text,
+    put(to, PLAIN, "events    %s accepted, %s appended, %s learned", per_second(picture->accepted).text, per_second(picture->appended).text,
+        per_second(picture->learned).text);
+    put(to, picture->rejected > 0 ? TROUBLE : FAINT, "          %s rejected, %s out of time, %s duplicates", per_second(picture->rejected).text,
+        per_second(picture->out_of_time).text, per_second(picture->duplicates).text);
+    put(to, PLAIN, "          seen in answers after p50 %s, p99 %s", time_of(picture->effect.known, picture->effect.p50).text,
+        time_of(picture->effect.known, picture->effect.p99).text);
+    put(to, PLAIN, "answers   %s, p50 %s, p99 %s", per_second(picture->answers).text, time_of(picture->times.known, picture->times.p50).text,
         time_of(picture->times.known, picture->times.p99).text);
-    put(to, picture->degraded > 0 ? TROUBLE : FAINT, "          %s/s degraded, %s/s failed, %s/s fallback, %s/s empty",
-        rate_of(picture->degraded).text, rate_of(picture->failed).text, rate_of(picture->fallbacks).text, rate_of(picture->empty).text);
+    put(to, picture->degraded > 0 ? TROUBLE : FAINT, "          %s degraded, %s failed, %s fallback, %s empty", per_second(picture->degraded).text,
+        per_second(picture->failed).text, per_second(picture->fallbacks).text, per_second(picture->empty).text);
 }
 
 /* Names and values of those above 0, the largest first. */
@@ -177,7 +199,10 @@ static void put_learning(filling *to, const top_picture *picture) {
     else
         put(to, picture->lag_seconds > 5 ? TROUBLE : PLAIN, "learning  %s records and %.1f s behind; %s items, %s users; %s",
             whole_of(picture->lag).text, picture->lag_seconds < 1e9 ? picture->lag_seconds : 1e9, whole_of(picture->items).text,
-            whole_of(picture->users).text, picture->closing ? "a generation is being closed" : "no closing is due");
+            whole_of(picture->users).text,
+            picture->closing         ? "a generation is being closed"
+            : picture->closing_known ? "no closing is due"
+                                     : "closing is not known");
     if (list_partitions(list, sizeof list, picture))
         put(to, PLAIN, "          by partition: %s", list);
     if (picture->closing_steps > 0)
@@ -213,16 +238,21 @@ static void put_memory(filling *to, const top_picture *picture) {
 }
 
 static void put_stages(filling *to, const top_picture *picture) {
+    double timed = 0;
     if (picture->stage_count == 0)
         return;
     put(to, PLAIN, "%s", "");
-    put(to, HEADING, "%-24s %10s %8s %10s %10s %10s", "stage, the slowest first", "a run", "timed", "items/s", "skipped/s", "failed/s");
+    put(to, HEADING, "%-24s %10s %14s %10s %10s %10s", "stage, the slowest first", "a run", "timed", "items/s", "skipped/s", "failed/s");
     for (size_t i = 0; i < picture->stage_count; i++) {
         const top_stage *stage = &picture->stages[i];
-        put(to, stage->failures > 0 ? TROUBLE : PLAIN, "%-24.40s %10s %8s %10s %10s %10s", stage->name,
-            time_of(stage->timed > 0, stage->seconds * 1000).text, whole_of(stage->timed).text, rate_of(stage->counted).text,
+        bool old = stage->since_start && stage->timed > 0;
+        timed += stage->timed;
+        put(to, stage->failures > 0 ? TROUBLE : PLAIN, "%-24.40s %10s %8s%6s %10s %10s %10s", stage->name,
+            time_of(stage->timed > 0, stage->seconds * 1000).text, whole_of(stage->timed).text, old ? " ever" : "", rate_of(stage->counted).text,
             rate_of(stage->skipped).text, rate_of(stage->failures).text);
     }
+    if (timed <= 0)
+        put(to, FAINT, "no question was timed yet: one in 64 is");
 }
 
 void top_picture_text(http_text *out, const top_picture *picture, const top_screen *screen) {
@@ -244,59 +274,98 @@ void top_picture_text(http_text *out, const top_picture *picture, const top_scre
 
 static void add_text(http_text *out, const char *text) { http_text_json(out, text, strlen(text)); }
 
+/* A member of the object that was begun. */
+static void add_member(http_text *out, const char *name, const char *value) {
+    http_text_printf(out, "%s", out->size && out->data[out->size - 1] == '{' ? "" : ",");
+    add_text(out, name);
+    http_text_printf(out, ":%s", value);
+}
+
+/* What is not known is left out. */
+static void add_number(http_text *out, const char *name, double value) {
+    char text[32];
+    snprintf(text, sizeof text, "%.15g", value);
+    if (isfinite(value))
+        add_member(out, name, text);
+}
+
 static void add_named(http_text *out, const char *name, const top_named *list, size_t count) {
-    http_text_printf(out, ",\"%s\":{", name);
-    for (size_t i = 0; i < count; i++) {
-        http_text_printf(out, "%s", i ? "," : "");
-        add_text(out, list[i].name);
-        http_text_printf(out, ":%.9g", list[i].value);
-    }
+    add_member(out, name, "{");
+    for (size_t i = 0; i < count; i++)
+        add_number(out, list[i].name, list[i].value);
     http_text_printf(out, "}");
 }
 
-static void add_times(http_text *out, top_times times) {
-    if (times.known)
-        http_text_printf(out, ",\"p50_ms\":%.6g,\"p99_ms\":%.6g", times.p50, times.p99);
+static void add_times(http_text *out, const char *of, top_times times) {
+    char names[2][24];
+    snprintf(names[0], sizeof names[0], "%sp50_ms", of);
+    snprintf(names[1], sizeof names[1], "%sp99_ms", of);
+    add_number(out, names[0], times.known ? times.p50 : NAN);
+    add_number(out, names[1], times.known ? times.p99 : NAN);
+}
+
+static void add_service(http_text *out, const top_line *line) {
+    add_member(out, "name", "");
+    add_text(out, line->name);
+    add_member(out, "up", line->error ? "false" : "true");
+    if (line->error) {
+        add_member(out, "error", "");
+        add_text(out, line->error);
+    } else if (line->process) {
+        add_number(out, "uptime_seconds", line->uptime);
+        add_number(out, "cpu_share", line->cpu);
+        add_number(out, "resident_bytes", line->resident);
+        add_number(out, "connections", line->connections);
+        add_number(out, "requests", line->requests);
+        add_number(out, "failed", line->failed);
+        add_times(out, "", line->times);
+    }
 }
 
 static void add_services(http_text *out, const top_picture *picture) {
-    http_text_printf(out, ",\"services\":[");
+    add_member(out, "services", "[");
     for (size_t i = 0; i < picture->line_count; i++) {
-        const top_line *line = &picture->lines[i];
-        http_text_printf(out, "%s{\"name\":", i ? "," : "");
-        add_text(out, line->name);
-        http_text_printf(out, ",\"up\":%s", line->error ? "false" : "true");
-        if (line->error) {
-            http_text_printf(out, ",\"error\":");
-            add_text(out, line->error);
-        } else if (line->process) {
-            http_text_printf(
-                out, ",\"uptime_seconds\":%.9g,\"cpu_share\":%.6g,\"resident_bytes\":%.15g,\"connections\":%.9g,\"requests\":%.9g,\"failed\":%.9g",
-                line->uptime, line->cpu, line->resident, line->connections, line->requests, line->failed);
-            add_times(out, line->times);
-        }
+        http_text_printf(out, "%s{", i ? "," : "");
+        add_service(out, &picture->lines[i]);
         http_text_printf(out, "}");
     }
     http_text_printf(out, "]");
 }
 
 static void add_flows(http_text *out, const top_picture *picture) {
-    http_text_printf(out,
-                     ",\"events\":{\"accepted\":%.9g,\"appended\":%.9g,\"learned\":%.9g,\"rejected\":%.9g,\"out_of_time\":%.9g,\"duplicates\":%.9g}",
-                     picture->accepted, picture->appended, picture->learned, picture->rejected, picture->out_of_time, picture->duplicates);
-    http_text_printf(out, ",\"answers\":{\"count\":%.9g,\"degraded\":%.9g,\"failed\":%.9g,\"fallback\":%.9g,\"empty\":%.9g", picture->answers,
-                     picture->degraded, picture->failed, picture->fallbacks, picture->empty);
-    add_times(out, picture->times);
-    http_text_printf(out, "},\"learning\":{");
-    if (picture->lag_known)
-        http_text_printf(out, "\"lag\":%.15g,\"lag_seconds\":%.9g,", picture->lag, picture->lag_seconds);
-    http_text_printf(out, "\"items\":%.15g,\"users\":%.15g,\"closing\":%s,\"closing_steps\":%.9g", picture->items, picture->users,
-                     picture->closing ? "true" : "false", picture->closing_steps);
-    http_text_printf(out, ",\"partitions\":{");
+    http_text_printf(out, ",\"events\":{");
+    add_number(out, "accepted", picture->accepted);
+    add_number(out, "appended", picture->appended);
+    add_number(out, "learned", picture->learned);
+    add_number(out, "rejected", picture->rejected);
+    add_number(out, "out_of_time", picture->out_of_time);
+    add_number(out, "duplicates", picture->duplicates);
+    add_times(out, "effect_", picture->effect);
+    http_text_printf(out, "},\"answers\":{");
+    add_number(out, "count", picture->answers);
+    add_number(out, "degraded", picture->degraded);
+    add_number(out, "failed", picture->failed);
+    add_number(out, "fallback", picture->fallbacks);
+    add_number(out, "empty", picture->empty);
+    add_times(out, "", picture->times);
+    http_text_printf(out, "}");
+}
+
+static void add_learning(http_text *out, const top_picture *picture) {
+    http_text_printf(out, ",\"learning\":{");
+    add_number(out, "lag", picture->lag);
+    add_number(out, "lag_seconds", picture->lag_seconds);
+    add_number(out, "items", picture->items);
+    add_number(out, "users", picture->users);
+    if (picture->closing_known)
+        add_member(out, "closing", picture->closing ? "true" : "false");
+    add_number(out, "closing_steps", picture->closing_steps);
+    add_member(out, "partitions", "{");
     for (size_t i = 0; i < picture->partition_count; i++) {
-        http_text_printf(out, "%s", i ? "," : "");
-        add_text(out, picture->partitions[i].name);
-        http_text_printf(out, ":{\"lag\":%.15g,\"lag_seconds\":%.9g}", picture->partitions[i].lag, picture->partitions[i].seconds);
+        add_member(out, picture->partitions[i].name, "{");
+        add_number(out, "lag", picture->partitions[i].lag);
+        add_number(out, "lag_seconds", picture->partitions[i].seconds);
+        http_text_printf(out, "}");
     }
     http_text_printf(out, "}}");
 }
@@ -310,16 +379,23 @@ static void add_stores(http_text *out, const top_picture *picture) {
     http_text_printf(out, "}");
 }
 
+static void add_stage(http_text *out, const top_stage *stage) {
+    add_member(out, "name", "");
+    add_text(out, stage->name);
+    add_number(out, "run_ms", stage->timed > 0 ? stage->seconds * 1000 : NAN);
+    add_number(out, "timed", stage->timed);
+    add_member(out, "since_start", stage->since_start ? "true" : "false");
+    add_number(out, "items", stage->counted);
+    add_number(out, "skipped", stage->skipped);
+    add_number(out, "failed", stage->failures);
+}
+
 static void add_stages(http_text *out, const top_picture *picture) {
-    http_text_printf(out, ",\"stages\":[");
+    add_member(out, "stages", "[");
     for (size_t i = 0; i < picture->stage_count; i++) {
-        const top_stage *stage = &picture->stages[i];
-        http_text_printf(out, "%s{\"name\":", i ? "," : "");
-        add_text(out, stage->name);
-        if (stage->timed > 0)
-            http_text_printf(out, ",\"run_ms\":%.6g", stage->seconds * 1000);
-        http_text_printf(out, ",\"timed\":%.9g,\"items\":%.9g,\"skipped\":%.9g,\"failed\":%.9g}", stage->timed, stage->counted, stage->skipped,
-                         stage->failures);
+        http_text_printf(out, "%s{", i ? "," : "");
+        add_stage(out, &picture->stages[i]);
+        http_text_printf(out, "}");
     }
     http_text_printf(out, "]");
 }
@@ -328,6 +404,7 @@ void top_picture_json(http_text *out, const top_picture *picture, int64_t at_ms)
     http_text_printf(out, "{\"at\":%lld,\"seconds\":%.6g", (long long)at_ms, picture->seconds);
     add_services(out, picture);
     add_flows(out, picture);
+    add_learning(out, picture);
     add_stores(out, picture);
     add_stages(out, picture);
     add_named(out, "degraded", picture->reasons, picture->reason_count);

@@ -15,7 +15,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from bench import Raw, Server
-from http_support import BIN, PATIENCE, WithData, environment, event, post, run, wait_for
+from http_support import BIN, PATIENCE, WithData, environment, event, get, post, run, wait_for
 from servers import die_with_the_test, free_ports
 
 # A shell that gives its job the terminal: a job that has no shell is not stopped by SIGTSTP.
@@ -73,9 +73,23 @@ class Pictures(WithData):
         self.assertGreater(api["resident_bytes"], 1 << 20)
 
         def timed():  # one question in 64
-            return {stage["name"]: stage["run_ms"] for stage in top(*self.urls(served))["stages"] if "run_ms" in stage}
+            return {stage["name"]: stage["run_ms"] for stage in top(*self.urls(served))["stages"] if "run_ms" in stage and not stage["since_start"]}
         times = wait_for(lambda: timed(), "a question whose stages are timed")
         self.assertLess(max(times.values()), 1000)
+
+    def test_times_of_stages_when_few_ask(self):
+        """One question in 64 is timed: an interval without one shows those since the start, and says so."""
+        served = self.serve()
+        post(served.ingest, "/events", event("u1", "i1"))
+        self.assertIn("no question was timed yet", run("reco", "top", "--once", "--interval", "100ms", *self.urls(served), check=0).stdout)
+        while re.search(rb'^reco_stage_timed_total{stage="seen"} 0$', get(served.api, "/metrics").body, re.M):
+            for _ in range(20):
+                get(served.api, "/recommendations?user_id=u1")
+        stages = {stage["name"]: stage for stage in top(*self.urls(served))["stages"]}
+        self.assertTrue(all(stage["since_start"] for stage in stages.values()))
+        self.assertGreaterEqual(stages["seen"]["timed"], 1)
+        self.assertGreater(stages["coview"]["run_ms"], 0)
+        self.assertRegex(run("reco", "top", "--once", "--interval", "100ms", *self.urls(served), check=0).stdout, r"\nseen +[\d.]+ [um]s +\d+ +ever ")
 
     def test_text_and_a_service_that_is_away(self):
         served = self.serve()
@@ -91,6 +105,10 @@ class Pictures(WithData):
         self.assertRegex(text, r"\ncoview ")
         none = run("reco", "top", "--once", "--interval", "100ms", gone, check=1)
         self.assertIn("nothing of it answers", none.stderr)
+        for words in ("events    - accepted, - appended, - learned", "answers   -, p50 -, p99 -", "behind is not known", "records   not known"):
+            self.assertIn(words, none.stdout)
+        told = top(gone, check=1)
+        self.assertEqual((told["events"], told["answers"], told["learning"]), ({}, {}, {"partitions": {}}))
 
     def test_a_service_that_hangs(self):
         served = self.serve()
@@ -109,7 +127,10 @@ class Pictures(WithData):
             self.assertEqual(seen["stores"]["features"]["up"], 1)
             self.assertIn("lag", seen["learning"])
             self.assertEqual(seen["memory"], {})  # it would be this program's
-        self.assertIn("read by this process", run("reco", "top", "--once", "--interval", "100ms", self.data, check=0).stdout)
+            self.assertEqual((list(seen["events"]), seen["answers"], seen["stages"]), (["appended"], {}, []))  # and so would what is counted
+        text = run("reco", "top", "--once", "--interval", "100ms", self.data, check=0).stdout
+        self.assertIn("read by this process", text)
+        self.assertRegex(text, r"\nevents    - accepted, [\d.]+k?/s appended, - learned\n")
 
     def test_wrong_lines(self):
         for arguments in (["ftp://127.0.0.1"], ["http://a b"], ["--interval", "10ms"], ["--interval", "2h"], ["--count", "0"], ["--once", "--count", "2"],
@@ -230,7 +251,28 @@ class Terminal(WithData):
     def test_it_ends_by_count(self):
         running = self.start("--count", "3")
         self.assertEqual(running.wait(PATIENCE), 0)
-        self.assertEqual(len(self.frames()), 3)
+        self.assertEqual(len([frame for frame in self.frames() if "asking" not in frame[0]]), 3)
+        self.check_restored()
+
+    def test_a_service_that_hangs_keeps_no_key_waiting(self):
+        """It is asked for two seconds; keys are answered meanwhile, also before the first picture."""
+        hangs = Raw(self, lambda connection: True)
+        running = self.start(hangs.url)
+        self.expect("asking")
+        for _ in range(3):
+            for key, answer in ((b"p", "PAUSED"), (b"p", "p pauses")):
+                self.seen = ""
+                began = time.monotonic()
+                os.write(self.control, key)
+                self.expect(answer)
+                self.assertLess(time.monotonic() - began, 1)
+        self.seen = ""
+        self.expect("Timeout was reached")
+        self.expect(f"127.0.0.1:{self.service_.port} ")  # the other one has its line
+        began = time.monotonic()
+        os.write(self.control, b"q")
+        self.assertEqual(running.wait(PATIENCE), 0)
+        self.assertLess(time.monotonic() - began, 1)
         self.check_restored()
 
     def test_signals(self):

@@ -192,6 +192,79 @@ START_TEST(rates_and_percentiles_are_of_the_interval)
 }
 END_TEST
 
+/* What no service told, or none told twice, is not 0. */
+START_TEST(what_is_not_told_is_not_known)
+{
+    top_picture *p = malloc(sizeof *p);
+    http_text text = {0};
+    ck_assert_ptr_nonnull(p);
+    for (int round = 0; round < 3; round++) { /* down; up for the first time; up, and silent on it */
+        top_service service = {.name = "http://a:1", .now = {.error = "gone"}};
+        if (round > 0)
+            service.now = look("reco_items 7\nreco_stage_failures_total{stage=\"a\"} 0\nreco_degraded_total{reason=\"r\"} 4\n", 2);
+        if (round > 1)
+            service.before = look("reco_items 7\n", 1);
+        picture_of(p, &service, 1);
+        ck_assert(isnan(p->accepted) && isnan(p->appended) && isnan(p->learned) && isnan(p->answers) && isnan(p->lag));
+        ck_assert(!p->effect.known && !p->times.known && !p->lag_known && !p->closing_known);
+        ck_assert(round == 0 ? isnan(p->items) : p->items == 7);
+        text.size = 0;
+        top_picture_json(&text, p, 1);
+        ck_assert_ptr_nonnull(strstr(text.data, "\"events\":{},\"answers\":{},"));
+        ck_assert_ptr_null(strstr(text.data, "nan"));
+        text.size = 0;
+        top_picture_text(&text, p, &(top_screen){.columns = 200, .title = "x"});
+        ck_assert_ptr_nonnull(strstr(text.data, "events    - accepted, - appended, - learned\n"));
+        ck_assert_ptr_null(strstr(text.data, "nan"));
+    }
+    http_text_dispose(&text);
+    free(p);
+}
+END_TEST
+
+#define EFFECTS(a, b, c)                                                                                                                             \
+    "reco_event_to_effect_seconds_bucket{le=\"0.01\"} " a "\nreco_event_to_effect_seconds_bucket{le=\"0.02\"} " b                                    \
+    "\nreco_event_to_effect_seconds_bucket{le=\"+Inf\"} " c "\nreco_event_to_effect_seconds_count " c "\n"
+
+START_TEST(events_to_their_effect)
+{
+    top_picture *p = malloc(sizeof *p);
+    ck_assert_ptr_nonnull(p);
+    for (int anew = 0; anew < 2; anew++) { /* a service that began anew counts from zero */
+        top_service service = {.name = "http://a:1",
+                               .before = anew ? look(EFFECTS("9", "900", "900"), 1) : look(EFFECTS("1", "1", "1"), 1),
+                               .now = anew ? look(EFFECTS("50", "100", "100"), 2) : look(EFFECTS("51", "101", "101"), 2)};
+        picture_of(p, &service, 1);
+        ck_assert(p->effect.known);
+        ck_assert_double_eq_tol(p->effect.p50, 10, 1e-9);
+        ck_assert_double_eq_tol(p->effect.p99, 19.8, 1e-9);
+    }
+    free(p);
+}
+END_TEST
+
+START_TEST(times_of_stages_are_of_the_interval_or_of_all)
+{
+    static const char *const before = "reco_stage_failures_total{stage=\"a\"} 0\nreco_stage_timed_total{stage=\"a\"} 4\n"
+                                      "reco_stage_timed_seconds_total{stage=\"a\"} 0.4\nreco_stage_failures_total{stage=\"b\"} 0\n"
+                                      "reco_stage_timed_total{stage=\"b\"} 5\nreco_stage_timed_seconds_total{stage=\"b\"} 1\n";
+    static const char *const now = "reco_stage_failures_total{stage=\"a\"} 0\nreco_stage_timed_total{stage=\"a\"} 6\n"
+                                   "reco_stage_timed_seconds_total{stage=\"a\"} 0.42\nreco_stage_failures_total{stage=\"b\"} 0\n"
+                                   "reco_stage_timed_total{stage=\"b\"} 5\nreco_stage_timed_seconds_total{stage=\"b\"} 1\n";
+    top_picture *p = malloc(sizeof *p);
+    ck_assert_ptr_nonnull(p);
+    top_service service = {.name = "http://a:1", .before = look(before, 1), .now = look(now, 3)};
+    picture_of(p, &service, 1);
+    ck_assert_str_eq(p->stages[0].name, "b");
+    ck_assert(p->stages[0].since_start && !p->stages[1].since_start);
+    ck_assert_double_eq_tol(p->stages[0].seconds, 0.2, 1e-12);
+    ck_assert_double_eq_tol(p->stages[0].timed, 5, 1e-12);
+    ck_assert_double_eq_tol(p->stages[1].seconds, 0.01, 1e-12);
+    ck_assert_double_eq_tol(p->stages[1].timed, 2, 1e-12);
+    free(p);
+}
+END_TEST
+
 START_TEST(a_restart_counts_from_zero)
 {
     top_picture *p = malloc(sizeof *p);
@@ -301,6 +374,9 @@ int main(void) {
     tcase_add_test(tests, any_bytes_are_borne);
     tcase_add_test(tests, rates_and_percentiles_are_of_the_interval);
     tcase_add_test(tests, a_restart_counts_from_zero);
+    tcase_add_test(tests, times_of_stages_are_of_the_interval_or_of_all);
+    tcase_add_test(tests, events_to_their_effect);
+    tcase_add_test(tests, what_is_not_told_is_not_known);
     tcase_add_test(tests, services_of_one_process_count_once);
     tcase_add_test(tests, stages_stores_and_reasons);
     tcase_add_test(tests, a_screen_keeps_to_its_size);
