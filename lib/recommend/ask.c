@@ -1,5 +1,5 @@
-/* recommend/ask.c - a question for one user, step by step: the user's cell, the recent items that count, the stages of the plan, the answer. Nothing
- * is written. */
+/* recommend/ask.c - a question for one user, step by step: the user's cell, the recent items that count, the stages of the plan (run.c), the answer.
+ * Nothing is written. */
 #include <math.h>
 #include <stdio.h>
 
@@ -52,223 +52,6 @@ reco_status reco__recents_choose(reco_candidates *c, reco_error *err) {
     if (c->recent_count == 0) {
         choose(c, first, kept, kept);
     }
-    return RECO_OK;
-}
-
-/* --- stages ------------------------------------------------------------------------------------------------------------------------------------- */
-
-static void count(atomic_uint_fast64_t *counter, uint64_t by) { atomic_fetch_add_explicit(counter, by, memory_order_relaxed); }
-
-static reco_status call_stage(reco__stage *stage, reco_candidates *c, const reco_call *call, reco_error *err) {
-    if (stage->run) {
-        return stage->run(c, call, err);
-    }
-    c->running = stage->kind;
-    c->running_index = (uint32_t)(stage - c->plan->stages);
-    reco_error error = RECO_ERROR_INIT;
-    reco_status status = stage->backend.run(stage->own, c, call, &error);
-    c->running = 0;
-    return status == RECO_OK
-               ? RECO_OK
-               : reco__fail(err, status, error.field, "stage %s: %s", stage->name, error.text[0] ? error.text : reco_status_text(status));
-}
-
-static reco_status run_stage(reco__stage *stage, reco_candidates *c, const reco_call *call, reco_error *err) {
-    if (!c->timed) {
-        return call_stage(stage, c, call, err);
-    }
-    int64_t began = reco__monotonic_ns();
-    reco_status status = call_stage(stage, c, call, err);
-    count(&stage->timed_ns, (uint64_t)(reco__monotonic_ns() - began));
-    count(&stage->timed, 1);
-    return status;
-}
-
-/* A question that was cancelled, or is out of memory, is over; whatever else a stage reports is its own failure. */
-static bool ends_question(reco_status status) { return status == RECO_NO_MEMORY || status == RECO_CANCELLED; }
-
-static void log_failure(const reco__stage *stage, reco_status status, const reco_error *error) {
-    reco__log(RECO_LOG_WARN, "recommend", "stage %s failed: %s: %s", stage->name, reco_status_text(status), error->text);
-}
-
-static void note_outcome(const reco_candidates *c, uint32_t outcome) {
-    if (c->note) {
-        c->note->outcome = outcome;
-    }
-}
-
-/* The end of a step that is no stage. */
-static void note_step(const reco_candidates *c, const char *name) {
-    if (c->note) {
-        reco__note_step(c->note, c, name);
-    }
-}
-
-static reco_status end_question(reco_error *err, reco_status status, const reco_error *error) {
-    if (err) {
-        *err = *error;
-    }
-    return status;
-}
-
-/* Past the deadline sources are skipped, but for the last built-in one: what is popular costs next to nothing, and an answer is better than none. */
-static reco_status run_source(reco__stage *stage, reco_candidates *c, const reco_call *call, reco_error *err) {
-    size_t before = c->count, given = c->given_count;
-    reco_error error = RECO_ERROR_INIT;
-    reco_status status = reco__call_check(call, &error);
-
-    if (status == RECO_TIMEOUT && stage->run != reco__source_popular) {
-        count(&stage->skipped, 1);
-        note_outcome(c, RECO_STEP_SKIPPED);
-        c->degraded |= RECO_DEGRADED_DEADLINE;
-        return RECO_OK;
-    }
-    int64_t began = stage->run == reco__source_coview ? reco__monotonic_ns() : 0;
-    if (status != RECO_CANCELLED) {
-        status = run_stage(stage, c, call, &error);
-    }
-    if (began != 0 && c->features_breaker) {
-        reco__breaker_note(c->features_breaker, status, began);
-    }
-    if (status == RECO_OK) {
-        count(&stage->counted, c->count - before);
-        return RECO_OK;
-    }
-    if (ends_question(status)) {
-        return end_question(err, status, &error);
-    }
-    reco__candidates_unmark(c, before);
-    c->given_count = given;
-    c->degraded |= stage->run ? RECO_DEGRADED_FEATURES : RECO_DEGRADED_STAGE;
-    count(&stage->failures, 1);
-    note_outcome(c, RECO_STEP_FAILED);
-    log_failure(stage, status, &error);
-    return RECO_OK;
-}
-
-static reco_status run_filter(reco__stage *stage, reco_candidates *c, const reco_call *call, reco_error *err) {
-    uint32_t before = c->filtered;
-
-    if (!stage->run && !c->collected) {
-        reco__candidates_collect(c);
-    }
-    reco_status status = run_stage(stage, c, call, err);
-    if (status == RECO_OK) {
-        count(&stage->counted, c->filtered - before);
-    } else {
-        count(&stage->failures, 1);
-    }
-    return status;
-}
-
-/* Takes back what a ranker or arranger of the application did before it failed. */
-static void take_back(reco_candidates *c, const reco__stage *stage, size_t given, size_t winners, uint32_t filtered) {
-    while (c->given_count > given) {
-        const reco__given *last = &c->given[--c->given_count];
-        c->scores[last->place] -= stage->kind == RECO_STAGE_RANKER ? last->score : 0;
-    }
-    if (stage->kind == RECO_STAGE_ARRANGER) {
-        for (size_t i = 0; i < winners; i++) {
-            c->winners[i] = c->winners_before[i];
-            c->values[c->winners[i].place] &= ~RECO__MARK_DROPPED;
-        }
-        c->winner_count = winners;
-        c->filtered = filtered;
-    }
-}
-
-/* The arranger's work becomes the order: dropped ones leave. */
-static void close_ranks(reco_candidates *c) {
-    size_t kept = 0;
-
-    for (size_t i = 0; i < c->winner_count; i++) {
-        if (!(c->values[c->winners[i].place] & RECO__MARK_DROPPED)) {
-            c->winners[kept++] = c->winners[i];
-        }
-    }
-    c->winner_count = kept;
-}
-
-static reco_status run_order(reco__stage *stage, reco_candidates *c, const reco_call *call, reco_error *err) {
-    size_t given = c->given_count, winners = c->winner_count;
-    uint32_t filtered = c->filtered;
-    reco_error error = RECO_ERROR_INIT;
-
-    if (stage->kind == RECO_STAGE_ARRANGER && winners > 0) {
-        memcpy(c->winners_before, c->winners, winners * sizeof(*c->winners));
-    }
-    reco_status status = run_stage(stage, c, call, &error);
-    if (status == RECO_OK) {
-        if (!stage->run && stage->kind == RECO_STAGE_ARRANGER) {
-            close_ranks(c);
-            count(&stage->counted, c->filtered - filtered);
-        }
-        return RECO_OK;
-    }
-    count(&stage->failures, 1);
-    if (ends_question(status) || stage->run) { /* a built-in one fails only with its store */
-        return end_question(err, status, &error);
-    }
-    take_back(c, stage, given, winners, filtered);
-    c->degraded |= RECO_DEGRADED_STAGE;
-    note_outcome(c, RECO_STEP_FAILED);
-    log_failure(stage, status, &error);
-    return RECO_OK;
-}
-
-/* Items that are given are neither filled up with others nor left out for being known; what is similar to them is nobody's in particular. */
-static bool takes_part(const reco__stage *stage, const reco_candidates *c) {
-    if (c->question == RECO__ASK_RANK) {
-        return stage->run != reco__source_popular && stage->run != reco__filter_seen;
-    }
-    return c->question == RECO__ASK_USER || (stage->run != reco__source_popular && stage->run != reco__source_revisit &&
-                                             stage->run != reco__filter_seen && stage->run != reco__filter_hidden);
-}
-
-static reco_status run_kind(reco__stage *stage, reco_candidates *c, const reco_call *call, reco_error *err) {
-    reco_status status = stage->kind == RECO_STAGE_SOURCE   ? run_source(stage, c, call, err)
-                         : stage->kind == RECO_STAGE_FILTER ? run_filter(stage, c, call, err)
-                                                            : run_order(stage, c, call, err);
-
-    if (c->note && status == RECO_OK) {
-        reco__note_stage(c->note, c, stage);
-    }
-    return status;
-}
-
-static reco_status run_plan(reco_candidates *c, const reco_call *call, reco_error *err) {
-    reco_status status = RECO_OK;
-
-    for (uint32_t kind = RECO_STAGE_SOURCE; kind <= RECO_STAGE_ARRANGER; kind++) {
-        if (kind == RECO_STAGE_FILTER) {
-            status = reco__given_narrow(c, call, err);
-        }
-        if (kind == RECO_STAGE_FILTER && c->plan->own && status == RECO_OK) { /* others ask about what could win only */
-            status = reco__filter_selection(c, call, err);
-            note_step(c, "selection");
-        }
-        if (kind == RECO_STAGE_RANKER && !c->collected) {
-            reco__candidates_collect(c);
-            reco__candidates_sift(c);
-            if (c->sieve.signed_) {
-                note_step(c, "selection");
-            }
-        }
-        for (uint32_t i = 0; i < c->plan->count && status == RECO_OK; i++) {
-            reco__stage *stage = &c->plan->stages[i];
-            if (stage->kind == kind && takes_part(stage, c)) {
-                status = run_kind(stage, c, call, err);
-            }
-        }
-        if (status != RECO_OK) {
-            return status;
-        }
-    }
-    if (c->note) {
-        reco__note_order(c->note, c);
-    }
-    c->more = c->more || c->winner_count > c->limit;
-    c->winner_count = c->winner_count < c->limit ? c->winner_count : c->limit;
     return RECO_OK;
 }
 
@@ -471,7 +254,7 @@ static reco_status ask_user(reco_candidates *c, reco__recommend *recommend, cons
 static reco_status answer_from(reco__answer *answer, reco__recommend *recommend, reco_candidates *c, reco__state *state, int behind,
                                const reco_call *call, reco_error *err) {
     bool own = false;
-    note_step(c, NULL);
+    reco__note_step(c, NULL);
     reco_status status = reco__person_find(&c->person, &c->degraded, recommend, state->catalogue->aliases, c->user, c->partition, call, err);
     if (status == RECO_OK) {
         status = ask_user(c, recommend, call, err);
@@ -480,7 +263,7 @@ static reco_status answer_from(reco__answer *answer, reco__recommend *recommend,
         status = reco__fail(err, RECO_STALE, NULL, "what was learned was replaced meanwhile");
     }
     if (status == RECO_OK && c->note) {
-        reco__note_step(c->note, c, NULL);
+        reco__note_step(c, NULL);
         status = reco__note_user(c->note, c, call, err);
     }
     if (status == RECO_OK && c->session_count > 0) {
@@ -497,7 +280,7 @@ static reco_status answer_from(reco__answer *answer, reco__recommend *recommend,
         c->sieve.collapse = !(c->sieve.flags & RECO_SELECTION_VARIANTS);
     }
     if (status == RECO_OK && c->note) {
-        reco__note_step(c->note, c, NULL);
+        reco__note_step(c, NULL);
         status = reco__note_recents(c->note, c, err);
     }
     if (status == RECO_OK) {
@@ -507,8 +290,8 @@ static reco_status answer_from(reco__answer *answer, reco__recommend *recommend,
         status = reco__candidates_reserve_marks(c, c->popular->item_count, err);
     }
     if (status == RECO_OK) {
-        note_step(c, NULL);
-        status = run_plan(c, call, err);
+        reco__note_step(c, NULL);
+        status = reco__plan_run(c, call, err);
     }
     if (status == RECO_OK && c->note) {
         status = reco__why(c->note, c, recommend->options.records, call, err);
@@ -517,7 +300,7 @@ static reco_status answer_from(reco__answer *answer, reco__recommend *recommend,
         status = fill_answer(answer, recommend, c, behind, call, err);
     }
     if (status == RECO_OK && c->note) {
-        reco__note_step(c->note, c, "reasons");
+        reco__note_step(c, "reasons");
         status = reco__why_scores(c->note, c, &answer->shown, err);
     }
     reco__popularity_release(c->popular);
@@ -579,8 +362,8 @@ static reco_status answer_kept(reco__answer *answer, reco__recommend *recommend,
     answer->shown.filtered = 0;
     answer->dated = c->as_of;
     reco__state *state = reco__state_peek(recommend);
-    note_outcome(c, RECO_STEP_FAILED);
-    note_step(c, NULL);
+    reco__note_outcome(c, RECO_STEP_FAILED);
+    reco__note_step(c, NULL);
     status = reco__answer_copy(&answer->shown.scenario, answer, c->scenario) ? RECO_OK : reco__no_memory(err);
     if (status == RECO_OK && c->note) {
         status = reco__kept_explain(c->note, c, kept, state, err);
@@ -588,7 +371,7 @@ static reco_status answer_kept(reco__answer *answer, reco__recommend *recommend,
     if (status == RECO_OK) {
         status = reco__kept_fill(answer, c, kept, state, NULL, kept->count, RECO__KEPT_SCORE, err);
     }
-    note_step(c, "kept");
+    reco__note_step(c, "kept");
     if (status == RECO_OK && c->note) {
         status = reco__why_scores(c->note, c, &answer->shown, err);
     }
@@ -662,25 +445,25 @@ static reco_status answer_query(reco__answer *answer, reco__recommend *recommend
 }
 
 static void count_answer(reco__recommend *recommend, const reco_answer *answer) {
-    count(&recommend->answers, 1);
-    count(&recommend->candidates, answer->candidates);
-    count(&recommend->empty, answer->count == 0);
-    count(&recommend->fallbacks, (answer->flags & RECO_ANSWER_FALLBACK) != 0);
+    reco__count(&recommend->answers, 1);
+    reco__count(&recommend->candidates, answer->candidates);
+    reco__count(&recommend->empty, answer->count == 0);
+    reco__count(&recommend->fallbacks, (answer->flags & RECO_ANSWER_FALLBACK) != 0);
     reco__count_degraded(recommend, answer->degraded);
 }
 
 void reco__count_sieved(reco__recommend *recommend, const reco_candidates *c) {
     for (uint32_t kind = 0; kind < RECO__SIEVED_KINDS; kind++) {
         if (c->sieve.sieved[kind] > 0) {
-            count(&recommend->sieved[kind], c->sieve.sieved[kind]);
+            reco__count(&recommend->sieved[kind], c->sieve.sieved[kind]);
         }
     }
 }
 
 void reco__count_degraded(reco__recommend *recommend, uint32_t degraded) {
-    count(&recommend->degraded, degraded != 0);
+    reco__count(&recommend->degraded, degraded != 0);
     for (uint32_t i = 0; i < RECO__DEGRADED_KINDS; i++) {
-        count(&recommend->degraded_by[i], degraded >> i & 1);
+        reco__count(&recommend->degraded_by[i], degraded >> i & 1);
     }
 }
 
@@ -703,7 +486,7 @@ static reco_status answer_question(reco_answer **answer, reco__recommend *recomm
         *answer = &begun->shown;
         return RECO_OK;
     }
-    count(&recommend->failed, 1);
+    reco__count(&recommend->failed, 1);
     if (made && begun) {
         reco__answer_free(&begun->shown);
     }
@@ -837,10 +620,10 @@ reco_status reco__recommend_person(reco__person *person, reco__recommend *recomm
         }
         reco__state_release(state);
     }
-    if (ends_question(status)) {
-        return end_question(err, status, &error);
+    if (reco__ends_question(status) && err) {
+        *err = error;
     }
-    return RECO_OK; /* the answer itself will tell what is the matter */
+    return reco__ends_question(status) ? status : RECO_OK; /* else the answer itself will tell what is the matter */
 }
 
 reco_status reco__recommend_partitions(uint64_t *out, reco__recommend *recommend, reco_str user, uint32_t partition, const reco_call *call,

@@ -57,9 +57,9 @@ struct reco__recommend {
     atomic_uint_fast64_t sieved[RECO__SIEVED_KINDS];
 };
 
-/* The state to answer from, to be given back. Loads it when there is none, looks after its age; where a thread does that, it is only waited for, and
- * what keeps the thread from it is answered. STALE: features learn anew what they had, there is nothing to answer from but what was kept. *degraded
- * gets bits of RECO_DEGRADED_... for what is not as it should be. */
+/* state.c: the state to answer from, to be given back. Loads it when there is none, looks after its age; where a thread does that, it is only waited
+ * for, and what keeps the thread from it is answered. STALE: features learn anew what they had, there is nothing to answer from but what was kept.
+ * *degraded gets bits of RECO_DEGRADED_... for what is not as it should be. */
 reco_status reco__state_hold(reco__state **out, uint32_t *degraded, reco__recommend *recommend, const reco_call *call, reco_error *err);
 /* The state whatever it is good for; NULL: none. To be given back. */
 reco__state *reco__state_peek(reco__recommend *recommend);
@@ -92,6 +92,11 @@ const reco_call *reco__call_part(reco_call *own, const reco_call *call, uint32_t
 #define RECO__RECORDS_PERCENT 25u /* for following records: the answer can do without */
 /* A sum of popularity as a score. */
 static inline int64_t reco__sum_score(int64_t sum) { return sum < INT64_MAX / RECO_SCORE_UNIT ? sum * RECO_SCORE_UNIT : INT64_MAX; }
+/* run.c: the question through the stages of its plan; c->winners are the answer, cut to the limit. */
+reco_status reco__plan_run(reco_candidates *c, const reco_call *call, reco_error *err);
+/* A question that was cancelled, or is out of memory, is over; whatever else a stage or store reports is its own failure. */
+static inline bool reco__ends_question(reco_status status) { return status == RECO_NO_MEMORY || status == RECO_CANCELLED; }
+static inline void reco__count(atomic_uint_fast64_t *counter, uint64_t by) { atomic_fetch_add_explicit(counter, by, memory_order_relaxed); }
 /* ask.c: counts what a question's selection has left out. */
 void reco__count_sieved(reco__recommend *recommend, const reco_candidates *c);
 /* ask.c: counts a degraded answer by its reasons. */
@@ -101,7 +106,7 @@ void reco__count_degraded(reco__recommend *recommend, uint32_t degraded);
 reco_status reco__person_find(reco__person *person, uint32_t *degraded, reco__recommend *recommend, reco__aliases *aliases, reco_str user,
                               uint32_t partition, const reco_call *call, reco_error *err);
 
-/* Columns for one question, from the pool. */
+/* recommend.c: columns for one question, from the pool. */
 reco_status reco__pool_take(reco_candidates **out, reco__recommend *recommend, reco_error *err);
 void reco__pool_give(reco__recommend *recommend, reco_candidates *c);
 /* Columns that are not pooled: what asks for more than answers do is not to leave its memory there. */

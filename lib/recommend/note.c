@@ -50,11 +50,19 @@ static void add_step(reco__note *note, const reco_candidates *c, const char *nam
     reco__note_pass(note);
 }
 
-void reco__note_step(reco__note *note, const reco_candidates *c, const char *name) {
+void reco__note_step(const reco_candidates *c, const char *name) {
     static const char *const before_plan[] = {"state", "user", "recents", "popularity"};
-    bool first = note->step_count < sizeof(before_plan) / sizeof(*before_plan);
 
-    add_step(note, c, name ? name : first ? before_plan[note->step_count] : "answer", 0);
+    if (c->note) {
+        bool first = c->note->step_count < sizeof(before_plan) / sizeof(*before_plan);
+        add_step(c->note, c, name ? name : first ? before_plan[c->note->step_count] : "answer", 0);
+    }
+}
+
+void reco__note_outcome(const reco_candidates *c, uint32_t outcome) {
+    if (c->note) {
+        c->note->outcome = outcome;
+    }
 }
 
 /* --- the user ------------------------------------------------------------------------------------------------------------------------------- */

@@ -50,8 +50,11 @@ typedef struct reco__note {
 
 /* The answer is begun, or begun again. */
 void reco__note_begin(reco__note *note);
-/* One of the steps before the plan, behind it, or between its stages has ended. NULL: the next of those before the plan. */
-void reco__note_step(reco__note *note, const reco_candidates *c, const char *name);
+/* One of the steps before the plan, behind it, or between its stages has ended, if the question is explained. NULL: the next of those before the
+ * plan. */
+void reco__note_step(const reco_candidates *c, const char *name);
+/* How the step that runs ends (RECO_STEP_...), if the question is explained. */
+void reco__note_outcome(const reco_candidates *c, uint32_t outcome);
 /* What was learned of the user, and which items are asked about; before anything is a candidate. */
 reco_status reco__note_user(reco__note *note, reco_candidates *c, const reco_call *call, reco_error *err);
 /* The recent items and those that are hidden. */
@@ -62,7 +65,7 @@ void reco__note_stage(reco__note *note, reco_candidates *c, const reco__stage *s
 void reco__note_pass(reco__note *note);
 /* filters/selection.c: an item has no place beside the `chosen` that stand first in c->ranked, for a cap or a variant. */
 reco_status reco__note_refused(reco__note *note, reco_candidates *c, uint32_t item, uint32_t kind, size_t chosen, reco_error *err);
-/* ask.c: the walk has ended; c->winners are in order and not yet cut to the limit. */
+/* run.c: the walk has ended; c->winners are in order and not yet cut to the limit. */
 void reco__note_order(reco__note *note, reco_candidates *c);
 
 /* Where the items asked about stand among the candidates, and whether they were dropped. */
