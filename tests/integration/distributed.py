@@ -126,6 +126,7 @@ class Together(Cluster):
             self.expect_effect(self.ingests[i % 2], self.apis, i)
         self.check_state()
         self.check_metrics(20)
+        self.check_explanations()
         self.check_items()
         self.check_users()
         self.check_aliases()
@@ -147,10 +148,29 @@ class Together(Cluster):
         wait_for(lambda: all(self.metric(node, "reco_processor_partitions") == 2 for node in self.processors), "an even share")
         counted = [sum(self.metric(node, f"reco_processor_{name}_total") for node in self.processors) for name in ("events", "duplicates")]
         self.assertEqual(counted[0] - counted[1], events)
+        self.assertEqual(sum(self.metric(node, "reco_event_to_effect_seconds_count") for node in self.processors), events)
         self.assertEqual(sum(self.metric(node, "reco_processor_failures_total") for node in self.processors), 0)
         for node in self.ingests + self.processors + self.apis:
             self.assertEqual(self.metric(node, "reco_build_info"), 1)
             self.assertGreater(self.metric(node, "process_resident_memory_bytes"), 0)
+
+    def check_explanations(self):
+        """What is told of an answer is told alike by both processes and on the command line: reasons that add up, and why others are not in it."""
+        question = "user-0", "other-0", "seen-0", "nobody-has-it"
+        wait_for(lambda: all([item["item_id"] for item in self.answer(api, "user-0", limit=1)["items"]] == ["other-0"] for api in self.apis), "the answer")
+        told = [get(api.port, "/explain?user_id={}&item_id={}&item_id={}&item_id={}&limit=1".format(*question)).json() for api in self.apis]
+        told += [json.loads(self.reco("why-not", *question, "--limit", "1", "--json").stdout)]
+        for one in told:
+            answer = one["answer"]["items"]
+            self.assertEqual([item["item_id"] for item in answer], ["other-0"])
+            self.assertEqual(sum(reason["score"] for reason in answer[0]["reasons"]), answer[0]["score"])
+            self.assertEqual([(item["verdict"], item.get("stage")) for item in one["items"]], [("listed", None), ("dropped", "seen"), ("unknown", None)])
+            self.assertEqual([recent["item_id"] for recent in one["recents"]], ["seen-0"])
+            self.assertEqual({stage["status"] for stage in one["stages"]}, {"ok"})
+            self.assertGreater(one["microseconds"], 0)
+        words = self.reco("why-not", *question[:3], "--limit", "1").stdout
+        self.assertIn("it is in the answer, rank 1", words)
+        self.assertRegex(words, r"dropped by seen: the user has seen it, last at .*\n(.*\n)*stage +microseconds")
 
     def check_items(self):
         """What is said of an item is seen by every process within a second; machines that are busy with other tests get three."""
