@@ -11,11 +11,14 @@
 
 #define INTERVAL_MIN 100
 #define INTERVAL_MAX 3600000
-#define TIMEOUT_MS 2000L
+#define TIMEOUT_MS 8000 /* a service asks each of its three stores for two seconds */
+#define TIMEOUT_MIN 100
+#define TIMEOUT_MAX 3600000
+#define SECOND_NS INT64_C(1000000000)
 #define WIDE 400u /* columns where there is no terminal */
 
 typedef struct options {
-    int64_t interval;
+    int64_t interval, timeout;
     uint32_t count;
     bool once, json;
 } options;
@@ -23,6 +26,7 @@ typedef struct options {
 static const option_spec table[] = {
     {"interval", 'i', OPTION_SPAN, offsetof(options, interval), "DURATION", "between two looks (default 1s)"},
     {"count", 'n', OPTION_COUNT, offsetof(options, count), "N", "end after so many pictures (default: q, or a signal)"},
+    {"timeout", 't', OPTION_SPAN, offsetof(options, timeout), "DURATION", "what a service has for its answer (default 8s)"},
     {"once", '1', OPTION_FLAG, offsetof(options, once), NULL, "one picture of the rates in one interval"},
     {"json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "an object a line for each picture"},
 };
@@ -128,12 +132,19 @@ static reco_status print(run *r, reco_error *err) {
     return cli_finish(err);
 }
 
-static reco_status draw(run *r, bool paused, reco_error *err) {
+/* `waited`: seconds since a question that is not answered yet. */
+static reco_status draw(run *r, bool paused, int64_t waited, reco_error *err) {
     const char *plain = getenv("NO_COLOR");
-    char words[64];
+    char words[64], more[48] = "q quits, p pauses";
     top_screen screen = {.styled = !plain || !*plain, .title = words};
     top_terminal_size(&screen.columns, &screen.rows);
-    title(words, sizeof words, paused ? "PAUSED   q quits, p goes on" : r->shown ? "q quits, p pauses" : "asking   q quits, p pauses");
+    if (paused)
+        snprintf(more, sizeof more, "PAUSED   q quits, p goes on");
+    else if (waited > 0)
+        snprintf(more, sizeof more, "waiting for %lld s   q quits, p pauses", (long long)(waited < 10000 ? waited : 9999));
+    else if (r->shown == 0)
+        snprintf(more, sizeof more, "asking   q quits, p pauses");
+    title(words, sizeof words, more);
     r->text.size = 0;
     top_picture_text(&r->text, &r->picture, &screen);
     if (r->text.failed)
@@ -175,11 +186,13 @@ static reco_status take_look(run *r, bool paused, reco_error *err) {
     return status;
 }
 
+static bool enough(const run *r) { return r->given->count && r->shown == r->given->count; }
+
 /* A thread asks, so that no service keeps keys waiting. */
 static reco_status go_on_drawing(run *r, reco_error *err) {
     reco_status status = RECO_OK;
     bool paused = false;
-    int64_t next = clock_ns(CLOCK_MONOTONIC);
+    int64_t next = clock_ns(CLOCK_MONOTONIC), asked = next;
     make_picture(r, 0);
     for (int key = TOP_RESIZED; key != 'q' && key != 'Q' && key != TOP_ENDED;) {
         int64_t now = clock_ns(CLOCK_MONOTONIC);
@@ -187,17 +200,19 @@ static reco_status go_on_drawing(run *r, reco_error *err) {
         if (key == TOP_READY)
             status = take_look(r, paused, err);
         else if (top_look_done(r->looker) < 0 && !paused && now >= next) {
-            if (r->given->count && r->shown == r->given->count)
+            if (enough(r))
                 break;
             status = top_look_begin(r->looker, r->services, err);
+            asked = now;
             next = now + r->interval_ns;
         }
-        if (key != TOP_NOTHING && status == RECO_OK)
-            status = draw(r, paused, err);
+        int done = top_look_done(r->looker);
+        int64_t waited = done >= 0 ? (now - asked) / SECOND_NS : 0;
+        if (status == RECO_OK && (key != TOP_NOTHING || waited > 0))
+            status = draw(r, paused, waited, err);
         if (status != RECO_OK)
             break;
-        int done = top_look_done(r->looker);
-        key = top_terminal_wait(paused || done >= 0 ? INT64_MAX / 2 : next, done);
+        key = top_terminal_wait(done >= 0 ? now + SECOND_NS : paused ? INT64_MAX / 2 : next, done);
     }
     return status;
 }
@@ -210,7 +225,7 @@ static bool is_terminal(const options *given) {
 static reco_status run_looks(run *r, reco_error *err) {
     reco_status status = find_sources(r, err);
     if (status == RECO_OK)
-        status = top_looker_create(&r->looker, &r->curl, r->sources, r->count, TIMEOUT_MS, err);
+        status = top_looker_create(&r->looker, &r->curl, r->sources, r->count, (long)(r->given->timeout ? r->given->timeout : TIMEOUT_MS), err);
     if (status == RECO_OK && !is_terminal(r->given))
         return go_on_printing(r, err);
     if (status == RECO_OK)
@@ -225,6 +240,8 @@ static reco_status check_line(const cli_call *call, reco_error *err) {
     const options *given = call->options;
     if (given->interval && (given->interval < INTERVAL_MIN || given->interval > INTERVAL_MAX))
         return options_fail(err, RECO_INVALID, "--interval", "must be within 100ms and 1h");
+    if (given->timeout && (given->timeout < TIMEOUT_MIN || given->timeout > TIMEOUT_MAX))
+        return options_fail(err, RECO_INVALID, "--timeout", "must be within 100ms and 1h");
     return given->once && given->count ? options_fail(err, RECO_INVALID, "--once", "does not go with --count") : RECO_OK;
 }
 

@@ -14,6 +14,7 @@
 #include "http/options.h"
 
 #define POLL_MS 1000
+#define CONNECT_MS 2000L /* of what a service has for its answer */
 
 /* A request to one service. */
 typedef struct asking {
@@ -60,7 +61,8 @@ static size_t receive(char *data, size_t size, size_t count, void *context) {
 static bool make_asking(asking *out, const client_curl *curl, const char *url, long timeout_ms) {
     http_text_printf(&out->url, "%s/metrics", url);
     out->easy = out->url.failed ? NULL : client_handle(curl, timeout_ms);
-    return out->easy && curl->easy_setopt(out->easy, CURLOPT_URL, out->url.data) == CURLE_OK &&
+    return out->easy && curl->easy_setopt(out->easy, CURLOPT_CONNECTTIMEOUT_MS, timeout_ms < CONNECT_MS ? timeout_ms : CONNECT_MS) == CURLE_OK &&
+           curl->easy_setopt(out->easy, CURLOPT_URL, out->url.data) == CURLE_OK &&
            curl->easy_setopt(out->easy, CURLOPT_WRITEFUNCTION, receive) == CURLE_OK &&
            curl->easy_setopt(out->easy, CURLOPT_WRITEDATA, out) == CURLE_OK;
 }

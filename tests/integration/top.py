@@ -114,10 +114,20 @@ class Pictures(WithData):
         served = self.serve()
         hangs = Raw(self, lambda connection: True)
         began = time.monotonic()
-        seen = top(f"127.0.0.1:{served.api}", hangs.url)
+        seen = top(f"127.0.0.1:{served.api}", hangs.url, "--timeout", "1s")
         self.assertLess(time.monotonic() - began, PATIENCE / 2)
         self.assertEqual([service["up"] for service in seen["services"]], [True, False])
         self.assertEqual(seen["services"][1]["error"], "Timeout was reached")
+
+    def test_a_service_whose_stores_are_away(self):
+        """It asks each for two seconds before it answers, and is to be seen then more than ever."""
+        def slow(request):
+            time.sleep(2.5)
+            return 200, b'reco_store_up{store="features"} 0\n'
+        server = Server(slow)
+        self.addCleanup(server.end)
+        text = run("reco", "top", "--once", "--interval", "100ms", server.url, check=0).stdout
+        self.assertIn("features  does not answer 1 of 1 services", text)
 
     def test_a_data_directory(self):
         served = self.serve()
@@ -133,7 +143,7 @@ class Pictures(WithData):
         self.assertRegex(text, r"\nevents    - accepted, [\d.]+k?/s appended, - learned\n")
 
     def test_wrong_lines(self):
-        for arguments in (["ftp://127.0.0.1"], ["http://a b"], ["--interval", "10ms"], ["--interval", "2h"], ["--count", "0"], ["--once", "--count", "2"],
+        for arguments in (["ftp://127.0.0.1"], ["http://a b"], ["--interval", "10ms"], ["--interval", "2h"], ["--count", "0"], ["--once", "--count", "2"], ["--timeout", "10ms"], ["--timeout", "2h"],
                           ["/no/such/folder"], [self.folder + "/x", "x y"]):
             done = run("reco", "top", *arguments)
             self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (2, "", 1), (arguments, done.stderr))
@@ -255,9 +265,9 @@ class Terminal(WithData):
         self.check_restored()
 
     def test_a_service_that_hangs_keeps_no_key_waiting(self):
-        """It is asked for two seconds; keys are answered meanwhile, also before the first picture."""
+        """Keys are answered while it is asked, also before the first picture."""
         hangs = Raw(self, lambda connection: True)
-        running = self.start(hangs.url)
+        running = self.start(hangs.url, "--timeout", "3s")
         self.expect("asking")
         for _ in range(3):
             for key, answer in ((b"p", "PAUSED"), (b"p", "p pauses")):
@@ -267,6 +277,7 @@ class Terminal(WithData):
                 self.expect(answer)
                 self.assertLess(time.monotonic() - began, 1)
         self.seen = ""
+        self.expect("waiting for 1 s")
         self.expect("Timeout was reached")
         self.expect(f"127.0.0.1:{self.service_.port} ")  # the other one has its line
         began = time.monotonic()
