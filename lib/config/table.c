@@ -114,8 +114,8 @@ const setting reco__config_table[] = {
     DURATION(0, "services.request_timeout", http_request_timeout, 100, HOUR, "10s", "time a client has to send a request and to take its answer"),
     TEXT("services.cors_origins", cors_origins, "", "origins (https://shop.example) whose pages may ask, comma separated; * for all; empty: none"),
     TEXT("services.hosts", hosts, "",
-         "names (reco.example) that services are asked by, comma separated, besides localhost and IP addresses; * for any; empty: none where they "
-         "listen on a loopback address, else any"),
+         "names (reco.example) that services are asked by, comma separated, besides localhost, IP addresses and names without a dot; * for any; "
+         "empty: none where they listen on a loopback address, else any"),
     CHOICE(0, "services.console", console, console, "read", "the console at / of the API: off, read, or write: it may post events"),
     TEXT("services.reports", reports, "", "folder of the reports of `reco evaluate` that the console shows; empty: none"),
     CHOICE(0, "log.level", log_level, log_level, "info", "most verbose lines wanted: error, warn, info or debug"),

@@ -2,8 +2,10 @@
  *
  * Any page may let its own name lead to our address once it is loaded (DNS rebinding). For a browser the page and we are one origin then: it may read
  * and write, and no rule about origins is broken. What gives it away is the name, which stands in Host. So a server that listens on a loopback
- * address, which nobody reaches by a name of the network, answers to localhost, to addresses (they are not looked up) and to what the setting lists.
- * Elsewhere names are given by networks, clusters and proxies: there the names are checked once the setting lists some.
+ * address, which nobody reaches by a name of the network, answers to localhost, to addresses (they are not looked up), to names without a dot and to
+ * what the setting lists. Names without a dot are in no registry: this machine or its network gives them, as a proxy does to its backends (nginx puts
+ * that of an upstream into Host) and a container's resolver to its neighbours. Elsewhere names are given by networks, clusters and proxies: there
+ * they are checked once the setting lists some.
  *
  * Routes with HTTP_ROUTE_OWN_PAGES are for our own pages and for programs. Browsers send Origin with every POST, whatever the page; programs do not.
  * Behind a proxy that puts a Host of its own into requests, Origin is the only one of the two that has the name people use. */
@@ -38,15 +40,18 @@ static bool is_localhost(reco_str name) {
            (name.size == size || name.data[name.size - size - 1] == '.');
 }
 
+static bool is_plain(reco_str name) { return !memchr(name.data, '.', name.size) && !memchr(name.data, '[', name.size); }
+
 static bool is_listed(const http_server *server, reco_str name) { return http_list_has(server->hosts, name.data, name.size); }
 
 static bool is_ours(const http_server *server, reco_str name) {
-    return is_address(name) || is_localhost(name) || is_listed(server, name) || http_list_has(server->hosts, "*", 1);
+    return is_address(name) || is_localhost(name) || is_plain(name) || is_listed(server, name) || http_list_has(server->hosts, "*", 1);
 }
 
 static bool refuse_host(http_request *request, const char *host) {
     http_send_problem(request, 403, "Host",
-                      "this service is not known as \"%.100s\": localhost, IP addresses and the names in services.hosts are its own", host);
+                      "this service is not known as \"%.100s\": localhost, IP addresses, names without a dot and those in services.hosts are its own",
+                      host);
     return false;
 }
 

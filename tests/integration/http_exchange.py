@@ -199,8 +199,9 @@ class Origins(WithData):
 class Hosts(WithData):
     """By which names a service is asked."""
 
-    OURS = ("127.0.0.1", "127.0.0.1:8080", "localhost", "LocalHost:1", "localhost.", "shop.localhost:8080", "[::1]:8080", "[::1]", "10.1.2.3")
-    OTHERS = ("elsewhere.example", "elsewhere.example:8080", "notlocalhost", "localhost.example", "127.0.0.1.example", "127.0.0.1x", "[::1", "[x]", "x", "")
+    OURS = ("127.0.0.1", "127.0.0.1:8080", "localhost", "LocalHost:1", "localhost.", "shop.localhost:8080", "[::1]:8080", "[::1]", "10.1.2.3",
+            "backend", "shop_api:8080", "x", "")
+    OTHERS = ("elsewhere.example", "elsewhere.example:8080", "localhost.example", "127.0.0.1.example", "127.0.0.1x", "[::1", "[x]", "a.b", "xn--e1afmkfd.example")
 
     def everywhere(self, *arguments):
         service = Everywhere("reco-ingest", self.data, *arguments)
@@ -234,7 +235,7 @@ class Hosts(WithData):
         port = self.service("reco-ingest", "--set", "services.hosts=reco.example, shop-1.internal").port
         for host in ("reco.example", "RECO.example:8443", "reco.example.", "shop-1.internal", "localhost", "127.0.0.1"):
             self.assertEqual(self.sent(port, host).status, 202, host)
-        for host in ("a.reco.example", "reco.example.evil.example", "reco", "example"):
+        for host in ("a.reco.example", "reco.example.evil.example", "co.example"):
             self.assert_problem(self.sent(port, host), 403, "Host")
 
     def test_any(self):
