@@ -107,13 +107,18 @@ RECO_API reco_status reco_export(reco_export_result *out, reco_engine *engine, r
  *
  * A question with as_of asks about another moment, of the user as they are now but for what they did later. Here each user is put back to what they
  * were: recent items, session, hidden items and what they had seen are derived again from the stream up to as_of, and not one event further. What
- * others have taught since stays, and so does what is known of items; popularity and availability are those of the moment, as always. */
+ * others have taught since stays, and so does what is known of items; but an item whose first event comes only then, or later, is in no answer.
+ * Availability is that of the moment, and so is popularity, to the hour and the day, as far as its sums are kept (popularity.hours_kept,
+ * days_kept). */
 typedef struct reco_rewind_result {
     uint32_t struct_size;
     uint32_t reserved;
     uint64_t answers;
-    uint64_t events;  /* of the users asked about, that were derived again */
-    uint64_t missing; /* records the stream had dropped already: what users did there is not counted */
+    uint64_t events;     /* of the users asked about, that were derived again */
+    uint64_t missing;    /* records the stream had dropped already: what users did there is not counted, and items are not known to be new */
+    int64_t learned;     /* ms: the newest moment that was learned, which pairs of items are of; 0: nothing was asked */
+    uint64_t hours_gone; /* answers whose window of popularity by hours reaches back to what is not kept any more */
+    uint64_t days_gone;  /* and by days */
 } reco_rewind_result;
 /* Many such questions, as in reco_recommend_batch; the sink is told of those that are not valid first, then of the others in the order of their
  * moments. Every question needs user_id and as_of; min_position and wait_ms are INVALID. One walk over the stream answers all of them, in the thread

@@ -4,10 +4,17 @@
  * the order of time (walk.h), and before the first one that is not older than a question's moment that question is asked. What the derivation would
  * add for others is thrown away.
  *
- * What it does not do: take back what others have taught since. Rows of co-view and the catalogue are as they are now. */
+ * Items of which the stream has no event yet at a moment are left out of its answers. Once the stream was trimmed, an item without an event may have
+ * had some that are gone; so all of the stream is gone through before, to know which items it shows for the first time later on.
+ *
+ * What it does not do: take back what others have taught since. Rows of co-view and the catalogue are as they are now, and of popularity there is
+ * what is kept: questions whose windows reach further back are counted. */
+#include "engine/shown.h"
 #include "engine/walk.h"
 
 #include <stdlib.h>
+
+#include "recommend/popularity.h"
 
 #define ADDS_KEPT 4096u /* events whose additions are collected before they are thrown away */
 
@@ -22,10 +29,12 @@ typedef struct rewinding {
     bool stopped;      /* the sink has enough */
     reco__map people;  /* ids of whom is asked about, and their aliases */
     reco__cell *cells; /* by index in people */
-    reco__map items;   /* names met in their events */
-    uint32_t *numbers; /* by index in items */
-    size_t number_room;
-    uint64_t epoch; /* the numbers hold for */
+    reco__shown shown;
+    int64_t asked;     /* the moment of the question under way */
+    int64_t begun;     /* what is older is not in the stream, and never was; 0: it was dropped */
+    int64_t low, high; /* the earliest and the newest clock of what is learned now */
+    uint64_t gone[2];  /* answers whose window of popularity by hours, by days reaches back to what is not kept */
+    uint64_t epoch;    /* the numbers hold for */
     reco_position then[RECO_PARTITIONS_MAX];
     reco__adds *adds;
     uint32_t added;
@@ -121,38 +130,18 @@ static reco_status load(reco_position *position, uint64_t *epoch, void *context,
     return status;
 }
 
-/* The number of an item, RECO_NO_ITEM for one that was not learned yet. */
-static reco_status number_of(uint32_t *out, rewinding *r, reco_str item, reco_error *err) {
-    bool added;
-    uint32_t at = reco__map_put(&r->items, item.data, item.size, &added);
-    if (at == RECO__MAP_NONE)
-        return reco__no_memory(err);
-    if (!added) {
-        *out = r->numbers[at];
-        return RECO_OK;
-    }
-    if (at >= r->number_room) {
-        size_t room = r->number_room ? r->number_room * 2 : 1024;
-        uint32_t *numbers = reco__realloc_array(r->numbers, room, sizeof *numbers);
-        if (!numbers)
-            return reco__no_memory(err);
-        r->numbers = numbers;
-        r->number_room = room;
-    }
-    r->numbers[at] = RECO_NO_ITEM;
-    reco_status status = reco__features_find_items(&r->numbers[at], r->engine->features, &item, 1, r->call, err);
-    *out = r->numbers[at];
-    return status;
+static bool had(void *context, uint32_t item) {
+    rewinding *r = context;
+    return reco__shown_before(&r->shown, item, r->asked);
 }
 
-static reco_status derive(rewinding *r, const reco__walk_step *step, reco_error *err) {
+static reco_status derive(rewinding *r, const reco__walk_step *step, uint32_t met, reco_error *err) {
     const reco_event *event = &step->record->event;
-    uint32_t at = step->record->type == RECO__RECORD_EVENT ? reco__map_find(&r->people, event->user_id.data, event->user_id.size) : RECO__MAP_NONE;
-    uint32_t item = RECO_NO_ITEM;
+    uint32_t at = reco__map_find(&r->people, event->user_id.data, event->user_id.size), item = RECO_NO_ITEM;
     int outcome;
     if (at == RECO__MAP_NONE)
         return RECO_OK;
-    reco_status status = number_of(&item, r, event->item_id, err);
+    reco_status status = reco__shown_number(&item, &r->shown, met, event->item_id, r->call, err);
     if (status != RECO_OK || item == RECO_NO_ITEM)
         return status;
     if (r->added++ % ADDS_KEPT == 0)
@@ -161,14 +150,32 @@ static reco_status derive(rewinding *r, const reco__walk_step *step, reco_error 
     return reco__learn_derive(&outcome, &r->cells[at], r->adds, &r->engine->rules, step->record, item, step->clock, err);
 }
 
+static reco_status pass(rewinding *r, const reco__walk_step *step, reco_error *err) {
+    uint32_t met;
+    r->then[step->partition] = (reco_position){.offset = step->next, .clock = step->clock};
+    if (step->record->type != RECO__RECORD_EVENT)
+        return RECO_OK;
+    reco_status status = reco__shown_meet(&met, &r->shown, step->record->event.item_id, step->clock, err);
+    return status == RECO_OK ? derive(r, step, met, err) : status;
+}
+
 /* --- going by ------------------------------------------------------------------------------------------------------------------------------ */
 
+static void count_gone(rewinding *r) {
+    static const uint32_t boards[] = {RECO_BOARD_HOURS, RECO_BOARD_DAYS};
+    for (size_t i = 0; i < 2; i++)
+        r->gone[i] += reco__popularity_gone(&r->engine->settings, &r->engine->rules.boards, boards[i], r->asked, r->begun, r->low);
+}
+
 static reco_status ask(rewinding *r, size_t index, reco_error *err) {
-    const reco__past past = {load, r};
+    const reco__past past = {load, had, r};
     reco_error error = RECO_ERROR_INIT;
+    r->asked = r->queries[index].as_of;
     reco_status status = reco__engine_ask_past(&r->answer, r->engine, &r->queries[index], &past, r->call, &error);
     if (status == RECO_OK || reco__engine_is_its_own(status)) {
         r->answered += status == RECO_OK;
+        if (status == RECO_OK)
+            count_gone(r);
         return tell(r, index, status, &error);
     }
     return reco__fail_as(err, &error);
@@ -181,12 +188,32 @@ static reco_status go_by(rewinding *r, reco__walk *walk, reco_error *err) {
         status = reco__walk_next(&step, walk, err);
         while (status == RECO_OK && next < r->count && !r->stopped && (!step.record || step.clock >= r->queries[r->order[next]].as_of))
             status = ask(r, r->order[next++], err);
-        if (status == RECO_OK && step.record && next < r->count && !r->stopped) {
-            r->then[step.partition] = (reco_position){.offset = step.next, .clock = step.clock};
-            status = derive(r, &step, err);
-        }
+        if (status == RECO_OK && step.record && next < r->count && !r->stopped)
+            status = pass(r, &step, err);
     }
     return status;
+}
+
+/* All of the stream, for what it shows at all. */
+static reco_status look_ahead(rewinding *r, reco__walk *walk, reco_error *err) {
+    reco__walk_step step = {.record = NULL};
+    uint32_t met;
+    reco_status status = reco__walk_next(&step, walk, err);
+    while (status == RECO_OK && step.record) {
+        if (step.record->type == RECO__RECORD_EVENT)
+            status = reco__shown_meet(&met, &r->shown, step.record->event.item_id, step.clock, err);
+        if (status == RECO_OK)
+            status = reco__walk_next(&step, walk, err);
+    }
+    reco__walk_dispose(walk);
+    return status == RECO_OK ? reco__walk_begin(walk, r->engine, "going back", r->call, err) : status;
+}
+
+static void read_clocks(rewinding *r, const reco_position *now) {
+    for (uint32_t p = 0; p < r->engine->partitions; p++) {
+        r->low = p == 0 || now[p].clock < r->low ? now[p].clock : r->low;
+        r->high = now[p].clock > r->high ? now[p].clock : r->high;
+    }
 }
 
 static reco_status rewind_all(rewinding *r, reco__walk *walk, reco_error *err) {
@@ -198,6 +225,13 @@ static reco_status rewind_all(rewinding *r, reco__walk *walk, reco_error *err) {
     reco_status status = reco__features_positions(now, &r->epoch, r->engine->features, r->call, err);
     if (status == RECO_OK)
         status = reco__walk_begin(walk, r->engine, "going back", r->call, err);
+    if (status != RECO_OK)
+        return status;
+    read_clocks(r, now);
+    r->begun = walk->missing ? 0 : reco__walk_clock(walk);
+    status = reco__shown_open(&r->shown, r->engine->features, r->engine->settings.max_items, walk->missing > 0, err);
+    if (status == RECO_OK && walk->missing)
+        status = look_ahead(r, walk, err);
     return status == RECO_OK ? go_by(r, walk, err) : status;
 }
 
@@ -207,9 +241,8 @@ static void dispose(rewinding *r) {
     reco__release(r->cells);
     reco__release(r->queries);
     reco__release(r->order);
-    reco__release(r->numbers);
+    reco__shown_dispose(&r->shown);
     reco__map_dispose(&r->people);
-    reco__map_dispose(&r->items);
     reco__adds_free(r->adds);
     reco__buf_dispose(&r->cell);
     reco__answer_free(r->answer);
@@ -230,7 +263,13 @@ reco_status reco_rewind(reco_rewind_result *out, reco_engine *engine, const reco
     if (status == RECO_OK && r.count > 0 && !r.stopped)
         status = rewind_all(&r, &walk, err);
     if (status == RECO_OK && out)
-        *out = (reco_rewind_result){.struct_size = out->struct_size, .answers = r.answered, .events = r.derived, .missing = walk.missing};
+        *out = (reco_rewind_result){.struct_size = out->struct_size,
+                                    .answers = r.answered,
+                                    .events = r.derived,
+                                    .missing = walk.missing,
+                                    .learned = r.high,
+                                    .hours_gone = r.gone[0],
+                                    .days_gone = r.gone[1]};
     reco__walk_dispose(&walk);
     dispose(&r);
     return status;

@@ -105,6 +105,11 @@ reco_status reco__walk_begin(reco__walk *walk, reco_engine *engine, const char *
     return status;
 }
 
+int64_t reco__walk_clock(const reco__walk *walk) {
+    uint32_t first = earliest(walk);
+    return first < walk->engine->partitions ? walk->feeds[first].clock : 0;
+}
+
 static reco_status tell(reco__walk *walk, reco_error *err) {
     walk->told = walk->done;
     reco__call_progress(walk->call, walk->what, "records", walk->done, walk->total);

@@ -31,6 +31,8 @@ typedef struct reco__walk_step {
 reco_status reco__walk_begin(reco__walk *walk, reco_engine *engine, const char *what, const reco_call *call, reco_error *err);
 /* BUSY when the stream was trimmed meanwhile; CORRUPT, NEWER for a record that cannot be read; what the call says. */
 reco_status reco__walk_next(reco__walk_step *out, reco__walk *walk, reco_error *err);
+/* The clock of the record that comes next, before the first was taken; 0: there is none. */
+int64_t reco__walk_clock(const reco__walk *walk);
 void reco__walk_dispose(reco__walk *walk);
 
 #endif

@@ -232,6 +232,9 @@ static inline size_t reco__candidates_next(const uint32_t *values, size_t from, 
     return from;
 }
 
+/* False for what came only after the past that is asked about. */
+static inline bool reco__was_there(const reco_candidates *c, uint32_t item) { return !c->past || c->past->had(c->past->context, item); }
+
 /* The parts of a candidate's score, in micro-units. */
 void reco__hybrid_parts(reco__winner *parts, const reco_candidates *c, uint32_t item, uint32_t value);
 

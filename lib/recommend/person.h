@@ -25,10 +25,12 @@ typedef struct reco__person {
     size_t place_count;
 } reco__person;
 
-/* Where cells are read instead of in features, for answers about the past: `load` has the shape and meaning of reco__features_load. */
+/* What is asked instead of features, for answers about the past: `load`, for cells, has the shape and meaning of reco__features_load; `had` tells
+ * whether there was such an item already: what was not is left out. */
 typedef struct reco__past {
     reco_status (*load)(reco_position *position, uint64_t *epoch, void *context, uint32_t partition, const reco_str *users, size_t count,
                         reco_features_sink sink, void *sink_context, const reco_call *call, reco_error *err);
+    bool (*had)(void *context, uint32_t item);
     void *context;
 } reco__past;
 

@@ -581,6 +581,18 @@ reco_status reco__popularity_refresh(reco__popularity *popularity, reco__catalog
     return status;
 }
 
+/* --- what is gone ------------------------------------------------------------------------------------------------------------------------------- */
+
+bool reco__popularity_gone(const reco__settings *settings, const reco_board_rules *rules, uint32_t board, int64_t moment, int64_t begun,
+                           int64_t clock) {
+    int64_t length = board == RECO_BOARD_HOURS ? settings->window_hours : settings->window_days;
+    int64_t last = reco_board_generation(rules, board, moment), first = last - window_generations(rules, board, length) + 1;
+    int64_t oldest = reco_board_generation(rules, board, begun);
+
+    first = first > oldest ? first : oldest;
+    return begun < moment && first <= last && reco_board_expired(rules, board, first, reco_board_newest_closed(rules, board, clock));
+}
+
 /* --- other windows --------------------------------------------------------------------------------------------------------------------------------
  */
 

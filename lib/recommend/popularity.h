@@ -64,6 +64,11 @@ void reco__popularity_release(reco__popular_list *list);
 reco_status reco__popularity_sum(int64_t *sums, uint32_t room, reco__features *features, uint32_t board, int64_t first, int64_t last,
                                  const reco_call *call, reco_error *err);
 
+/* Whether the window by hours (RECO_BOARD_HOURS), or by days, that ends at `moment` reaches back to sums that are not kept any more, when the clock
+ * that closes is at `clock`. What is older than `begun` never was. */
+bool reco__popularity_gone(const reco__settings *settings, const reco_board_rules *rules, uint32_t board, int64_t moment, int64_t begun,
+                           int64_t clock);
+
 struct reco__popularity {
     const reco__settings *settings;
     const reco_board_rules *rules;

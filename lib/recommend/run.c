@@ -165,12 +165,23 @@ static reco_status run_kind(reco__stage *stage, reco_candidates *c, const reco_c
     return status;
 }
 
+/* Drops what came only after the past that is asked about. */
+static void leave_out_later(reco_candidates *c) {
+    for (size_t i = 0; i < c->count && c->past; i++) {
+        if (!reco__was_there(c, c->items[i])) {
+            c->marks[c->items[i]] |= RECO__MARK_DROPPED;
+            c->filtered++;
+        }
+    }
+}
+
 reco_status reco__plan_run(reco_candidates *c, const reco_call *call, reco_error *err) {
     reco_status status = RECO_OK;
 
     for (uint32_t kind = RECO_STAGE_SOURCE; kind <= RECO_STAGE_ARRANGER; kind++) {
         if (kind == RECO_STAGE_FILTER) {
             status = reco__given_narrow(c, call, err);
+            leave_out_later(c);
         }
         if (kind == RECO_STAGE_FILTER && c->plan->own && status == RECO_OK) { /* others ask about what could win only */
             status = reco__filter_selection(c, call, err);

@@ -38,21 +38,37 @@ static void teardown(void) {
 }
 
 static void open_with(const char *age, const char *bytes, const char *kept) {
-    const char *settings[] = {"snapshots.folder", folder, "snapshots.every", "40",   "snapshots.kept", kept, "retention.age", age,
-                              "retention.bytes",  bytes,  "partitions",      "2",    NULL};
+    const char *settings[] = {"snapshots.folder",
+                              folder,
+                              "snapshots.every",
+                              "40",
+                              "snapshots.kept",
+                              kept,
+                              "retention.age",
+                              age,
+                              "retention.bytes",
+                              bytes,
+                              "partitions",
+                              "2",
+                              NULL};
     engine = test_engine_open(data_path, 0, settings);
+}
+
+static void view(const char *user, const char *item) {
+    reco_event event = test_event(user, item, "view");
+    reco_ingest_options options = {.struct_size = sizeof options, .received_at = clock_ms};
+    event.timestamp = clock_ms;
+    test_ok(reco_ingest(NULL, engine, &event, 1, sizeof event, &options, NULL, &err), &err);
+    clock_ms += HOUR;
 }
 
 /* So many events, an hour after one another; learned, and a snapshot of it taken and verified. */
 static void tell(int count, bool snapshot) {
     char user[16], item[16];
-    for (int i = 0; i < count; i++, told++, clock_ms += HOUR) {
+    for (int i = 0; i < count; i++, told++) {
         snprintf(user, sizeof user, "u%d", told % 7);
         snprintf(item, sizeof item, "i%d", told % 11);
-        reco_event event = test_event(user, item, "view");
-        reco_ingest_options options = {.struct_size = sizeof options, .received_at = clock_ms};
-        event.timestamp = clock_ms;
-        test_ok(reco_ingest(NULL, engine, &event, 1, sizeof event, &options, NULL, &err), &err);
+        view(user, item);
     }
     test_engine_learn(engine, 0, NULL);
     if (snapshot)
@@ -125,6 +141,38 @@ START_TEST(by_age)
     tell(1, false);
     still_exact();
     ck_assert_uint_eq(atomic_load(&engine->counters.trimmed), did.records);
+}
+END_TEST
+
+/* An item that only the dropped part of the stream shows was there before; one that comes later on was not. */
+static int look_for(void *context, size_t index, reco_status status, reco_answer *answer, const reco_error *error) {
+    bool *found = context;
+    ck_assert_msg(status == RECO_OK, "question %zu: %s", index, error ? error->text : "");
+    for (size_t i = 0; i < answer->count; i++) {
+        const char *name = answer->items[i].item_id.data;
+        found[0] |= strncmp(name, "old", 3) == 0;
+        found[1] |= strncmp(name, "new", 3) == 0;
+    }
+    return 0;
+}
+
+START_TEST(going_back_over_what_was_trimmed)
+{
+    bool found[2] = {false, false};
+    reco_rewind_result result = {.struct_size = sizeof result};
+    open_with("0", "0", "1");
+    view("u6", "old");
+    tell(90, false);
+    reco_query query = {.struct_size = sizeof query, .user_id = {"u3", 2}, .as_of = clock_ms, .limit = 50};
+    view("u6", "new");
+    tell(8, true);
+    ck_assert_uint_gt(trim(50 * HOUR, 0, 0).records, 0);
+    test_ok(reco_rewind(&result, engine, &query, 1, sizeof query, look_for, found, NULL, &err), &err);
+    ck_assert_uint_gt(result.missing, 0);
+    ck_assert(found[0] && !found[1]);
+    query.as_of += 1;
+    test_ok(reco_rewind(&result, engine, &query, 1, sizeof query, look_for, found, NULL, &err), &err);
+    ck_assert(found[1]);
 }
 END_TEST
 
@@ -403,6 +451,7 @@ int main(void) {
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, by_age);
+    tcase_add_test(tests, going_back_over_what_was_trimmed);
     tcase_add_test(tests, what_is_needed_stays);
     tcase_add_test(tests, not_to_a_damaged_base);
     tcase_add_test(tests, not_beyond_the_archive);

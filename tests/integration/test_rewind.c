@@ -190,6 +190,94 @@ START_TEST(sessions_are_what_they_were)
 { compare_all((const char *const[]){"preset", "sessions", "recommend.stages", "notes", NULL}); }
 END_TEST
 
+/* --- items ---------------------------------------------------------------------------------------------------------------------------------- */
+
+/* Whether the stream has an event with the item that is older. */
+static bool was_there(int item, int64_t moment) {
+    for (int i = 0; i < EVENTS && history[i].t < moment; i++)
+        if (atoi(history[i].item + 1) == item)
+            return true;
+    return false;
+}
+
+static int count_later(const gathered *of, int u, int64_t moment) {
+    int count = 0;
+    for (int i = 0; i < ITEMS; i++)
+        count += of->hidden[u][i] && !was_there(i, moment);
+    return count;
+}
+
+/* Where items come up one after the other: what the pairs and the popular items of now have of later ones is in no answer. */
+START_TEST(no_item_before_its_first_event)
+{
+    static gathered past, present;
+    char folder[256];
+    int later = 0, shown = 0;
+    test_dir_make(folder);
+    dice = 7;
+    happen(INT64_C(1700000000000));
+    engine = learned_until(folder, INT64_MAX, (const char *const[]){"recommend.stages", "notes", "recommend.filter_seen", "no", NULL});
+    for (int i = 1; i < 60; i++) {
+        reco_query query = {.struct_size = sizeof query, .user_id = str(history[i].user), .as_of = history[i].t, .limit = ITEMS, .seed = 1};
+        past.count = present.count = 0;
+        test_ok(reco_recommend(&answer, engine, &query, NULL, &err), &err);
+        take(&present, 0, answer);
+        test_ok(reco_rewind(NULL, engine, &query, 1, sizeof query, gather, &past, NULL, &err), &err);
+        ck_assert_int_eq(count_later(&past, 0, history[i].t), 0);
+        later += count_later(&present, 0, history[i].t);
+        shown += memchr(past.hidden[0], 1, ITEMS) != NULL;
+    }
+    ck_assert_int_gt(later, 0); /* or there was nothing to leave out */
+    ck_assert_int_gt(shown, 40);
+    reco_close(engine);
+    test_dir_remove(folder);
+}
+END_TEST
+
+/* --- popularity ----------------------------------------------------------------------------------------------------------------------------- */
+
+/* How many of the answers at a moment lack sums by hours, by days. */
+static void count_gone(uint64_t out[2], int64_t moment) {
+    reco_query queries[] = {{.struct_size = sizeof *queries, .user_id = str("u1"), .as_of = moment},
+                            {.struct_size = sizeof *queries, .user_id = str("u2"), .as_of = moment}};
+    static gathered past;
+    reco_rewind_result result = {.struct_size = sizeof result};
+    past.count = 0;
+    test_ok(reco_rewind(&result, engine, queries, 2, sizeof *queries, gather, &past, NULL, &err), &err);
+    ck_assert_uint_eq(result.answers, 2);
+    ck_assert_int_eq(result.learned, history[EVENTS - 1].t);
+    out[0] = result.hours_gone;
+    out[1] = result.days_gone;
+}
+
+/* Two hours of 12 that are kept, and one day of 2, of a history of four days. */
+START_TEST(sums_that_are_gone_are_told_of)
+{
+    const char *const settings[] = {
+        "popularity.hours_kept", "12", "popularity.days_kept", "2", "recommend.window_hours", "2h", "recommend.window_days", "1d", NULL};
+    const struct { int64_t back, hours, days; } wanted[] = {{0, 0, 0}, {9, 0, 0}, {16, 2, 0}, {23, 2, 0}, {76, 2, 2}};
+    int64_t last;
+    char folder[256];
+    test_dir_make(folder);
+    dice = 7;
+    happen(INT64_C(1700000000000));
+    last = history[EVENTS - 1].t;
+    ck_assert_int_gt(last - history[0].t, INT64_C(78) * 3600000);
+    engine = learned_until(folder, INT64_MAX, settings);
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        uint64_t gone[2];
+        count_gone(gone, last + 1 - wanted[i].back * 3600000);
+        ck_assert_msg(gone[0] == (uint64_t)wanted[i].hours && gone[1] == (uint64_t)wanted[i].days, "%lld hours back: %llu, %llu",
+                      (long long)wanted[i].back, (unsigned long long)gone[0], (unsigned long long)gone[1]);
+    }
+    uint64_t gone[2];
+    count_gone(gone, history[0].t - 3600000); /* there never was any */
+    ck_assert_uint_eq(gone[0] + gone[1], 0);
+    reco_close(engine);
+    test_dir_remove(folder);
+}
+END_TEST
+
 /* --- several questions ---------------------------------------------------------------------------------------------------------------------- */
 
 static void tell_at(const char *user, const char *item) {
@@ -316,6 +404,8 @@ int main(void) {
     tcase_set_timeout(whole, 60);
     tcase_add_test(whole, users_are_what_they_were);
     tcase_add_test(whole, sessions_are_what_they_were);
+    tcase_add_test(whole, no_item_before_its_first_event);
+    tcase_add_test(whole, sums_that_are_gone_are_told_of);
     tcase_add_checked_fixture(several, setup, teardown);
     tcase_add_test(several, in_the_order_of_moments_and_bad_ones_first);
     tcase_add_test(several, aliases);

@@ -13,7 +13,7 @@
 static void list_withheld(reco_candidates *c, const reco__popular_list *list) {
     for (size_t i = 0; i < list->withheld_count; i++) {
         uint32_t item = list->withheld[i];
-        if (c->marks[item] != RECO__MARK_DROPPED && reco__catalogue_available(c->catalogue, item, c->moment)) {
+        if (c->marks[item] != RECO__MARK_DROPPED && reco__catalogue_available(c->catalogue, item, c->moment) && reco__was_there(c, item)) {
             reco__candidates_list(c, item, 0);
         }
     }
@@ -57,7 +57,7 @@ static void add(reco_candidates *c, uint32_t item) {
 
 /* Whether an item that is no candidate yet may be one. */
 static reco_status admits(bool *fine, reco_candidates *c, uint32_t item, const reco_call *call, reco_error *err) {
-    *fine = !c->settings->filter_availability || reco__catalogue_available(c->catalogue, item, c->moment);
+    *fine = reco__was_there(c, item) && (!c->settings->filter_availability || reco__catalogue_available(c->catalogue, item, c->moment));
     reco_status status = *fine ? reco__item_fits(fine, c, item, call, err) : RECO_OK;
     *fine = *fine && !reco__item_shown(c, item);
     return status;
@@ -231,7 +231,7 @@ reco_status reco__source_popular(reco_candidates *c, const reco_call *call, reco
     mark_known(c, true);
     for (; c->popular_next < list->count && wanted > 0; c->popular_next++) {
         uint32_t item = list->best[c->popular_next].item;
-        if (c->marks[item] != RECO__MARK_DROPPED) {
+        if (c->marks[item] != RECO__MARK_DROPPED && reco__was_there(c, item)) {
             reco__candidates_list(c, item, 0);
             wanted--;
         }
