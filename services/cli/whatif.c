@@ -1,5 +1,5 @@
 /* cli/whatif.c - what somebody would have seen at another moment, and how far two plans differ over real traffic. Users are put back to what they
- * were at each moment (reco_rewind); what is learned of items stays as it is, and is the same for both plans. */
+ * were at each moment (reco_rewind), and see no item that came later; pairs of items stay as they are, and are the same for both plans. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -112,10 +112,11 @@ static reco_status ask(whatif_run *r, reco_error *err) {
     reco_status status = RECO_OK;
     r->err = err;
     for (r->turn = 0; r->turn < r->plan_count && status == RECO_OK; r->turn++) {
-        r->rewound = (reco_rewind_result){.struct_size = sizeof r->rewound};
-        status = evaluate_lists_make(&r->plans[r->turn].lists, r->count, r->depth, err);
+        whatif_plan *of = &r->plans[r->turn];
+        of->rewound = (reco_rewind_result){.struct_size = sizeof of->rewound};
+        status = evaluate_lists_make(&of->lists, r->count, r->depth, err);
         if (status == RECO_OK)
-            status = reco_rewind(&r->rewound, r->plans[r->turn].engine, r->queries, r->count, sizeof *r->queries, take, r, &r->told, err);
+            status = reco_rewind(&of->rewound, of->engine, r->queries, r->count, sizeof *r->queries, take, r, &r->told, err);
         status = status == RECO_OK ? r->status : status;
         cli_progress_end(&r->progress);
     }
@@ -186,8 +187,9 @@ const cli_command cli_whatif = {
     "[USER]",
     "what would have been shown at another moment, or under another plan",
     "With USER: the answer of that moment, and with --against that of another plan beside it. Without: how far the two plans differ at\n"
-    "moments of real traffic, and which items gain and lose. Users are what they were at each moment; what is learned of items is as it\n"
-    "is now, so that this tells what changes and not which is better: reco evaluate does.",
+    "moments of real traffic, and which items gain and lose. Users are what they were at each moment, and no item is shown before its\n"
+    "first event; what is learned of pairs of items is as it is now, so that this tells what changes and not which is better: reco\n"
+    "evaluate does.",
     CLI_OPTIONS(table),
     sizeof(whatif_options),
     0,

@@ -23,6 +23,7 @@ typedef struct whatif_plan {
     char label[128];
     reco_settings *settings;
     reco_engine *engine;
+    reco_rewind_result rewound;
     evaluate_lists lists;
     http_text text; /* of USER: the answer as JSON */
 } whatif_plan;
@@ -42,7 +43,6 @@ typedef struct whatif_run {
     evaluate_moments moments;
     reco_query *queries;
     size_t count; /* of queries */
-    reco_rewind_result rewound;
     evaluate_likeness likeness;
     reco_status status; /* of what the sink did */
     reco_error *err;

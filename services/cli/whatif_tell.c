@@ -52,13 +52,33 @@ static void add_values(http_text *out, const whatif_run *r) {
     }
 }
 
+static void add_counts(http_text *out, const whatif_run *r, bool hours) {
+    for (size_t i = 0; i < r->plan_count; i++) {
+        const reco_rewind_result *of = &r->plans[i].rewound;
+        http_text_printf(out, "%s%llu", i ? "," : "[", (unsigned long long)(hours ? of->hours_gone : of->days_gone));
+    }
+    http_text_printf(out, "]");
+}
+
+/* What is not as it was: of which moment pairs are, and in how many answers of each plan popularity lacks a part. */
+static void add_past(http_text *out, const whatif_run *r) {
+    http_text_printf(out, ",\"missing\":%llu,\"pairs_as_of\":\"", (unsigned long long)r->plans[0].rewound.missing);
+    http_text_time(out, r->plans[0].rewound.learned);
+    http_text_printf(out, "\",\"popularity_gone\":{\"by_hours\":");
+    add_counts(out, r, true);
+    http_text_printf(out, ",\"by_days\":");
+    add_counts(out, r, false);
+    http_text_printf(out, "}");
+}
+
 static void add_user(http_text *out, const whatif_run *r) {
     http_text_printf(out, "{\"user_id\":");
     add_name(out, cli_str(r->user));
     http_text_printf(out, ",\"as_of\":\"");
     http_text_time(out, r->as_of);
-    http_text_printf(out, "\",\"events\":%llu,\"missing\":%llu,\"plans\":[", (unsigned long long)r->rewound.events,
-                     (unsigned long long)r->rewound.missing);
+    http_text_printf(out, "\",\"events\":%llu", (unsigned long long)r->plans[0].rewound.events);
+    add_past(out, r);
+    http_text_printf(out, ",\"plans\":[");
     for (size_t i = 0; i < r->plan_count; i++) {
         http_text_printf(out, "%s{\"label\":", i ? "," : "");
         add_name(out, cli_str(r->plans[i].label));
@@ -154,7 +174,8 @@ static void add_traffic(http_text *out, const whatif_run *r) {
     http_text_printf(out, "\",\"events\":%llu,\"moments\":%zu,\"compared\":%zu,\"unanswered\":{\"both\":%zu,\"first\":%zu,\"second\":%zu}",
                      (unsigned long long)r->moments.met, r->count, of->count, of->unanswered[EVALUATE_BY_BOTH], of->unanswered[EVALUATE_BY_FIRST],
                      of->unanswered[EVALUATE_BY_SECOND]);
-    http_text_printf(out, ",\"missing\":%llu,\"limit\":%u,\"plans\":[", (unsigned long long)r->rewound.missing, r->depth);
+    add_past(out, r);
+    http_text_printf(out, ",\"limit\":%u,\"plans\":[", r->depth);
     for (size_t i = 0; i < r->plan_count; i++) {
         http_text_printf(out, "%s", i ? "," : "");
         add_name(out, cli_str(r->plans[i].label));
@@ -190,10 +211,18 @@ static void print_difference(http_text *out, const whatif_run *r) {
     print_only(out, r, 0);
 }
 
+static void print_pairs(http_text *out, const whatif_run *r) {
+    http_text_printf(out, "pairs of items are not those of then: they are what was learned until ");
+    http_text_time(out, r->plans[0].rewound.learned);
+    http_text_printf(out, "\n");
+}
+
 static void print_user(http_text *out, const whatif_run *r) {
     http_text_printf(out, "\nas of ");
     http_text_time(out, r->as_of);
-    http_text_printf(out, ", from %llu events of the user\n", (unsigned long long)r->rewound.events);
+    http_text_printf(out, ", from %llu events of the user\n", (unsigned long long)r->plans[0].rewound.events);
+    if (r->as_of < r->plans[0].rewound.learned)
+        print_pairs(out, r);
     if (r->plan_count > 1)
         print_difference(out, r);
 }
@@ -220,6 +249,7 @@ static void print_traffic(http_text *out, const whatif_run *r) {
     http_text_printf(out, " to ");
     http_text_time(out, r->moments.to);
     http_text_printf(out, ", %u items each\n", r->depth);
+    print_pairs(out, r);
     if (of->unanswered[EVALUATE_BY_BOTH] + of->unanswered[EVALUATE_BY_FIRST] + of->unanswered[EVALUATE_BY_SECOND] > 0)
         http_text_printf(out, "no answer: by both in %zu, which are left out below; by the first alone in %zu, by the second alone in %zu\n",
                          of->unanswered[EVALUATE_BY_BOTH], of->unanswered[EVALUATE_BY_FIRST], of->unanswered[EVALUATE_BY_SECOND]);
@@ -243,6 +273,28 @@ static void print_traffic(http_text *out, const whatif_run *r) {
     }
 }
 
+/* --- warnings ------------------------------------------------------------------------------------------------------------------------------- */
+
+static void warn_of_popularity(const whatif_run *r, size_t plan, uint64_t answers, const char *parts) {
+    char where[96] = "";
+    if (answers == 0)
+        return;
+    if (!r->user)
+        snprintf(where, sizeof where, " in %llu of %zu answers of the %s plan", (unsigned long long)answers, r->count, plan ? "second" : "first");
+    fprintf(stderr, "reco: warning: popularity by %s is not what it was%s: popularity.%s_kept does not reach back as far as recommend.window_%s\n",
+            parts, where, parts, parts);
+}
+
+static void warn(const whatif_run *r) {
+    if (r->plans[0].rewound.missing)
+        fprintf(stderr, "reco: warning: the stream had dropped %llu records already; what users did there is not counted\n",
+                (unsigned long long)r->plans[0].rewound.missing);
+    for (size_t i = 0; i < r->plan_count; i++) {
+        warn_of_popularity(r, i, r->plans[i].rewound.hours_gone, "hours");
+        warn_of_popularity(r, i, r->plans[i].rewound.days_gone, "days");
+    }
+}
+
 reco_status whatif_tell(const whatif_run *r, reco_error *err) {
     http_text text = {0};
     void (*const ways[2][2])(http_text *, const whatif_run *) = {{print_traffic, print_user}, {add_traffic, add_user}};
@@ -251,8 +303,6 @@ reco_status whatif_tell(const whatif_run *r, reco_error *err) {
     if (!failed)
         fwrite(text.data, 1, text.size, stdout);
     http_text_dispose(&text);
-    if (r->rewound.missing)
-        fprintf(stderr, "reco: warning: the stream had dropped %llu records already; what users did there is not counted\n",
-                (unsigned long long)r->rewound.missing);
+    warn(r);
     return failed ? options_no_memory(err) : cli_finish(err);
 }

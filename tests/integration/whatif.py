@@ -90,6 +90,39 @@ class WhatIf(unittest.TestCase):
             because = {reason.get("because") for item in shown["items"] for reason in item["reasons"]} - {None}
             self.assertTrue(because <= seen)
 
+    def test_nothing_is_shown_before_its_first_event(self):
+        first = {}
+        for event in self.events:
+            first.setdefault(event["item_id"], event["timestamp"])
+        for number in (0, 1, 40, 200, 600):
+            moment = self.events[number]["timestamp"]
+            shown = items(self.ask("u1", "--as-of", str(moment), "-n", "100")["plans"][0]["answer"])
+            self.assertEqual([item for item in shown if first[item] >= moment], [])
+            self.assertTrue(shown or number == 0)
+
+    def test_of_when_pairs_are(self):
+        newest = self.events[-1]["timestamp"]
+        for arguments in (("u1", "--as-of", str(self.events[2000]["timestamp"])), ("--against", "shop", "--moments", "20")):
+            self.assertEqual(ms_of(self.ask(*arguments)["pairs_as_of"]), newest)
+            text = run("reco", "--data", self.data, "whatif", *arguments, check=0).stdout
+            self.assertIn("pairs of items are not those of then: they are what was learned until ", text)
+        self.assertNotIn("pairs of items", run("reco", "--data", self.data, "whatif", "u1", "--as-of", str(newest + 1), check=0).stdout)
+
+    def test_popularity_that_is_gone_is_told_of(self):
+        """48 hours are kept: two days before the end a window of 24 hours lacks some of them."""
+        kept = self.ask("--against", "shop", "--from", str(self.events[-1]["timestamp"] - DAY // 2), "--moments", "20")
+        self.assertEqual(kept["popularity_gone"], {"by_hours": [0, 0], "by_days": [0, 0]})
+        begin = START + 2 * DAY
+        asked = ("--against", "shop", "--from", str(begin), "--to", str(begin + DAY // 4), "--moments", "20")
+        self.assertEqual(self.ask(*asked)["popularity_gone"], {"by_hours": [20, 20], "by_days": [0, 0]})
+        said = run("reco", "--data", self.data, "whatif", *asked, check=0).stderr
+        for plan in ("first", "second"):
+            self.assertIn(f"warning: popularity by hours is not what it was in 20 of 20 answers of the {plan} plan: popularity.hours_kept", said)
+        self.assertNotIn("by days", said)
+        one = run("reco", "--data", self.data, "whatif", "u1", "--as-of", str(begin), check=0)
+        self.assertIn("warning: popularity by hours is not what it was: popularity.hours_kept", one.stderr)
+        self.assertEqual(self.ask("u1", "--as-of", str(begin))["popularity_gone"], {"by_hours": [1], "by_days": [0]})
+
     def test_the_event_of_the_moment_is_not_counted(self):
         for user in ("u1", "u5"):
             own = [event["timestamp"] for event in self.events if event["user_id"] == user]
