@@ -25,7 +25,8 @@ typedef struct reco_query {
     reco_str user_id;      /* 1 to 256 bytes of UTF-8, required unless a session is given; an unknown one gets the fallback */
     reco_str scenario;     /* place of use, [A-Za-z0-9_.-] up to 64 bytes; default "default" */
     reco_str min_position; /* a position answered by an ingest: the answer reflects it, waiting at most wait_ms, or says it is behind */
-    int64_t as_of;         /* ms: recency, sessions, availability and popularity windows as of this moment; 0: now */
+    int64_t as_of;         /* ms: recency, sessions, availability and popularity windows as of this moment, of the user as known now but for what
+                            * they touched later: what they were is derived again by reco_rewind (reco/admin.h); 0: now */
     uint64_t seed;         /* of whatever is random in the plan; 0: drawn from the answer's id */
     uint32_t limit;        /* how many; 0: the configured default; above the configured maximum is INVALID */
     uint32_t wait_ms;      /* 0: do not wait; above the configured maximum is INVALID */
@@ -58,7 +59,7 @@ typedef struct reco_popular_query {
     uint32_t limit; /* as above */
     uint32_t reserved;
     int64_t window;                  /* ms; 0: the configured window by hours; up to the configured hours or days kept, whichever board covers it */
-    int64_t as_of;                   /* ms; 0: the newest learned moment */
+    int64_t as_of;                   /* ms: the window ends there, and holds what is kept of it; 0: the newest learned moment */
     reco_str category;               /* only items of this category; absent: all */
     const reco_selection *selection; /* NULL: all */
 } reco_popular_query;

@@ -16,7 +16,10 @@ typedef struct answer_options {
 #define ANSWER_LIMIT                                                                                                                                 \
     { "limit", 'n', OPTION_COUNT, offsetof(answer_options, limit), "N", "how many items" }
 #define ANSWER_AS_OF                                                                                                                                 \
-    { "as-of", 0, OPTION_TIME, offsetof(answer_options, as_of), "TIME", "as of this moment: RFC 3339 with offset, or milliseconds" }
+    {                                                                                                                                                \
+        "as-of", 0, OPTION_TIME, offsetof(answer_options, as_of), "TIME",                                                                            \
+            "as of this moment, RFC 3339 with offset or milliseconds, by what is known now (whatif goes back)"                                       \
+    }
 #define ANSWER_JSON                                                                                                                                  \
     { "json", 'j', OPTION_FLAG, offsetof(answer_options, json), NULL, "the answer as JSON" }
 

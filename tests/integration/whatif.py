@@ -123,6 +123,20 @@ class WhatIf(unittest.TestCase):
         self.assertIn("warning: popularity by hours is not what it was: popularity.hours_kept", one.stderr)
         self.assertEqual(self.ask("u1", "--as-of", str(begin))["popularity_gone"], {"by_hours": [1], "by_days": [0]})
 
+    def test_as_of_elsewhere_is_of_the_user_as_known_now(self):
+        """What was touched before and after is touched after: only going back knows of before."""
+        moment, told_apart = self.events[2500]["timestamp"], 0
+        for user in ("u1", "u2", "u3", "u5"):
+            own = [event for event in self.events if event["user_id"] == user and WEIGHTS[event["event_type"]]]
+            before, after = ({event["item_id"] for event in own if (event["timestamp"] < moment) == early} for early in (True, False))
+            now = run("reco", "--data", self.data, "explain", user, "--as-of", str(moment), "--json", check=0).stdout
+            recents = {recent["item_id"] for recent in json.loads(now)["recents"]}
+            self.assertTrue(recents <= before - after, user)
+            then = self.ask(user, "--as-of", str(moment), "-n", "100")["plans"][0]["answer"]
+            because = {reason.get("because") for item in then["items"] for reason in item["reasons"]}
+            told_apart += bool(because & before & after)
+        self.assertEqual(told_apart, 4)
+
     def test_the_event_of_the_moment_is_not_counted(self):
         for user in ("u1", "u5"):
             own = [event["timestamp"] for event in self.events if event["user_id"] == user]
