@@ -199,7 +199,10 @@ static reco_status tell(run *r, reco_error *err) {
     return status == RECO_OK && r->counts->answered == 0 ? options_fail(err, RECO_IO, "bench", "nothing was answered with 2xx") : status;
 }
 
-static reco_status run_plan(run *r, reco_error *err) {
+static reco_status run_plan(void *context, const cli_call *call, reco_error *err) {
+    run *r = context;
+    r->call = call;
+    r->given = call->options;
     reco_status status = take_line(r, err);
     if (status == RECO_OK)
         status = open_target(r, err);
@@ -214,24 +217,16 @@ static reco_status run_plan(run *r, reco_error *err) {
     return status == RECO_OK ? tell(r, err) : status;
 }
 
-static int run_command(const cli_call *call) {
-    reco_error err = RECO_ERROR_INIT;
-    run *r = calloc(1, sizeof *r);
-    if (!r) {
-        options_no_memory(&err);
-        return program_fail(&err);
-    }
-    r->call = call;
-    r->given = call->options;
-    reco_status status = run_plan(r, &err);
+static void dispose(void *context) {
+    run *r = context;
     reco_close(r->plan.engine);
     reco_settings_free(r->settings);
     bench_names_dispose(&r->plan.users);
     bench_names_dispose(&r->plan.items);
     free(r->counts);
-    free(r);
-    return status == RECO_OK ? PROGRAM_OK : program_fail(&err);
 }
+
+static int run_command(const cli_call *call) { return cli_with_run(call, sizeof(run), run_plan, dispose); }
 
 const cli_command cli_bench = {
     "bench",

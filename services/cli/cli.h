@@ -66,6 +66,11 @@ int cli_with_engine(const cli_call *call, reco_status (*body)(cli_session *sessi
 /* The same for what brings nothing: a data directory that is missing is an error, and is not made. */
 int cli_with_data(const cli_call *call, reco_status (*body)(cli_session *session, reco_error *err));
 
+/* For a command that has more than an engine: `size` bytes for its run, zeroed, are handed to `body`, and then, whatever came of it, to `dispose`,
+ * which leaves the bytes themselves alone. Says errors; answers the exit code. */
+int cli_with_run(const cli_call *call, size_t size, reco_status (*body)(void *run, const cli_call *call, reco_error *err),
+                 void (*dispose)(void *run));
+
 /* answers.c: title of an item, or its id. To be freed; NULL when memory is out. */
 char *cli_title_of(reco_engine *engine, reco_str item_id);
 /* answers.c: an answer as a table on stdout. */

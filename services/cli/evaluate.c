@@ -278,7 +278,8 @@ static reco_status prepare(run *r, reco_error *err) {
     return status == RECO_OK ? make_sides(r, err) : status;
 }
 
-static void dispose(run *r) {
+static void dispose(void *context) {
+    run *r = context;
     for (size_t i = 0; i < r->side_count; i++) {
         reco_settings_free(r->sides[i].settings);
         evaluation_dispose(&r->sides[i].done);
@@ -286,27 +287,20 @@ static void dispose(run *r) {
             evaluate_folder_remove(r->sides[i].folder);
     }
     evaluate_data_dispose(&r->data);
-    free(r);
 }
 
-static int run_command(const cli_call *call) {
-    reco_error err = RECO_ERROR_INIT;
-    run *r = calloc(1, sizeof *r);
-    if (!r) {
-        options_no_memory(&err);
-        return program_fail(&err);
-    }
+static reco_status begin(void *context, const cli_call *call, reco_error *err) {
+    run *r = context;
     r->call = call;
     r->given = call->options;
-    reco_status status = prepare(r, &err);
+    reco_status status = prepare(r, err);
     if (status == RECO_OK)
-        status = evaluate(r, &err);
+        status = evaluate(r, err);
     cli_progress_end(&r->progress);
-    if (status == RECO_OK)
-        status = tell(r, &err);
-    dispose(r);
-    return status == RECO_OK ? PROGRAM_OK : program_fail(&err);
+    return status == RECO_OK ? tell(r, err) : status;
 }
+
+static int run_command(const cli_call *call) { return cli_with_run(call, sizeof(run), begin, dispose); }
 
 const cli_command cli_evaluate = {
     "evaluate",

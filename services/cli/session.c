@@ -22,6 +22,17 @@ static int with_engine(const cli_call *call, bool there, reco_status (*body)(cli
 int cli_with_engine(const cli_call *call, reco_status (*body)(cli_session *session, reco_error *err)) { return with_engine(call, false, body); }
 int cli_with_data(const cli_call *call, reco_status (*body)(cli_session *session, reco_error *err)) { return with_engine(call, true, body); }
 
+int cli_with_run(const cli_call *call, size_t size, reco_status (*body)(void *run, const cli_call *call, reco_error *err),
+                 void (*dispose)(void *run)) {
+    reco_error err = RECO_ERROR_INIT;
+    void *run = calloc(1, size);
+    reco_status status = run ? body(run, call, &err) : options_no_memory(&err);
+    if (run)
+        dispose(run);
+    free(run);
+    return status == RECO_OK ? PROGRAM_OK : program_fail(&err);
+}
+
 void cli_session_progress(cli_session *session, bool wanted) {
     cli_progress_begin(&session->progress, wanted);
     session->told = cli_progress_call(&session->progress);

@@ -245,18 +245,17 @@ static reco_status check_line(const cli_call *call, reco_error *err) {
     return given->once && given->count ? options_fail(err, RECO_INVALID, "--once", "does not go with --count") : RECO_OK;
 }
 
-static int run_command(const cli_call *call) {
-    reco_error err = RECO_ERROR_INIT;
-    reco_status status = check_line(call, &err);
-    run *r = status == RECO_OK ? calloc(1, sizeof *r) : NULL;
-    if (status == RECO_OK && !r)
-        status = options_no_memory(&err);
-    if (status != RECO_OK)
-        return program_fail(&err);
+static reco_status begin(void *context, const cli_call *call, reco_error *err) {
+    run *r = context;
     r->call = call;
     r->given = call->options;
     r->interval_ns = (r->given->interval ? r->given->interval : 1000) * INT64_C(1000000);
-    status = run_looks(r, &err);
+    reco_status status = check_line(call, err);
+    return status == RECO_OK ? run_looks(r, err) : status;
+}
+
+static void dispose(void *context) {
+    run *r = context;
     top_looker_free(r->looker);
     for (size_t i = 0; i < r->count; i++) {
         top_samples_dispose(&r->services[i].now.samples);
@@ -265,9 +264,9 @@ static int run_command(const cli_call *call) {
     reco_close(r->engine);
     reco_settings_free(r->settings);
     http_text_dispose(&r->text);
-    free(r);
-    return status == RECO_OK ? PROGRAM_OK : program_fail(&err);
 }
+
+static int run_command(const cli_call *call) { return cli_with_run(call, sizeof(run), begin, dispose); }
 
 const cli_command cli_top = {
     "top",

@@ -152,22 +152,17 @@ static reco_status whatif(whatif_run *r, reco_error *err) {
     return status == RECO_OK ? whatif_tell(r, err) : status;
 }
 
-static void dispose(whatif_run *r) {
+static void dispose(void *context) {
+    whatif_run *r = context;
     whatif_plans_dispose(r);
     evaluate_names_dispose(&r->items);
     evaluate_moments_dispose(&r->moments);
     evaluate_likeness_dispose(&r->likeness);
     free(r->queries);
-    free(r);
 }
 
-static int run_command(const cli_call *call) {
-    reco_error err = RECO_ERROR_INIT;
-    whatif_run *r = calloc(1, sizeof *r);
-    if (!r) {
-        options_no_memory(&err);
-        return program_fail(&err);
-    }
+static reco_status begin(void *context, const cli_call *call, reco_error *err) {
+    whatif_run *r = context;
     r->call = call;
     r->given = call->options;
     r->user = call->argument_count ? call->arguments[0] : NULL;
@@ -176,11 +171,12 @@ static int run_command(const cli_call *call) {
     http_log_start(RECO_LOG_WARN);
     cli_progress_begin(&r->progress, r->given->progress);
     r->told = cli_progress_call(&r->progress);
-    reco_status status = whatif(r, &err);
+    reco_status status = whatif(r, err);
     cli_progress_end(&r->progress);
-    dispose(r);
-    return status == RECO_OK ? PROGRAM_OK : program_fail(&err);
+    return status;
 }
+
+static int run_command(const cli_call *call) { return cli_with_run(call, sizeof(whatif_run), begin, dispose); }
 
 const cli_command cli_whatif = {
     "whatif",
