@@ -12,6 +12,7 @@
 
 #include "cli/cli.h"
 #include "http/log.h"
+#include "http/text.h"
 
 typedef struct options {
     bool check, json, progress;
@@ -20,16 +21,9 @@ typedef struct options {
 #define JSON                                                                                                                                         \
     { "json", 'j', OPTION_FLAG, offsetof(options, json), NULL, "the result as JSON" }
 
-static void date(char out[32], int64_t ms, const char *form) {
-    struct tm parts;
-    time_t seconds = (time_t)(ms / 1000);
-    gmtime_r(&seconds, &parts);
-    strftime(out, 32, form, &parts);
-}
-
 static void print(const reco_backup_result *result, const char *path, const char *did, bool json) {
     char at[32];
-    date(at, result->created_at, "%Y-%m-%dT%H:%M:%SZ");
+    http_text_date(at, result->created_at, HTTP_TEXT_SECONDS);
     if (json)
         printf("{\"created_at\":\"%s\",\"namespace\":\"%s\",\"namespaces\":%u,\"library\":\"%s\",\"bytes\":%llu,\"records\":%llu,\"documents\":%llu,"
                "\"unlearned\":%llu,\"hash\":\"%s\"}\n",
@@ -87,7 +81,7 @@ static reco_status target(char out[4096], const cli_session *session, reco_error
         if (status != RECO_OK)
             return status;
         remove_unfinished(given, space);
-        date(at, (int64_t)time(NULL) * 1000, "%Y%m%dT%H%M%SZ");
+        http_text_date(at, (int64_t)time(NULL) * 1000, "%Y%m%dT%H%M%SZ");
         size = snprintf(out, 4096, "%s/%s-%s.recobackup", given, space, at);
     }
     return size >= 0 && size < 4096 ? RECO_OK : options_fail(err, RECO_INVALID, "path", "it is too long");

@@ -1,9 +1,9 @@
 /* cli/explain.c - how an answer came about, and why an item is not in it. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/answers.h"
+#include "http/text.h"
 
 #define RECENTS_SHOWN 10u
 
@@ -21,21 +21,12 @@ static void print_title(reco_engine *engine, reco_str item_id) {
     free(title);
 }
 
-static void print_moment(int64_t ms) {
-    time_t seconds = (time_t)(ms / 1000);
-    struct tm at;
-    char text[32] = "";
-    if (gmtime_r(&seconds, &at))
-        strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &at);
-    printf("%s", text);
-}
-
 static void print_user(reco_engine *engine, const reco_explanation *told) {
+    char last[32];
     printf("%.*s", (int)told->user_id.size, told->user_id.data);
     if (told->flags & RECO_EXPLANATION_KNOWN) {
-        printf(": last seen ");
-        print_moment(told->last);
-        printf("%s\n", told->flags & RECO_EXPLANATION_SESSION_RUNS ? ", the session runs" : "");
+        printf(": last seen %s%s\n", http_text_date(last, told->last, "%Y-%m-%d %H:%M:%S UTC"),
+               told->flags & RECO_EXPLANATION_SESSION_RUNS ? ", the session runs" : "");
     } else {
         printf(": nothing is known\n");
     }

@@ -1,6 +1,5 @@
 /* cli/trim.c - the oldest records of the stream, dropped by hand. */
 #include <string.h>
-#include <time.h>
 
 #include "cli/cli.h"
 #include "http/text.h"
@@ -29,10 +28,8 @@ static void print_json(const reco_trim_result *result) {
 
 static void print_text(const reco_trim_result *result, bool dry_run) {
     char at[32] = "none";
-    struct tm parts;
-    time_t seconds = (time_t)(result->oldest / 1000);
-    if (result->oldest && gmtime_r(&seconds, &parts))
-        strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    if (result->oldest)
+        http_text_date(at, result->oldest, HTTP_TEXT_SECONDS);
     printf("%llu records %s, about %llu bytes; %llu stay, the oldest of %s\n", (unsigned long long)result->records,
            dry_run ? "would be dropped" : "dropped", (unsigned long long)result->bytes, (unsigned long long)result->left, at);
     if (result->held_by[0])

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "console/console.h"
@@ -86,12 +85,9 @@ static void write_listing(http_text *out, const listing *list) {
     http_text_printf(out, "{\"reports\":[");
     for (size_t i = 0; i < list->count; i++) {
         const report *one = &list->reports[i];
-        time_t at = (time_t)one->modified;
-        struct tm t;
-        char when[32] = "";
-        gmtime_r(&at, &t);
-        strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &t);
-        http_text_printf(out, "%s{\"name\":\"%s\",\"size\":%lld,\"modified\":\"%s\"}", i ? "," : "", one->name, one->size, when);
+        char when[32];
+        http_text_printf(out, "%s{\"name\":\"%s\",\"size\":%lld,\"modified\":\"%s\"}", i ? "," : "", one->name, one->size,
+                         http_text_date(when, (int64_t)one->modified * 1000, HTTP_TEXT_SECONDS));
     }
     http_text_printf(out, "],\"more\":%s}\n", list->more ? "true" : "false");
 }

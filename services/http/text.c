@@ -97,6 +97,14 @@ void http_text_time(http_text *text, int64_t ms) {
                      parts.tm_sec, (int)(ms % 1000));
 }
 
+const char *http_text_date(char out[32], int64_t ms, const char *form) {
+    struct tm parts;
+    time_t seconds = (time_t)(ms / 1000);
+    if (!gmtime_r(&seconds, &parts) || strftime(out, 32, form, &parts) == 0)
+        out[0] = 0;
+    return out;
+}
+
 void http_text_csv(http_text *text, const char *data, size_t size) {
     bool quote = false;
     for (size_t i = 0; i < size; i++)

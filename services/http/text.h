@@ -20,6 +20,9 @@ void http_text_vprintf(http_text *text, const char *format, va_list arguments) _
 void http_text_json(http_text *text, const char *data, size_t size);
 /* Milliseconds since 1970 as RFC 3339, in UTC. */
 void http_text_time(http_text *text, int64_t ms);
+/* The same to the second, as strftime says in `form`, into `out`, which is answered; "" for a moment that has no date. */
+#define HTTP_TEXT_SECONDS "%Y-%m-%dT%H:%M:%SZ"
+const char *http_text_date(char out[32], int64_t ms, const char *form);
 /* A field of CSV, quoted where it must be. */
 void http_text_csv(http_text *text, const char *data, size_t size);
 /* Whether all of it is UTF-8 (RFC 3629). */
