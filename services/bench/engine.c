@@ -62,7 +62,7 @@ static reco_status ask(reco_reply *reply, const asker *self, const bench_questio
 
 /* False when it is stopped before. */
 static bool wait_until(const bench_shared *shared, int64_t moment) {
-    for (int64_t now; (now = bench_now()) < moment;) {
+    for (int64_t now; (now = http_monotonic_ns()) < moment;) {
         int64_t until = moment < now + LOOK_NS ? moment : now + LOOK_NS;
         const struct timespec when = {until / 1000000000, until % 1000000000};
         if (atomic_load(&shared->stop))
@@ -80,12 +80,12 @@ static reco_status ask_one(asker *self, int64_t due, reco_error *err) {
     reco_status status = bench_questions_next(&question, self->questions, err);
     if (status != RECO_OK)
         return status;
-    int64_t sent = bench_now();
+    int64_t sent = http_monotonic_ns();
     reco_call call = {.struct_size = sizeof call, .deadline_ns = sent + plan->timeout_ns};
     if (counted)
         bench_count_sent(self->counts, due, plan->rate > 0 ? self->free_since : due, sent);
     status = ask(&reply, self, question, &call, err);
-    int64_t now = bench_now();
+    int64_t now = http_monotonic_ns();
     if (status == RECO_OK && counted) {
         bool answered = reply.http_status >= 200 && reply.http_status < 300;
         self->counts->answered += answered;
@@ -109,7 +109,7 @@ static bool is_enough(bench_shared *shared, int64_t due) {
 
 /* Of the next request: of the schedule, or in a closed loop now. */
 static int64_t next_due(bench_shared *shared) {
-    int64_t now = bench_now();
+    int64_t now = http_monotonic_ns();
     if (shared->plan->rate > 0)
         return bench_due(shared, atomic_fetch_add(&shared->ticket, 1));
     return now > shared->begin_ns ? now : shared->begin_ns;
@@ -123,19 +123,19 @@ static reco_status run_asker(void *worker, reco_error *err) {
     prctl(PR_SET_TIMERSLACK, 1UL);
     self->free_since = shared->begin_ns;
     for (int64_t due; status == RECO_OK && (due = next_due(shared)) < shared->end_ns && !is_enough(shared, due);) {
-        bool wanted = wait_until(shared, due) && bench_now() < shared->cut_ns;
+        bool wanted = wait_until(shared, due) && http_monotonic_ns() < shared->cut_ns;
         if (cpu < 0 && due >= shared->measure_ns)
             cpu = bench_cpu();
         if (wanted)
             status = ask_one(self, due, err);
-        else if (shared->plan->rate > 0 && due < bench_now())
-            bench_count_unsent(self->counts, shared, due, bench_now());
+        else if (shared->plan->rate > 0 && due < http_monotonic_ns())
+            bench_count_unsent(self->counts, shared, due, http_monotonic_ns());
         else
             break;
     }
     self->counts->cpu_ns = cpu < 0 ? 0 : bench_cpu() - cpu;
     if (self->counts->end_ns == 0)
-        self->counts->end_ns = bench_now();
+        self->counts->end_ns = http_monotonic_ns();
     return status;
 }
 

@@ -105,7 +105,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
 static int on_timer(CURLM *multi, long ms, void *context) {
     client *self = context;
     (void)multi;
-    self->curl_due_ns = ms < 0 ? NEVER : bench_now() + ms * INT64_C(1000000);
+    self->curl_due_ns = ms < 0 ? NEVER : http_monotonic_ns() + ms * INT64_C(1000000);
     return 0;
 }
 
@@ -241,7 +241,7 @@ static reco_status send_request(client *self, int64_t due, reco_error *err) {
     if (!set_request(self, one, question))
         return options_no_memory(err);
     self->idle = one->next;
-    one->sent_ns = bench_now();
+    one->sent_ns = http_monotonic_ns();
     one->due_ns = due ? due : one->sent_ns;
     one->kind = question->kind;
     one->received = 0;
@@ -278,7 +278,7 @@ static void count_answer(client *self, connection *one, CURLcode code, int64_t n
 }
 
 static void end_request(client *self, connection *one, CURLcode code) {
-    int64_t now = bench_now();
+    int64_t now = http_monotonic_ns();
     if (one->counted)
         count_answer(self, one, code, now);
     self->curl->multi_remove_handle(self->multi, one->easy);
@@ -315,7 +315,7 @@ static int64_t next_due(const client *self, int64_t now) {
 
 static reco_status send_due(client *self, reco_error *err) {
     reco_status status = RECO_OK;
-    for (int64_t due; status == RECO_OK && self->idle && (due = next_due(self, bench_now())) <= bench_now();) {
+    for (int64_t due; status == RECO_OK && self->idle && (due = next_due(self, http_monotonic_ns())) <= http_monotonic_ns();) {
         status = send_request(self, self->plan->rate > 0 ? due : 0, err);
         self->number += self->plan->threads;
     }
@@ -343,7 +343,7 @@ static void wait_until(client *self, int64_t moment, int64_t now) {
 
 static void call_curl(client *self) {
     int running;
-    if (self->curl_due_ns > bench_now())
+    if (self->curl_due_ns > http_monotonic_ns())
         return;
     self->curl_due_ns = NEVER;
     self->curl->multi_socket_action(self->multi, CURL_SOCKET_TIMEOUT, 0, &running);
@@ -351,7 +351,7 @@ static void call_curl(client *self) {
 
 /* Nothing under way, and nothing to come; or the end of patience. */
 static bool is_over(const client *self) {
-    int64_t now = bench_now();
+    int64_t now = http_monotonic_ns();
     if (atomic_load_explicit(&self->shared->stop, memory_order_relaxed) || now >= self->shared->cut_ns)
         return true;
     return self->busy == 0 && next_due(self, now) == NEVER;
@@ -360,7 +360,7 @@ static bool is_over(const client *self) {
 /* What is still under way or was never sent when patience ended counts as waiting until now. Of what was stopped early, only what was due and not
  * sent: what was under way was not given its time. */
 static void count_rest(client *self) {
-    int64_t now = bench_now(), end = self->shared->end_ns;
+    int64_t now = http_monotonic_ns(), end = self->shared->end_ns;
     bool stopped = atomic_load(&self->shared->stop);
     for (uint32_t i = 0; i < self->connection_count && !stopped; i++)
         if (self->connections[i].busy && self->connections[i].counted) {
@@ -380,7 +380,7 @@ static reco_status run_client(void *worker, reco_error *err) {
     prctl(PR_SET_TIMERSLACK, 1UL);
     self->idle_since_ns = self->shared->begin_ns;
     while (!is_over(self)) {
-        int64_t now = bench_now();
+        int64_t now = http_monotonic_ns();
         if (cpu < 0 && now >= self->shared->measure_ns)
             cpu = bench_cpu();
         int64_t due = self->idle ? next_due(self, now) : NEVER, wake = due < self->curl_due_ns ? due : self->curl_due_ns;
@@ -397,7 +397,7 @@ static reco_status run_client(void *worker, reco_error *err) {
     count_rest(self);
     self->counts->cpu_ns = cpu < 0 ? 0 : bench_cpu() - cpu;
     if (self->counts->end_ns == 0)
-        self->counts->end_ns = bench_now();
+        self->counts->end_ns = http_monotonic_ns();
     return RECO_OK;
 }
 

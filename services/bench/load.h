@@ -20,6 +20,7 @@
 
 #include "bench/histogram.h"
 #include "client/curl.h"
+#include "http/clock.h"
 #include "http/options.h"
 #include "http/text.h"
 
@@ -120,7 +121,6 @@ typedef struct bench_worker {
 } bench_worker;
 extern const bench_worker bench_by_http, bench_by_engine;
 
-int64_t bench_now(void);
 int64_t bench_cpu(void); /* of this thread, ns */
 /* When the nth request of the schedule is due. */
 int64_t bench_due(const bench_shared *shared, uint64_t number);

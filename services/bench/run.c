@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "bench/load.h"
 #include "http/program.h"
@@ -23,14 +22,7 @@ typedef struct runner {
     reco_error err;
 } runner;
 
-static int64_t clock_ns(clockid_t clock) {
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-int64_t bench_now(void) { return clock_ns(CLOCK_MONOTONIC); }
-int64_t bench_cpu(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
+int64_t bench_cpu(void) { return http_clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 
 int64_t bench_due(const bench_shared *shared, uint64_t number) { return shared->begin_ns + (int64_t)((double)number * 1e9 / shared->plan->rate); }
 
@@ -107,7 +99,7 @@ static bool all_ended(runner *runners, unsigned count) {
 
 static void tell(const bench_shared *shared) {
     const bench_plan *plan = shared->plan;
-    int64_t now = bench_now();
+    int64_t now = http_monotonic_ns();
     if (!plan->call || !plan->call->progress)
         return;
     reco_work work = {.struct_size = sizeof work, .what = now < shared->measure_ns ? "warming up" : "asking", .unit = "requests"};
@@ -116,7 +108,7 @@ static void tell(const bench_shared *shared) {
 }
 
 static void set_moments(bench_shared *shared) {
-    shared->begin_ns = bench_now() + SETTLE_NS;
+    shared->begin_ns = http_monotonic_ns() + SETTLE_NS;
     shared->measure_ns = shared->begin_ns + shared->plan->warmup_ns;
     shared->end_ns = shared->measure_ns + shared->plan->duration_ns;
     shared->cut_ns = shared->end_ns + shared->plan->timeout_ns;

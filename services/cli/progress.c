@@ -4,19 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "http/clock.h"
 
 #define BAR 20
 #define DRAW_NS INT64_C(100000000)
 #define LINE_NS INT64_C(1000000000) /* where it is no terminal */
 #define RATE_NS INT64_C(200000000)  /* before that, a rate says nothing */
-
-static int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 /* 1234567 as 1,234,567. */
 static const char *grouped(char out[32], uint64_t number) {
@@ -118,7 +113,7 @@ void cli_progress_tell(void *context, const reco_work *work) {
     cli_progress *progress = context;
     if (!progress->shown)
         return;
-    int64_t now = now_ns();
+    int64_t now = http_monotonic_ns();
     bool other = !progress->first.what || strcmp(progress->first.what, work->what) != 0 || strcmp(progress->first.unit, work->unit) != 0 ||
                  work->done < progress->first.done;
     if (other) {
@@ -140,6 +135,6 @@ void cli_progress_aside(cli_progress *progress) {
 
 void cli_progress_end(cli_progress *progress) {
     if (progress->shown)
-        finish(progress, now_ns());
+        finish(progress, http_monotonic_ns());
     progress->shown = false;
 }

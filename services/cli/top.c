@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "http/clock.h"
 #include "top/look.h"
 #include "top/terminal.h"
 
@@ -95,13 +96,7 @@ static reco_status find_sources(run *r, reco_error *err) {
 
 /* --- pictures ------------------------------------------------------------------------------------------------------------------------------- */
 
-static int64_t clock_ns(clockid_t clock) {
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-static void make_picture(run *r, size_t count) { top_picture_make(&r->picture, r->services, count, (double)clock_ns(CLOCK_REALTIME) / 1e9); }
+static void make_picture(run *r, size_t count) { top_picture_make(&r->picture, r->services, count, (double)http_wall_ms() / 1e3); }
 
 static reco_status look(run *r, reco_error *err) {
     reco_status status = top_look_at(r->looker, r->services, err);
@@ -123,7 +118,7 @@ static reco_status print(run *r, reco_error *err) {
     title(words, sizeof words, "");
     r->text.size = 0;
     if (r->given->json)
-        top_picture_json(&r->text, &r->picture, clock_ns(CLOCK_REALTIME) / 1000000);
+        top_picture_json(&r->text, &r->picture, http_wall_ms());
     else
         top_picture_text(&r->text, &r->picture, &screen);
     if (r->text.failed)
@@ -192,10 +187,10 @@ static bool enough(const run *r) { return r->given->count && r->shown == r->give
 static reco_status go_on_drawing(run *r, reco_error *err) {
     reco_status status = RECO_OK;
     bool paused = false;
-    int64_t next = clock_ns(CLOCK_MONOTONIC), asked = next;
+    int64_t next = http_monotonic_ns(), asked = next;
     make_picture(r, 0);
     for (int key = TOP_RESIZED; key != 'q' && key != 'Q' && key != TOP_ENDED;) {
-        int64_t now = clock_ns(CLOCK_MONOTONIC);
+        int64_t now = http_monotonic_ns();
         paused = (key == 'p' || key == 'P' || key == ' ') ? !paused : paused;
         if (key == TOP_READY)
             status = take_look(r, paused, err);

@@ -2,10 +2,10 @@
  * were at each moment (reco_rewind), and see no item that came later; pairs of items stay as they are, and are the same for both plans. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/whatif.h"
+#include "http/clock.h"
 #include "http/log.h"
 
 #define RESAMPLES 1000u
@@ -41,12 +41,6 @@ static reco_status check_line(const whatif_run *r, reco_error *err) {
 }
 
 /* --- asking --------------------------------------------------------------------------------------------------------------------------------- */
-
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static reco_status make_queries(whatif_run *r, reco_error *err) {
     const whatif_options *given = r->given;
@@ -166,7 +160,7 @@ static reco_status begin(void *context, const cli_call *call, reco_error *err) {
     r->call = call;
     r->given = call->options;
     r->user = call->argument_count ? call->arguments[0] : NULL;
-    r->as_of = r->given->as_of ? r->given->as_of : now_ms();
+    r->as_of = r->given->as_of ? r->given->as_of : http_wall_ms();
     r->depth = r->given->limit ? r->given->limit : 20;
     http_log_start(RECO_LOG_WARN);
     cli_progress_begin(&r->progress, r->given->progress);

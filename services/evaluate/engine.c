@@ -4,13 +4,13 @@
 #include <fts.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <reco.h>
 #include <reco/admin.h>
 
 #include "evaluate/workers.h"
+#include "http/clock.h"
 #include "http/options.h"
 #include "http/text.h"
 
@@ -145,11 +145,7 @@ static reco_status keep(const asking *a, size_t number, const reco_answer *answe
     return RECO_OK;
 }
 
-static double now_us(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
+static double now_us(void) { return (double)http_monotonic_ns() / 1e3; }
 
 static reco_status ask(void *context, void *state, size_t number, reco_error *err) {
     const asking *a = context;

@@ -1,17 +1,13 @@
 #include "evaluate/evaluation.h"
 
 #include <string.h>
-#include <time.h>
 
 #include <reco/memory.h>
 
+#include "http/clock.h"
 #include "http/options.h"
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
+static double now(void) { return (double)http_monotonic_ns() / 1e9; }
 
 reco_status evaluation_settings(reco_settings **out, const reco_settings *settings, reco_error *err) {
     static const char *const own[][2] = {

@@ -4,8 +4,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "http/clock.h"
 #include "http/options.h"
 
 typedef struct shared {
@@ -30,11 +30,9 @@ static void fail(shared *all, const reco_error *err) {
 }
 
 static reco_status check(const reco_call *call, reco_error *err) {
-    struct timespec now;
     if (call && call->cancel && *call->cancel)
         return options_fail(err, RECO_CANCELLED, "", "%s", reco_status_text(RECO_CANCELLED));
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (call && call->deadline_ns && (int64_t)now.tv_sec * 1000000000 + now.tv_nsec > call->deadline_ns)
+    if (call && call->deadline_ns && http_monotonic_ns() > call->deadline_ns)
         return options_fail(err, RECO_TIMEOUT, "", "%s", reco_status_text(RECO_TIMEOUT));
     return RECO_OK;
 }

@@ -3,11 +3,11 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <reco/memory.h>
 
+#include "http/clock.h"
 #include "http/text.h"
 
 /* The level wanted is the one thing of a program's own that every thread needs. */
@@ -19,10 +19,8 @@ static const char *level_name(int level) {
 
 static void write_line(int level, const char *room, const char *fields, const char *message) {
     http_text line = {0};
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     http_text_printf(&line, "{\"time\":\"");
-    http_text_time(&line, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    http_text_time(&line, http_wall_ms());
     http_text_printf(&line, "\",\"level\":\"%s\",\"room\":", level_name(level));
     http_text_json(&line, room, strlen(room));
     http_text_printf(&line, ",\"message\":");

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "http/clock.h"
 #include "http/internal.h"
 #include "http/log.h"
 
@@ -302,7 +303,7 @@ static bool worth_waiting(reco_status status) { return status == RECO_UNAVAILABL
 
 static reco_status open_engine(service_run *run, int64_t ms, reco_error *err) {
     const reco_open_options open = {.struct_size = sizeof open, .flags = run->service->open_flags, .settings = run->settings};
-    const reco_call call = {.struct_size = sizeof call, .deadline_ns = (int64_t)http_now_ns() + ms * 1000000};
+    const reco_call call = {.struct_size = sizeof call, .deadline_ns = http_monotonic_ns() + ms * 1000000};
     return reco_open(&run->engine, &open, &call, err);
 }
 

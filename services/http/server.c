@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "http/clock.h"
 #include "http/internal.h"
 #include "http/log.h"
 
@@ -28,9 +29,7 @@
 #define FILES_KEPT 256u
 
 uint64_t http_now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return (uint64_t)http_monotonic_ns();
 }
 
 static const char *route_path(void *context, uint32_t route) {

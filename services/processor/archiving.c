@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "http/clock.h"
 #include "http/log.h"
 #include "http/options.h"
 
@@ -44,10 +45,8 @@ static void worked(archiving *self) {
 
 /* A server that answers no more must not keep the thread for ever: each step has a minute. */
 static reco_status step(archiving *self, reco_archived *done, reco_error *err) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
     const reco_call call = {.struct_size = sizeof call,
-                            .deadline_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec + (int64_t)STEP_MS * 1000000,
+                            .deadline_ns = http_monotonic_ns() + (int64_t)STEP_MS * 1000000,
                             .cancel = &self->cancel};
     return reco_archiver_step(done, self->archiver, &call, err);
 }

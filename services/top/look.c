@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <reco/admin.h>
 
+#include "http/clock.h"
 #include "http/metrics.h"
 #include "http/options.h"
 
@@ -40,12 +40,6 @@ struct top_looker {
     int done, stop; /* eventfds */
     volatile int32_t stopped;
 };
-
-static int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 /* --- making ready ------------------------------------------------------------------------------------------------------------------------------ */
 
@@ -207,7 +201,7 @@ reco_status top_look_at(top_looker *looker, top_service *services, reco_error *e
         asking *one = &looker->askings[i];
         top_samples_dispose(&service->before.samples);
         service->before = service->now;
-        service->now = (top_look){.at_ns = now_ns()};
+        service->now = (top_look){.at_ns = http_monotonic_ns()};
         if (status == RECO_OK)
             status = one->easy ? take_answer(&service->now, looker, one, err) : ask_engine(&service->now, looker, looker->sources[i].engine, err);
         http_text_dispose(&one->body);

@@ -7,9 +7,9 @@
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "http/clock.h"
 #include "http/options.h"
 
 /* Of the process, since handlers of signals have no context. */
@@ -144,10 +144,8 @@ static int take_key(void) {
 }
 
 int top_terminal_wait(int64_t until_ns, int also) {
-    struct timespec now;
     struct pollfd of[] = {{.fd = terminal.signals, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}, {.fd = also, .events = POLLIN}};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    int64_t left = (until_ns - ((int64_t)now.tv_sec * 1000000000 + now.tv_nsec) + 999999) / 1000000;
+    int64_t left = (until_ns - http_monotonic_ns() + 999999) / 1000000;
     int count = poll(of, 3, left <= 0 ? 0 : left < 60000 ? (int)left : 60000);
     if (count <= 0)
         return TOP_NOTHING;
