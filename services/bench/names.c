@@ -1,10 +1,9 @@
 /* bench/names.c - ids from a file, one a line. */
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/load.h"
+#include "http/file.h"
 
 #define FILE_MAX (256u << 20)
 #define ID_MAX 256u
@@ -13,32 +12,6 @@ void bench_names_dispose(bench_names *names) {
     free(names->text);
     free(names->list);
     *names = (bench_names){0};
-}
-
-static reco_status read_all(bench_names *out, size_t *size, const char *path, reco_error *err) {
-    FILE *file = fopen(path, "re");
-    size_t room = 0, got = 1;
-    *size = 0;
-    if (!file)
-        return options_fail(err, errno == ENOENT ? RECO_NOT_FOUND : RECO_IO, path, "cannot read: %s", strerror(errno));
-    while (got > 0 && *size <= FILE_MAX) {
-        if (room - *size < 65536) {
-            room = room ? room * 2 : 131072;
-            char *text = realloc(out->text, room);
-            if (!text)
-                break;
-            out->text = text;
-        }
-        got = fread(out->text + *size, 1, 65535, file);
-        *size += got;
-    }
-    int failed = ferror(file) ? errno : 0;
-    fclose(file);
-    if (failed)
-        return options_fail(err, RECO_IO, path, "cannot read: %s", strerror(failed));
-    if (*size > FILE_MAX)
-        return options_fail(err, RECO_TOO_LARGE, path, "larger than %u MiB", FILE_MAX >> 20);
-    return got == 0 ? RECO_OK : options_no_memory(err);
 }
 
 /* Takes the next line off *at: without its end, and without the CR of other systems. */
@@ -73,7 +46,7 @@ static reco_status split(bench_names *out, size_t size, const char *path, reco_e
 
 reco_status bench_names_read(bench_names *out, const char *path, reco_error *err) {
     size_t size;
-    reco_status status = read_all(out, &size, path, err);
+    reco_status status = http_file_read(&out->text, &size, path, FILE_MAX, err);
     if (status == RECO_OK)
         status = split(out, size, path, err);
     if (status != RECO_OK)

@@ -7,6 +7,7 @@
 #include <reco/admin.h>
 
 #include "cli/answers.h"
+#include "http/file.h"
 
 typedef answer_options options;
 typedef struct batch_options {
@@ -341,13 +342,13 @@ static reco_status batch(cli_session *session, reco_error *err) {
     const batch_options *given = session->call->options;
     const char *path = session->call->arguments[0];
     FILE *in;
-    reco_status status = cli_open(&in, path, err);
+    reco_status status = http_file_open(&in, path, err);
     if (status != RECO_OK)
         return status;
     cli_progress_begin_writing(&session->progress, given->progress);
     status = answer_lines(session, in, path, err);
     cli_progress_end(&session->progress);
-    cli_close(in);
+    http_file_close(in);
     return status;
 }
 

@@ -79,10 +79,5 @@ void cli_print_answer(reco_engine *engine, const reco_answer *answer);
 reco_str cli_str(const char *text); /* NULL: absent */
 /* Ends what was written to stdout; a full disk or a closed pipe is a failure. */
 reco_status cli_finish(reco_error *err);
-/* A file for reading, "-": stdin; to be closed with cli_close. */
-reco_status cli_open(FILE **out, const char *path, reco_error *err);
-void cli_close(FILE *file);
-/* All of a file, "-": stdin; terminated, to be freed. TOO_LARGE beyond `most`. */
-reco_status cli_read_file(char **text, size_t *size, const char *path, size_t most, reco_error *err);
 
 #endif

@@ -7,6 +7,7 @@
 #include <reco/admin.h>
 
 #include "cli/cli.h"
+#include "http/file.h"
 #include "http/text.h"
 
 #define BATCH_LINES 500u
@@ -100,12 +101,12 @@ static reco_status ingest(cli_session *session, reco_error *err) {
     const char *path = session->call->arguments[0];
     feed all = {.session = session};
     FILE *file;
-    reco_status status = cli_open(&file, path, err);
+    reco_status status = http_file_open(&file, path, err);
     if (status != RECO_OK)
         return status;
     cli_session_progress(session, given->progress);
     status = feed_lines(&all, file, path, err);
-    cli_close(file);
+    http_file_close(file);
     http_text_dispose(&all.batch);
     if (status == RECO_OK && !given->no_process)
         status = reco_process(NULL, session->engine, &session->told, err);

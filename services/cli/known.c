@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "http/file.h"
 
 #define FILE_MAX (1u << 30)
 
@@ -39,7 +40,7 @@ static reco_status put(cli_session *session, const char *what, put_fn store, rec
     const options *given = session->call->options;
     char *text = NULL;
     size_t size = 0, count = 0;
-    reco_status status = cli_read_file(&text, &size, session->call->arguments[0], FILE_MAX, err);
+    reco_status status = http_file_read(&text, &size, session->call->arguments[0], FILE_MAX, err);
     if (status == RECO_OK)
         status =
             store(&count, session->engine, text, size, size && text[strspn(text, " \t\r\n")] == '[' ? RECO_JSON_AUTO : RECO_JSON_NDJSON, NULL, err);
@@ -68,7 +69,7 @@ static reco_status change(char **json, cli_session *session, reco_str id, patch_
     const options *given = session->call->options;
     char *text = NULL;
     size_t size = 0;
-    reco_status status = cli_read_file(&text, &size, given->patch, FILE_MAX, err);
+    reco_status status = http_file_read(&text, &size, given->patch, FILE_MAX, err);
     if (status == RECO_OK)
         status = patch(json, session->engine, id, text, size, NULL, err);
     free(text);

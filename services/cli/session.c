@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -44,52 +43,4 @@ reco_status cli_finish(reco_error *err) {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return RECO_OK;
     return options_fail(err, errno == ENOSPC ? RECO_FULL : RECO_IO, "stdout", "cannot write: %s", strerror(errno));
-}
-
-static reco_status read_all(FILE *file, char **text, size_t *size, const char *path, size_t most, reco_error *err) {
-    size_t room = 65536, used = 0;
-    char *data = malloc(room);
-    while (data) {
-        used += fread(data + used, 1, room - 1 - used, file);
-        if (used < room - 1)
-            break;
-        if (room > most) {
-            free(data);
-            return options_fail(err, RECO_TOO_LARGE, path, "larger than %zu bytes", most);
-        }
-        char *grown = realloc(data, room *= 2);
-        if (!grown)
-            free(data);
-        data = grown;
-    }
-    if (!data)
-        return options_fail(err, RECO_NO_MEMORY, path, "%s", reco_status_text(RECO_NO_MEMORY));
-    if (ferror(file)) {
-        free(data);
-        return options_fail(err, RECO_IO, path, "cannot read: %s", strerror(errno));
-    }
-    data[used] = 0;
-    *text = data;
-    *size = used;
-    return RECO_OK;
-}
-
-reco_status cli_open(FILE **out, const char *path, reco_error *err) {
-    *out = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-    return *out ? RECO_OK : options_fail(err, errno == ENOENT ? RECO_NOT_FOUND : RECO_IO, path, "cannot open: %s", strerror(errno));
-}
-
-void cli_close(FILE *file) {
-    if (file != stdin)
-        fclose(file);
-}
-
-reco_status cli_read_file(char **text, size_t *size, const char *path, size_t most, reco_error *err) {
-    FILE *file;
-    reco_status status = cli_open(&file, path, err);
-    if (status != RECO_OK)
-        return status;
-    status = read_all(file, text, size, path, most, err);
-    cli_close(file);
-    return status;
 }
