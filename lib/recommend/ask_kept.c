@@ -27,20 +27,13 @@ static const reco__traits *traits_of(const filling *f, const reco__kept_item *it
 
 /* What keeps it from the answer: a kind of selection, or UNAVAILABLE; RECO__SIEVED_KINDS: nothing, and it has place beside what is there. */
 static reco_status sift(uint32_t *kind, filling *f, const reco__kept_item *item, const reco__traits *traits, uint64_t hash, reco_error *err) {
-    reco__sieve *sieve = &f->c->sieve;
     reco_status status = RECO_OK;
 
     *kind = RECO__SIEVED_KINDS;
     if (f->c->settings->filter_availability && !reco__kept_available(f->kept, item, f->state, f->c->moment)) {
         *kind = UNAVAILABLE;
-    } else if (reco__sieve_excludes(sieve, hash)) {
-        *kind = RECO__SIEVED_EXCLUDE;
-    } else if (!reco__sieve_holds(sieve, traits, hash)) {
-        *kind = RECO__SIEVED_FILTERS;
-    } else if (reco__sieve_shown(sieve, traits, hash)) {
-        *kind = RECO__SIEVED_CURSOR;
     } else {
-        status = reco__sieve_take(kind, sieve, traits, hash, err);
+        status = reco__sieve_pass(kind, &f->c->sieve, traits, hash, err);
         f->c->more = f->c->more || *kind == RECO__SIEVED_CAPS;
     }
     return status;

@@ -236,19 +236,10 @@ static reco_status sieve_rest(looking *l, reco_str name) {
     const reco__traits *traits = l->unread ? &reco__traits_unknown : l->traits;
     uint64_t hash = reco__hash64(name.data, name.size, 0);
     uint32_t kind = RECO__SIEVED_KINDS;
-    reco_status status = RECO_OK;
 
     reco__sieve_renumber(sieve);
-    if (reco__sieve_excludes(sieve, hash)) {
-        kind = RECO__SIEVED_EXCLUDE;
-    } else if (!reco__sieve_holds(sieve, traits, hash)) {
-        kind = RECO__SIEVED_FILTERS;
-    } else if (reco__sieve_shown(sieve, traits, hash)) {
-        kind = RECO__SIEVED_CURSOR;
-    } else {
-        status = reco__sieve_take(&kind, sieve, traits, hash, l->err);
-        l->c->more = l->c->more || kind == RECO__SIEVED_CAPS;
-    }
+    reco_status status = reco__sieve_pass(&kind, sieve, traits, hash, l->err);
+    l->c->more = l->c->more || kind == RECO__SIEVED_CAPS;
     l->fine = kind == RECO__SIEVED_KINDS;
     if (status == RECO_OK && !l->fine) {
         sieve->sieved[kind]++;

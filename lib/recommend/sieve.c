@@ -621,4 +621,17 @@ reco_status reco__sieve_take(uint32_t *kind, reco__sieve *sieve, const reco__tra
     return RECO_OK;
 }
 
+reco_status reco__sieve_pass(uint32_t *kind, reco__sieve *sieve, const reco__traits *traits, uint64_t hash, reco_error *err) {
+    if (reco__sieve_excludes(sieve, hash)) {
+        *kind = RECO__SIEVED_EXCLUDE;
+    } else if (!reco__sieve_holds(sieve, traits, hash)) {
+        *kind = RECO__SIEVED_FILTERS;
+    } else if (reco__sieve_shown(sieve, traits, hash)) {
+        *kind = RECO__SIEVED_CURSOR;
+    } else {
+        return reco__sieve_take(kind, sieve, traits, hash, err);
+    }
+    return RECO_OK;
+}
+
 size_t reco__sieve_full_cap(reco__sieve *sieve, const reco__traits *traits) { return visit_caps(sieve, traits, 0); }

@@ -110,6 +110,8 @@ void reco__sieve_begin(reco__sieve *sieve);
 reco_status reco__sieve_occupy(reco__sieve *sieve, const reco__traits *traits, uint64_t hash, reco_error *err);
 /* Takes an item, or says which kind does not let it (RECO__SIEVED_CAPS or _VARIANTS; RECO__SIEVED_KINDS: it was taken). */
 reco_status reco__sieve_take(uint32_t *kind, reco__sieve *sieve, const reco__traits *traits, uint64_t hash, reco_error *err);
+/* What a question says of an item, all of it: takes it, or says which kind does not let it. */
+reco_status reco__sieve_pass(uint32_t *kind, reco__sieve *sieve, const reco__traits *traits, uint64_t hash, reco_error *err);
 /* After it was not let in for CAPS: 1 + the number of the cap that is full. */
 size_t reco__sieve_full_cap(reco__sieve *sieve, const reco__traits *traits);
 /* The number of the first condition that does not hold; their count: all do. */
