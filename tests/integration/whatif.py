@@ -52,18 +52,25 @@ def ms_of(text):
     return int(datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000 + .5)
 
 
-class WhatIf(unittest.TestCase):
+class Learned(unittest.TestCase):
+    """A data directory that has learned some events."""
+
     @classmethod
-    def setUpClass(cls):
+    def learn(cls, events):
         cls.folder = tempfile.mkdtemp(prefix="reco-test-")
         cls.addClassCleanup(shutil.rmtree, cls.folder, True)
         cls.data = os.path.join(cls.folder, "data")
-        cls.events = make_events(1)
+        cls.events = events
         path = os.path.join(cls.folder, "events.ndjson")
         with open(path, "w", encoding="utf-8") as out:
-            for event in cls.events:
-                out.write(json.dumps(event) + "\n")
+            out.write("".join(json.dumps(event) + "\n" for event in events))
         run("reco", "--data", cls.data, "import", "--format", "ndjson", path, check=0)
+
+
+class WhatIf(Learned):
+    @classmethod
+    def setUpClass(cls):
+        cls.learn(make_events(1))
 
     def ask(self, *arguments, check=0):
         return json.loads(run("reco", "--data", self.data, "whatif", *arguments, "--json", check=check).stdout)
@@ -251,21 +258,14 @@ class WhatIf(unittest.TestCase):
             self.assertEqual(done.stdout, "", arguments)
 
 
-class NoAnswer(unittest.TestCase):
+class NoAnswer(Learned):
     """People who have seen all there is have no answer, and two answers without an item agree in nothing."""
 
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp(prefix="reco-test-")
-        cls.addClassCleanup(shutil.rmtree, cls.folder, True)
-        cls.data = os.path.join(cls.folder, "data")
         told = [("ann", "a"), ("ann", "b"), ("ben", "a"), ("ann", "c"), ("ann", "a"), ("ben", "b"), ("ann", "b"), ("cleo", "a")]
-        cls.events = [{"user_id": user, "item_id": item, "event_type": "view", "timestamp": START + number * 1000, "event_id": f"e{number}"}
-                      for number, (user, item) in enumerate(told)]
-        path = os.path.join(cls.folder, "events.ndjson")
-        with open(path, "w", encoding="utf-8") as out:
-            out.write("".join(json.dumps(event) + "\n" for event in cls.events))
-        run("reco", "--data", cls.data, "import", "--format", "ndjson", path, check=0)
+        cls.learn([{"user_id": user, "item_id": item, "event_type": "view", "timestamp": START + number * 1000, "event_id": f"e{number}"}
+                   for number, (user, item) in enumerate(told)])
         for name, line in (("all", "filter_seen: no"), ("other", "weight_popular: 0.7")):
             with open(os.path.join(cls.folder, name), "w", encoding="utf-8") as out:
                 out.write(f"recommend:\n  {line}\n")
