@@ -5,7 +5,7 @@ set -euo pipefail
 
 build=(build-essential cmake ninja-build pkg-config liblmdb-dev libjansson-dev libyaml-dev libxxhash-dev libcivetweb-dev zlib1g-dev libcurl4-openssl-dev
     librdkafka-dev libhiredis-dev libpq-dev ca-certificates curl unzip python3 jq)
-tests=(check clang libclang-rt-14-dev git abigail-tools python3-jsonschema python3-venv chromium fonts-dejavu-core)
+tests=(check clang libclang-rt-14-dev git abigail-tools python3-jsonschema python3-numpy python3-venv chromium fonts-dejavu-core)
 servers=(redis-server postgresql-15 default-jdk-headless maven) # what the tests of the modules start; the last two are for Kafka
 
 case "${1:-all}" in
