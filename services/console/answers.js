@@ -5,12 +5,16 @@ const sourceOf = (reason) => String(reason.source || reason.type || reason.kind 
 
 export const itemHash = (id) => `#/item/${encodeURIComponent(id)}`;
 
+const LONG = 50; // from here on a name is cut to two lines, and whole as the pointer rests on it
+
 // The name of an item as a link to its page: the title where there is one, and the id.
 export function itemName(id, documents, options = {}) {
     const known = documents && documents.get(id);
     const title = known && known.title;
     const name = title ? el("bdi", {class: "title"}, title) : el("bdi", {class: "id"}, id);
-    return el("span", {class: "item-name"}, el("a", {href: itemHash(id)}, name), title && !options.short ? el("bdi", {class: "id under"}, id) : null);
+    const long = (title || id).length > LONG;
+    return el("span", {class: "item-name"}, el("a", {href: itemHash(id), class: long ? "long" : null, title: long ? title || id : null}, name),
+        title && !options.short ? [" ", el("bdi", {class: "id under", title: id.length > LONG ? id : null}, id)] : null);
 }
 
 // --- colours ---------------------------------------------------------------------------------------------------------------------------------

@@ -123,9 +123,10 @@ export const empty = (...children) => el("p", {class: "empty"}, ...children);
 
 // What went wrong, in the words of the service.
 export function failure(error, again) {
+    const named = (error.errors || []).find((one) => one.field && one.detail === error.message);
     const fields = (error.errors || []).filter((one) => one.detail && one.detail !== error.message);
     return el("div", {class: "failure", role: "alert"},
-        el("p", null, el("strong", null, error.title || "It did not work."), " ", error.message),
+        el("p", null, el("strong", null, error.title || "It did not work."), " ", named ? [el("code", null, named.field), ": "] : null, error.message),
         fields.length ? el("ul", null, fields.map((one) => el("li", null, el("code", null, one.field), ": ", one.detail))) : null,
         again ? el("button", {type: "button", click: again}, "Try again") : null);
 }

@@ -34,7 +34,7 @@ async function popularity(id, signal) {
     const rows = WINDOWS.map(([, words], at) => ({words, found: answers[at].items[0]}));
     return section("Popularity", table("Popularity of this item by window", [
         {title: "Of the last", head: true, cell: (row) => row.words},
-        {title: "Score", number: true, cell: (row) => row.found ? score(row.found.score) : "not popular"},
+        {title: "Score", number: true, cell: (row) => row.found ? score(row.found.score) : "none"},
     ], rows));
 }
 
@@ -66,11 +66,12 @@ export async function item({main, place, go, signal}) {
     const asked = form("item", (values) => go(values.item_id, {limit: values.limit}), "Look up",
         field("item_id", "Item id", {value: place.id, required: true, maxlength: 256, kind: "wide"}),
         field("limit", "Neighbours", {value: place.query.get("limit") || "", inputmode: "numeric", placeholder: "20"}));
-    const title = el("h1", {tabindex: "-1"}, "Item");
+    const title = el("h1", {tabindex: "-1"}, "Item", place.id ? [": ", el("bdi", null, place.id)] : null);
     const into = el("div", {id: "result"});
     replace(main, title, asked, into);
     if (!place.id) {
-        replace(into, empty("Look up an item by the id that events name: its document, how popular it is, and what goes with it."));
+        replace(into, empty("Look up an item by the id that events name: its document, how popular it is, and what goes with it. ",
+            "No id at hand? See what is ", el("a", {href: "#/popular"}, "popular"), "."));
         return;
     }
     const first = loading("Asking\u2026"), second = loading("Asking\u2026"), third = loading("Asking\u2026");
@@ -78,7 +79,7 @@ export async function item({main, place, go, signal}) {
     await Promise.all([
         part(first, async () => {
             const known = (await documents([place.id], signal)).get(place.id);
-            replace(title, "Item", known && known.title ? [": ", el("bdi", null, known.title)] : null);
+            replace(title, "Item: ", el("bdi", null, (known && known.title) || place.id));
             return document_(place.id, known);
         }),
         part(second, () => popularity(place.id, signal)),

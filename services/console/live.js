@@ -117,7 +117,7 @@ const WHOLE = ["used", "disk", "file"];
 function stores(readings) {
     const now = readings[readings.length - 1].found;
     const found = series(now, "reco_store_bytes");
-    const names = [...new Set(found.map((one) => one.labels.store))];
+    const names = [...new Set([...series(now, "reco_store_up"), ...found].map((one) => one.labels.store))]; // one that is away has no sizes
     const of = (store, name) => found.find((one) => one.labels.store === store && one.labels.table === name)?.value;
     const rows = names.map((store) => ({store, up: series(now, "reco_store_up").find((one) => one.labels.store === store)?.value,
         whole: WHOLE.map((name) => of(store, name)),

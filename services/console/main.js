@@ -78,24 +78,36 @@ function open(moved) {
 
 function drawChips() {
     const mode = document.getElementById("mode");
-    mode.textContent = state.mode === "write" ? "may post events" : "read only";
+    replace(mode, state.mode === "write" ? el("span", null, "may post", el("span", {class: "wordy"}, " events")) : "read only");
     mode.className = "chip" + (state.mode === "write" ? " warn" : "");
     mode.hidden = false;
     document.getElementById("version").textContent = `libreco ${state.version}`;
+}
+
+async function settle() {
+    try {
+        state = await get("/console/state");
+        drawChips();
+    } catch {
+        // the views say what they cannot get; it is asked again
+    }
 }
 
 async function look() {
     const chip = document.getElementById("ready");
     if (document.hidden)
         return;
+    if (!state.version)
+        await settle();
     try {
         const told = await get("/ready", {verbose: "true"});
         const lacking = told.degraded_reasons || [];
         const words = lacking.length ? "degraded: " + lacking.join(", ") : told.lag ? `ready, ${told.lag} behind` : "ready";
         replace(chip, el("span", {class: "dot " + (lacking.length ? "warn" : "good"), "aria-hidden": "true"}), words);
+        chip.title = "";
     } catch (error) {
-        replace(chip, el("span", {class: "dot bad", "aria-hidden": "true"}), "not ready");
-        chip.title = error.message;
+        replace(chip, el("span", {class: "dot bad", "aria-hidden": "true"}), el("span", {class: "clip"}, `not ready: ${error.message}`));
+        chip.title = error.message; // whole
     }
     chip.hidden = false;
 }
@@ -108,12 +120,7 @@ function skip(event) {
 
 async function start() {
     document.getElementById("skip").addEventListener("click", skip);
-    try {
-        state = await get("/console/state");
-        drawChips();
-    } catch {
-        // the views say what they cannot get
-    }
+    await settle();
     window.addEventListener("hashchange", () => open(true));
     open(false);
     look();

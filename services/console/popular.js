@@ -4,6 +4,7 @@ import {answerList, idsOf} from "./answers.js";
 import {el, empty, failure, field, form, loading, markFields, replace, say, section} from "./dom.js";
 
 const WINDOWS = ["1h", "6h", "24h", "7d", "30d", "60d"];
+const LONGEST = WINDOWS[WINDOWS.length - 1];
 
 function windows(view, chosen) {
     const {place} = view;
@@ -42,9 +43,10 @@ export async function popular(view) {
     try {
         const answer = await get("/popular", {window: chosen, category, limit: place.query.get("limit")}, signal);
         const names = await documents(idsOf(answer.items), signal);
-        const title = `The last ${chosen}${category ? " in " + category : ""}: ${answer.items.length} items`;
+        const title = `The last ${chosen}${category ? " in " + category : ""}: ${answer.items.length} ${answer.items.length === 1 ? "item" : "items"}`;
         replace(into, categories(names, answer.items, view), section(title, answer.items.length ? answerList(answer.items, names) :
-            empty(category ? "Nothing of this category is popular in this window." : "No event of this window counts.")));
+            empty(category ? "Nothing of this category is popular in this window." : ["No event of this window counts.", chosen === LONGEST ? " Events come in by POST /events, reco ingest and reco import." :
+                    [" See the last ", el("a", {href: `#/popular?window=${LONGEST}`}, LONGEST), "."]])));
         say(title);
     } catch (error) {
         if (error.name === "AbortError")

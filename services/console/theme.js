@@ -19,7 +19,10 @@
             document.documentElement.dataset.theme = theme;
     };
     const label = (button) => {
-        button.textContent = "Theme: " + theme;
+        const word = document.createElement("span");
+        word.className = "wordy";
+        word.textContent = "Theme: ";
+        button.replaceChildren(word, theme);
     };
     apply();
     document.addEventListener("DOMContentLoaded", () => {

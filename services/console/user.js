@@ -1,6 +1,6 @@
 // A user: what is known, what counts, what is answered and why; why an item is not; and, where that is allowed, an event and what it changes.
 import {documents, get, post, Problem} from "./api.js";
-import {answerList, bar, idsOf, itemName, paletteOf, reasonTable} from "./answers.js";
+import {answerList, bar, idsOf, itemName, moveBadge, paletteOf, reasonTable} from "./answers.js";
 import {badge, count, el, empty, facts, failure, field, fold, form, loading, markFields, moment, moreButton, note, replace, say, score, seconds, section, table} from "./dom.js";
 
 const WAIT_MS = 2000;
@@ -37,25 +37,51 @@ export function difference(before, now) {
     return {moves, gone: before.filter((item) => !moves.has(item.item_id))};
 }
 
+const NAMED = 6; // of each kind, by name
+
+// A row of what changed: names, the largest moves first, and how many more there are.
+function changed(word, rows, names) {
+    const sorted = [...rows].sort((a, b) => Math.abs(b.by || 0) - Math.abs(a.by || 0));
+    const line = (row) => el("li", null, itemName(row.id, names, {short: true}), row.by ? [" ", moveBadge({kind: "moved", by: row.by})] : null);
+    return rows.length ? el("div", null, el("dt", null, word), el("dd", null, el("ul", null, sorted.slice(0, NAMED).map(line),
+        rows.length > NAMED ? el("li", null, `and ${rows.length - NAMED} more`) : null))) : null;
+}
+
 function changes(change, names) {
     const {moves, gone} = difference(change.before, change.now);
+    const rows = [...moves].map(([id, move]) => ({id, ...move}));
     const of = (kind) => [...moves.values()].filter((one) => one.kind === kind).length;
     const words = `${of("new")} new, ${of("moved")} moved, ${gone.length} gone, ${of("same")} as before`;
     say(`The answer now: ${words}`);
-    return section("What the event changed", el("p", null, el("strong", {id: "difference"}, words)),
+    return section("What the event changed", el("p", null, badge(change.event.event_type), " ", itemName(change.event.item_id, names)),
+        el("p", null, el("strong", {id: "difference"}, words)),
         change.behind ? note("The event is kept, but was not learned in time: the answer does not reflect it yet.") : null,
-        gone.length ? el("p", null, "Gone: ", gone.map((item, at) => [at ? ", " : "", itemName(item.item_id, names, {short: true})])) : null);
+        el("dl", {class: "changes"}, changed("New", rows.filter((row) => row.kind === "new"), names), changed("Rose", rows.filter((row) => row.by > 0), names),
+            changed("Fell", rows.filter((row) => row.by < 0), names), changed("Gone", gone.map((item) => ({id: item.item_id})), names)));
 }
 
 // --- the parts of the page -------------------------------------------------------------------------------------------------------------------
 
-function profile(told) {
+const momentOf = (text) => /^\d+$/.test(text) ? Number(text) : Date.parse(text);
+
+const reasonsOf = (answer) => (answer.degraded_reasons || []).map((one) => one.replaceAll("_", " "));
+
+// Whether what users did cannot be read: then nothing is said of what this one did.
+const isBlind = (answer) => (answer.degraded_reasons || []).includes("features_unavailable");
+
+function lacking(answer) {
+    return answer.degraded ? el("div", {class: "lacking", role: "status"}, el("strong", null, "This answer is less than it should be: "),
+        reasonsOf(answer).join(", ") || "no reason is given", ".") : null;
+}
+
+function profile(told, asOf) {
     const {user, answer} = told;
-    const marks = [user.known ? null : badge("unknown", "weak"), answer.fallback ? badge("fallback: nothing personal", "weak") : null,
+    const marks = [user.known || isBlind(answer) ? null : badge("unknown", "weak"), answer.fallback ? badge("fallback: nothing personal", "weak") : null,
         answer.behind ? badge("behind", "warn") : null, answer.degraded ? badge("degraded", "warn") : null].filter(Boolean);
+    const later = asOf && user.last && Date.parse(user.last) > momentOf(asOf);
     return section("User", facts([
-        ["Last event", user.last ? moment(user.last) : "none"],
-        ["Session", user.known ? user.session_runs ? "runs" : "over" : null],
+        ["Last event", user.last ? [moment(user.last), later ? ", after the time asked" : null] : isBlind(answer) ? "cannot be read now" : "none"],
+        ["Session", user.known && !later ? user.session_runs ? "runs" : "over" : null],
         ["Scenario", answer.scenario], ["Model", answer.model],
         ["Experiment", answer.experiment],
         ["Answered in", seconds(told.microseconds / 1e6)],
@@ -67,8 +93,9 @@ function recents(told, names) {
     const line = (one) => el("li", null, itemName(one.item_id, names),
         el("span", {class: "aside"}, one.weight > 1 ? el("span", {title: "weight of the event"}, `\u00d7${one.weight}`) : null, moment(one.timestamp)));
     const group = (title, found) => found.length ? [el("h3", null, title), el("ul", {class: "lines"}, found.map(line))] : null;
+    const none = isBlind(told.answer) ? "What this user did cannot be read at the moment." : "Nothing of this user counts for the answer.";
     return section("Recent items", told.recents.length ? el("div", {id: "recents"}, group("This session", told.recents.filter((one) => one.session)),
-        group("Before", told.recents.filter((one) => !one.session))) : empty("Nothing of this user counts for the answer."));
+        group("Before", told.recents.filter((one) => !one.session))) : empty(none));
 }
 
 const hidden = (told, names) => told.hidden.length ?
@@ -159,13 +186,15 @@ function poster(view, told) {
 // --- together --------------------------------------------------------------------------------------------------------------------------------
 
 function draw(view, told, names, change) {
-    const {answer} = told;
+    const {answer} = told, {place} = view;
     const moves = change ? difference(change.before, answer.items).moves : null;
     const list = answer.items.length ? answerList(answer.items, names, {moves}) :
-        empty("The answer is empty: nothing is popular yet, or all of it was left out.");
+        empty(place.query.get("as_of") ? "The answer is empty: nothing was popular then, or all of it was left out." :
+            "The answer is empty: nothing is popular yet, or all of it was left out. Events come in by POST /events, reco ingest and reco import.");
+    const news = change ? el("div", {class: "changed"}, changes({...change, now: answer.items, behind: answer.behind}, names)) : null;
     return el("div", {class: "columns"},
-        el("div", {class: "side"}, profile(told), recents(told, names), hidden(told, names), poster(view, told), whyNot(view, told, names)),
-        el("div", {class: "wide"}, change ? changes({...change, now: answer.items, behind: answer.behind}, names) : null,
+        el("div", {class: "side"}, profile(told, place.query.get("as_of")), recents(told, names), hidden(told, names), poster(view, told), whyNot(view, told, names)),
+        el("div", {class: "wide"}, lacking(answer), news,
             section(`Answer: ${answer.items.length} ${answer.items.length === 1 ? "item" : "items"}`, list), stages(told)));
 }
 
@@ -174,14 +203,15 @@ async function show(view, extra, change) {
     const into = main.querySelector("#result");
     const told = await get("/explain", {user_id: place.id, ...questionOf(place), item_id: place.query.get("why"), ...extra}, signal);
     const ids = [...idsOf(told.answer.items), ...told.recents.map((one) => one.item_id), ...told.hidden, ...idsOf(told.items || []),
-        ...(change ? change.before.map((item) => item.item_id) : [])];
+        ...(change ? [change.event.item_id, ...change.before.map((item) => item.item_id)] : [])];
     const names = await documents(ids, signal);
     const held = document.activeElement;
     const holder = held && held.form && into.contains(held) ? [held.form.name, held.name || ""] : null;
     replace(into, draw(view, told, names, change));
     into.removeAttribute("aria-busy");
+    (change ? into.querySelector(".changed") : into.querySelector("#verdict"))?.scrollIntoView({block: "nearest"});
     if (holder)
-        into.querySelector(`form[name="${holder[0]}"] ${holder[1] ? `[name="${holder[1]}"]` : "button"}`)?.focus();
+        into.querySelector(`form[name="${holder[0]}"] ${holder[1] ? `[name="${holder[1]}"]` : "button"}`)?.focus({preventScroll: true});
     if (!change)
         say(place.query.get("why") ? (into.querySelector("#verdict")?.textContent || "") : `${told.answer.items.length} items for ${place.id}`);
 }
@@ -199,7 +229,8 @@ export async function user(view) {
     replace(main, el("h1", {tabindex: "-1"}, "User", place.id ? [": ", el("bdi", null, place.id)] : null), asked, into);
     if (!place.id) {
         replace(into, empty("Look up a user by the id that events name: what counts, what is answered, and why. An id that nobody has used " +
-            "gets the answer of a stranger."));
+            "gets the answer of a stranger. ", "No id at hand? See what is ", el("a", {href: "#/popular"}, "popular"), ", and how the service does ",
+        el("a", {href: "#/live"}, "live"), "."));
         return;
     }
     if (!into.childNodes.length)

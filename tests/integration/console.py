@@ -12,12 +12,18 @@ import urllib.parse
 import chromium
 from console_data import items
 from console_support import RESULT, WithConsole, load, need_browser, shown
-from http_support import BUILD, PATIENCE, Everywhere, ask, event, get, post, raw, wait_for
+from http_support import BUILD, PATIENCE, Everywhere, Service, ask, event, get, post, raw, wait_for
+from servers import die_with_the_test
 
 PICTURES = os.environ.get("RECO_SCREENSHOTS") or os.path.join(BUILD, "screenshots")
 PICTURE_MAX = 200_000
 TITLES = {one["item_id"]: one["title"] for one in items()}
 HOSTILE = "<img src=x onerror=document.title='taken'><script>document.title='taken'</script>\u202e\"'&amp;"
+IN_SIGHT = "((box) => box.top >= 0 && box.bottom <= innerHeight && box.height > 0)(document.querySelector(%s).getBoundingClientRect())"
+LONG = "urn:example:" + "0123456789abcdef" * 14  # an id as long as they may be, nearly
+# what stands beyond the right edge of the page and does not scroll or is not cut within its own box
+BEYOND = """[...document.querySelectorAll('body *')].filter((one) => one.checkVisibility() && !one.closest('.scroll, nav, svg, .unseen, .wordy, .spark, .long') &&
+    one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.outerHTML.slice(0, 200))"""
 VIEWS = ("#/user", "#/user/anna", "#/user/nobody", "#/user/anna?why=kit-030", "#/item", "#/item/kit-007", "#/popular?window=7d", "#/live", "#/reports")
 # What each item of the answer shows: its score, those of the parts of its bar, and how wide the bar and its parts are.
 BARS = """[...document.querySelectorAll('li.answer')].map((line) => ({item: line.dataset.item, score: Number(line.dataset.score),
@@ -123,10 +129,31 @@ class Story(WithConsole):
         same = sum(ranks.get(item) == rank for rank, item in enumerate(now))
         self.assertEqual([int(part) for part in said.groups()], [len(set(now) - set(then)), len(set(now) & set(then)) - same, len(set(then) - set(now)), same])
         self.assertIn("The answer now: ", page.text("#said"))
+        self.changes(page, then, now)
         self.assertEqual(page.run("document.querySelector('#recents a').hash"), "#/item/mus-162")
         for bar in after:
             self.assertEqual(sum(bar["parts"]), bar["score"])
         self.assertIn("mus-162", [one["item_id"] for one in get(self.all.api, "/explain?user_id=anna").json()["recents"]])
+
+    def changes(self, page, then, now):
+        """What is new, rose, fell and is gone, by name and as far as it went; on the page and in sight."""
+        told = dict(page.run("[...document.querySelectorAll('.changes > div')].map((row) => [row.querySelector('dt').textContent, [...row.querySelectorAll('li')].map((one) =>"
+                             " [one.querySelector('a') && decodeURIComponent(one.querySelector('a').hash.slice(7)), one.querySelector('.badge')?.textContent])])"))
+        ranks = {item: rank for rank, item in enumerate(then)}
+        by = {item: ranks[item] - rank for rank, item in enumerate(now) if item in ranks}
+        expected = {"New": [(item, None) for item in now if item not in ranks], "Rose": [(item, f"\u25b2 {far}") for item, far in by.items() if far > 0],
+                    "Fell": [(item, f"\u25bc {-far}") for item, far in by.items() if far < 0], "Gone": [(item, None) for item in then if item not in now]}
+        self.assertEqual(set(told), {name for name, rows in expected.items() if rows})
+        for name, rows in told.items():
+            shown_ = [tuple(row) for row in rows if row[0]]
+            self.assertLessEqual(set(shown_), set(expected[name]), name)
+            self.assertEqual(len(shown_), min(6, len(expected[name])), name)
+            far = [int((badge or "0 0").split()[1]) for _, badge in shown_]
+            self.assertEqual(far, sorted(far, reverse=True), "the largest first")
+            if name in ("Rose", "Fell"):
+                self.assertEqual(far[0], max(abs(by[item]) for item, _ in expected[name]))
+        self.assertIn(TITLES["mus-162"], page.text(".changed"))
+        self.assertTrue(page.run(IN_SIGHT % "'#difference'"))
 
     def item(self, page):
         self.follow(page, "#recents a[href='#/item/gar-042']")
@@ -195,16 +222,91 @@ class Looks(WithConsole):
             with self.subTest(view=hash):
                 page.run(f"location.hash = {json.dumps(hash)}")
                 shown(page, f"location.hash === {json.dumps(hash)}")
-                self.assertEqual(page.text("#mode"), "may post events")
+                self.assertEqual(page.run("document.querySelector('#mode').textContent"), "may post events")
                 self.assertTrue(page.run("['mode', 'ready', 'theme'].every((id) => document.getElementById(id).checkVisibility() &&"
                                          " document.getElementById(id).getBoundingClientRect().right <= 360)"))
                 self.assertLessEqual(page.run("Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)"), 360)
-                self.assertEqual(page.run("[...document.querySelectorAll('main *')].filter((one) => one.checkVisibility() && !one.closest('.scroll, nav, svg, .unseen, .spark') &&"
-                                          " one.getBoundingClientRect().right > 361).map((one) => one.outerHTML.slice(0, 200))"), [])
+                self.assertEqual(page.run(BEYOND), [])
+                tops = page.run("[...document.querySelectorAll('.brand, .chips > *')].map((one) => one.getBoundingClientRect()).map((box) => Math.round((box.top + box.bottom) / 2))")
+                self.assertLessEqual(max(tops) - min(tops), 2, "one line for name, state, mode and theme")
         page.run("location.hash = '#/reports/shop.json'")
         shown(page, "document.querySelectorAll('#result table').length > 1")
         self.assertGreater(page.run("Math.max(...[...document.querySelectorAll('.scroll')].map((one) => one.scrollWidth - one.clientWidth))"), 0)
         self.assert_clean(page)
+
+    def test_names_of_all_kinds(self):
+        """Long ids and titles are cut, and those of other scripts are whole: nothing is wider than the page."""
+        ids = [LONG, LONG.upper(), "\u6025\u9808-1", "he-1/\u00e4 b", "\U0001fad6"]
+        titles = ["A title that goes on " * 9, None, "\u624b\u4f5c\u308a\u306e\u6025\u9808", "\u05e7\u05d5\u05de\u05e7\u05d5\u05dd", "\U0001f469\u200d\U0001f469\u200d\U0001f467 tea"]
+        post(self.all.api, "/items", [{"item_id": id, "title": title, "categories": ["of all kinds"]} for id, title in zip(ids, titles) if title])
+        post(self.all.ingest, "/events", [event(user, id) for user in (LONG, "\u3055\u3086\u308a") for id in ids] + [event("cut", id) for id in ids[:2]])
+        wait_for(lambda: len(get(self.all.api, "/items/kit-001/similar").json()["items"]) and set(ids) <=
+                 {one["item_id"] for one in get(self.all.api, "/popular?limit=500").json()["items"]}, "they are learned")
+        quoted = [urllib.parse.quote(one, safe="") for one in (LONG, ids[2], "\u3055\u3086\u308a")]
+        for options in ({"width": 360, "height": 740, "phone": True}, {}):
+            page = self.page(**options)
+            for hash in ("#/popular?limit=500", f"#/item/{quoted[0]}", f"#/item/{quoted[1]}", f"#/user/{quoted[0]}", f"#/user/{quoted[2]}", "#/user/cut", "#/user/anna?limit=200"):
+                with self.subTest(view=hash, **options):
+                    page.run(f"location.hash = {json.dumps(hash)}")
+                    shown(page, f"location.hash === {json.dumps(hash)}")
+                    self.assertLessEqual(page.run("document.documentElement.scrollWidth - innerWidth"), 0)
+                    self.assertEqual(page.run(BEYOND), [])
+                    self.assertLess(page.run("Math.max(...[...document.querySelectorAll('.item-name a, .legend li, h1')].map((one) => one.getBoundingClientRect().height))"), 100)
+                    self.assertTrue(page.run("[...document.querySelectorAll('.item-name a.long')].every((one) => one.title.length > 50)"), "whole as the pointer rests")
+            self.assert_clean(page)
+
+    def test_stores_away(self):
+        """What cannot be read is not told as if it were not there."""
+        page = self.page("#/popular")
+        shown(page)
+        page.run("""(() => {
+            const real = window.fetch;
+            window.fetch = async (path, options) => {
+                const answer = await real(path, options), of = (text) => new Response(text, {headers: {"Content-Type": "application/json"}});
+                if (path.startsWith("/explain")) {
+                    const told = await answer.json();
+                    return of(JSON.stringify({...told, user: {known: false}, recents: [], answer: {...told.answer, fallback: true, degraded: true, degraded_reasons: ["features_unavailable", "popular_stale"]}}));
+                }
+                if (path.startsWith("/metrics"))
+                    return of((await answer.text()).replace(/^reco_store_bytes{store="features".*\\n/gm, "").replace(/^(reco_store_up{store="features"}) 1/m, "$1 0"));
+                if (path.startsWith("/ready"))
+                    return new Response(JSON.stringify({title: "unavailable", detail: "the features are away"}), {status: 503});
+                return answer;
+            };
+        })()""")
+        page.run("location.hash = '#/user/anna'")
+        shown(page, "!!document.querySelector('.lacking')")
+        self.assertIn("features unavailable, popular stale", page.text(".lacking"))
+        self.assertIn("cannot be read", page.text(".side"))
+        self.assertNotIn("unknown", page.text(".side"))
+        self.assertNotIn("Nothing of this user", page.text(".side"))
+        page.run("location.hash = '#/live'")
+        shown(page, "document.querySelectorAll('.figure').length > 5")
+        self.assertRegex(page.text("#result"), r"features\s+down")
+        page.run("document.dispatchEvent(new Event('visibilitychange'))")
+        page.wait("document.querySelector('#ready').textContent.includes('not ready: the features are away')")
+        self.assertEqual(page.troubles, [])
+
+    def test_nothing_there_yet(self):
+        """A service without data says where data come from, and a stranger where to begin."""
+        service = Service("reco-api", os.path.join(self.folder, "nothing"), preexec_fn=die_with_the_test)
+        self.addCleanup(service.end)
+        page = self.browser.page(f"http://127.0.0.1:{service.port}/#/user")
+        self.addCleanup(page.close)
+        for hash, words in (("#/user", "No id at hand?"), ("#/user/anna", "reco import"), ("#/user/anna?as_of=2026-01-01T00:00:00Z", "nothing was popular then"), ("#/item", "No id at hand?"),
+                            ("#/popular", "See the last 60d"), ("#/popular?window=60d", "reco import")):
+            page.run(f"location.hash = {json.dumps(hash)}")
+            shown(page, f"location.hash === {json.dumps(hash)}")
+            self.assertIn(words, page.text("#result"), hash)
+        page.run("location.hash = '#/item/nothing-1'")
+        shown(page, "document.querySelectorAll('section').length === 3")
+        self.assertEqual(page.text("h1"), "Item: nothing-1")
+
+    def test_the_verdict_is_in_sight(self):
+        for options in ({"height": 640}, {"width": 360, "height": 640, "phone": True}):
+            page = self.page("#/user/anna?why=gar-064", **options)
+            shown(page, "!!document.querySelector('#verdict')")
+            self.assertTrue(page.run(IN_SIGHT % "'#verdict'"), options)
 
     def test_themes(self):
         page = self.page("#/user/anna")
@@ -282,6 +384,7 @@ class Looks(WithConsole):
         self.assertIn(told["detail"], page.text(".failure"))
         field = told["errors"][0]["field"]
         self.assertEqual(page.run("document.querySelector('[aria-invalid]').name"), field)
+        self.assertIn(f"{field}: {told['detail']}", page.text(".failure"))
         page.run("location.hash = '#/user/anna'")
         shown(page, "document.querySelectorAll('li.answer').length > 0")
         page.tab_to("form[name=event] [name=item_id]")
