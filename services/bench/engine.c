@@ -95,6 +95,8 @@ static reco_status ask_one(asker *self, int64_t due, reco_error *err) {
         self->counts->end_ns = now;
         if (answered)
             bench_count_latency(self->counts, question->kind, due, sent, now);
+        else
+            bench_count_refused(self->counts, due, now);
     }
     reco_reply_dispose(&reply);
     self->free_since = now;

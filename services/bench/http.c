@@ -274,6 +274,8 @@ static void count_answer(client *self, connection *one, CURLcode code, int64_t n
         counts->failures[(unsigned)code < BENCH_FAILURES ? (unsigned)code : 0]++;
     if (answered || code == CURLE_OPERATION_TIMEDOUT)
         bench_count_latency(counts, one->kind, one->due_ns, one->sent_ns, now);
+    else
+        bench_count_refused(counts, one->due_ns, now);
     counts->end_ns = now;
 }
 

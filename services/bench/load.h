@@ -8,7 +8,7 @@
  * those a user would see; leaving them out is what Gil Tene called coordinated omission.
  *
  * Counted as latency: answers 2xx, and requests that got none in time, with the time they waited until then. Other statuses and connections that
- * failed are counted by themselves: that a refusal comes quickly is no merit. */
+ * failed have times of their own: that a refusal comes quickly is no merit, and that it took long is to be seen. */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
 
@@ -83,6 +83,7 @@ typedef struct bench_counts {
     int64_t begin_ns, end_ns;                /* from the first that counts to the last answer */
     int64_t cpu_ns, busiest_cpu_ns;          /* of all threads that ask, and of the busiest one */
     bench_histogram latency, service;        /* ns, from when it was due; from when it was sent */
+    bench_histogram refused;                 /* from when it was due, of answers that are not 2xx and of requests that failed before their time */
     bench_histogram kinds[BENCH_KIND_COUNT]; /* latency */
 } bench_counts;
 
@@ -126,6 +127,8 @@ int64_t bench_cpu(void); /* of this thread, ns */
 int64_t bench_due(const bench_shared *shared, uint64_t number);
 /* A request ends now that was due at `due` and sent at `sent`. */
 void bench_count_latency(bench_counts *counts, unsigned kind, int64_t due, int64_t sent, int64_t now);
+/* The same of one that was answered, but not with 2xx, or failed. */
+void bench_count_refused(bench_counts *counts, int64_t due, int64_t now);
 /* One is sent now that was due at `due`, by a connection free since `free_since`. */
 void bench_count_sent(bench_counts *counts, int64_t due, int64_t free_since, int64_t now);
 /* One of the schedule, due at `due`, will never be sent: it has waited until now. */

@@ -27,6 +27,14 @@ static uint64_t without_answer(const bench_counts *counts) {
     return sum;
 }
 
+/* Requests that a signal found under way: they have no outcome. */
+static uint64_t under_way(const bench_counts *counts) {
+    uint64_t ended = without_answer(counts) + counts->unsent;
+    for (size_t i = 0; i < BENCH_STATUSES; i++)
+        ended += counts->statuses[i];
+    return counts->requests > ended ? counts->requests - ended : 0;
+}
+
 /* --- in plain words ------------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct notes {
@@ -58,12 +66,15 @@ static void note_this_side(notes *out, const bench_report *what) {
 static void make_notes(notes *out, const bench_report *what) {
     const bench_plan *plan = what->plan;
     const bench_counts *counts = what->counts;
-    double reached = per_second(counts->requests - without_answer(counts) - counts->unsent, seconds_of(counts));
+    double reached = per_second(counts->answered, seconds_of(counts));
     if (what->stopped)
         note(out, "Stopped before its end: this is what was measured until then.");
     note_this_side(out, what);
     if (plan->rate > 0 && counts->requests > 0 && reached < 0.98 * plan->rate && plan->requests == 0 && !what->stopped)
-        note(out, "The rate was not reached: asked %.0f a second, answered %.1f.", plan->rate, reached);
+        note(out, "The rate was not reached: asked %.10g a second, answered %.1f with 2xx.", plan->rate, reached);
+    if (counts->refused.count)
+        note(out, "%llu of %llu requests were not answered with 2xx: how long they took is in \"not 2xx\" alone, in no other percentile.",
+             wide(counts->refused.count), wide(counts->requests));
     if (counts->waited)
         note(
             out,
@@ -176,13 +187,14 @@ static void print_latencies(http_text *out, const bench_report *what) {
     for (size_t i = 0; i + 1 < PARTS; i++)
         http_text_printf(out, " %9s", part_names[i]);
     http_text_printf(out, " %9s %9s\n", "max", "mean");
-    print_row(out, what->plan->rate > 0 ? "from when due" : "all", &counts->latency);
+    print_row(out, what->plan->rate > 0 ? "from when due" : counts->refused.count ? "2xx and timeouts" : "all", &counts->latency);
     if (what->plan->rate > 0)
         print_row(out, "from when sent", &counts->service);
     for (unsigned i = 0; i < BENCH_KIND_COUNT; i++)
         kinds += counts->kinds[i].count > 0;
     for (unsigned i = 0; i < BENCH_KIND_COUNT && kinds > 1; i++)
         print_row(out, bench_kind_names[i], &counts->kinds[i]);
+    print_row(out, "not 2xx", &counts->refused);
 }
 
 static void print_buckets(http_text *out, const bench_histogram *histogram) {
@@ -203,7 +215,7 @@ static void print_buckets(http_text *out, const bench_histogram *histogram) {
 
 static void print_errors(http_text *out, const bench_report *what) {
     const bench_counts *counts = what->counts;
-    uint64_t failed = without_answer(counts);
+    uint64_t failed = without_answer(counts), stopped = under_way(counts);
     if (counts->requests == counts->answered)
         return;
     http_text_printf(out, "\n  not answered with 2xx\n");
@@ -215,6 +227,8 @@ static void print_errors(http_text *out, const bench_report *what) {
             http_text_printf(out, "  %10llu  %s\n", wide(counts->failures[i]), what->plan->curl->easy_strerror((CURLcode)i));
     if (counts->unsent)
         http_text_printf(out, "  %10llu  never sent\n", wide(counts->unsent));
+    if (stopped)
+        http_text_printf(out, "  %10llu  under way when it was stopped\n", wide(stopped));
 }
 
 void bench_report_text(http_text *out, const bench_report *what) {
@@ -329,6 +343,8 @@ void bench_report_json(http_text *out, const bench_report *what) {
     json_latency(out, "latency_ms", &counts->latency);
     http_text_add(out, ",", 1);
     json_latency(out, "service_ms", &counts->service);
+    http_text_add(out, ",", 1);
+    json_latency(out, "not_2xx_ms", &counts->refused);
     json_kinds(out, counts);
     json_buckets(out, &counts->latency);
     http_text_printf(out, ",\"notes\":[");

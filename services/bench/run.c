@@ -36,6 +36,8 @@ void bench_count_latency(bench_counts *counts, unsigned kind, int64_t due, int64
     bench_histogram_add(&counts->service, since(sent, now));
 }
 
+void bench_count_refused(bench_counts *counts, int64_t due, int64_t now) { bench_histogram_add(&counts->refused, since(due, now)); }
+
 void bench_count_sent(bench_counts *counts, int64_t due, int64_t free_since, int64_t now) {
     uint64_t waited = since(due, now), late = since(due > free_since ? due : free_since, now);
     counts->requests++;
@@ -75,6 +77,7 @@ static void merge(bench_counts *into, const bench_counts *from) {
     into->busiest_cpu_ns = from->cpu_ns > into->busiest_cpu_ns ? from->cpu_ns : into->busiest_cpu_ns;
     bench_histogram_merge(&into->latency, &from->latency);
     bench_histogram_merge(&into->service, &from->service);
+    bench_histogram_merge(&into->refused, &from->refused);
     for (size_t i = 0; i < BENCH_KIND_COUNT; i++)
         bench_histogram_merge(&into->kinds[i], &from->kinds[i]);
 }

@@ -19,12 +19,12 @@ typedef struct options {
     int64_t duration, timeout;
     uint64_t requests, seed;
     uint32_t connections, threads, limit, users, items;
-    bool open_loop, in_process, json, progress;
+    bool open_loop, in_process, write, json, progress;
 } options;
 
 #define AT(name) offsetof(options, name)
 static const option_spec table[] = {
-    {"connections", 'c', OPTION_COUNT, AT(connections), "N", "at most so many requests at once (default 16)"},
+    {"connections", 0, OPTION_COUNT, AT(connections), "N", "at most so many requests at once (default 16)"},
     {"duration", 0, OPTION_SPAN, AT(duration), "DURATION", "how long (default 10s)"},
     {"requests", 'n', OPTION_COUNT64, AT(requests), "N", "at most so many that count (default: no bound but the duration)"},
     {"open-loop", 0, OPTION_FLAG, AT(open_loop), NULL, "by a schedule that waits for no answer, --rate of them a second"},
@@ -44,6 +44,7 @@ static const option_spec table[] = {
     {"header", 'H', OPTION_LIST, AT(headers), "NAME:TEXT", "sent with every request; may be given again"},
     {"threads", 0, OPTION_COUNT, AT(threads), "N", "of this program, which the connections are shared among (default 1)"},
     {"in-process", 0, OPTION_FLAG, AT(in_process), NULL, "ask the engine on --data here, each connection a thread, no HTTP"},
+    {"write", 0, OPTION_FLAG, AT(write), NULL, "events of the mix may be written to --data, with --in-process"},
     {"json", 'j', OPTION_FLAG, AT(json), NULL, "the result as JSON"},
     CLI_PROGRESS(options),
 };
@@ -142,6 +143,10 @@ static reco_status check_targets(const run *r, reco_error *err) {
         return options_fail(err, RECO_INVALID, "--in-process", "does not go with a URL, --ingest-url, --header and --threads: there is no HTTP");
     if (given->in_process && r->plan.mix[BENCH_HEALTH])
         return options_fail(err, RECO_INVALID, "--mix", "health is asked over HTTP only");
+    if (given->in_process && r->plan.mix[BENCH_EVENTS] && !given->write)
+        return options_fail(err, RECO_INVALID, "--write", "is needed for events with --in-process: they stay in the data directory");
+    if (given->write && !given->in_process)
+        return options_fail(err, RECO_INVALID, "--write", "goes with --in-process; over HTTP, --ingest-url says where events go");
     if (url && r->plan.mix[BENCH_EVENTS] && !given->ingest_url)
         return options_fail(err, RECO_INVALID, "--ingest-url", "is needed beside the URL of another API: events change what is there");
     return RECO_OK;
@@ -236,7 +241,10 @@ const cli_command cli_bench = {
     "  closed loop   each connection asks again once it was answered: how much the service can carry\n"
     "  open loop     requests are due by a schedule, as those of users are, and latency counts from when each was due: what users wait.\n"
     "                A stall shows in every request that was due meanwhile; in the closed loop it is one slow answer for each connection.\n"
-    "events=N in the mix writes events. It ends early, with what was measured, on SIGINT.",
+    "Percentiles and histogram are of answers with 2xx, and of requests that timed out or were never sent, for as long as they waited. What was\n"
+    "answered otherwise, or failed, is in none of them: its times are the row \"not 2xx\" (not_2xx_ms in JSON), its rate is in no rate.\n"
+    "events=N in the mix writes events. It ends early, with what was measured, on SIGINT. The exit code is 1 when no request was answered with 2xx\n"
+    "and 0 when any was: a script that wants all of them compares `answered` with `requests` in the JSON.",
     CLI_OPTIONS(table),
     sizeof(options),
     0,

@@ -197,7 +197,7 @@ class Stall(WithData):
 
     def test_in_process(self):
         run("reco", "--data", self.data, "ingest", "-", stdin='{"user_id":"u1","item_id":"i1","event_type":"view"}\n', check=0)
-        result = bench("--data", self.data, "--in-process", "--requests", "300", "--connections", "3", "--mix", "recommendations=2,events=1")
+        result = bench("--data", self.data, "--in-process", "--requests", "300", "--connections", "3", "--mix", "recommendations=2,events=1", "--write")
         self.assertEqual((result["requests"], result["answered"]), (300, 300))
         self.assertAlmostEqual(result["kinds"]["events"]["count"], 100, delta=3)  # each thread keeps to the shares
         self.assertNotIn("url", result)
@@ -301,10 +301,48 @@ class Trouble(unittest.TestCase):
         server = Server(lambda request: (503, b"{}") if next(turns) % 4 == 0 else (200, b"{}"))
         result = self.failing(server, check=0)
         self.assertEqual(result["statuses"], {"200": 30, "503": 10})
-        self.assertEqual((result["answered"], result["failed"], result["latency_ms"]["count"]), (30, 0, 30))
+        self.assertEqual((result["answered"], result["failed"], result["latency_ms"]["count"], result["not_2xx_ms"]["count"]), (30, 0, 30, 10))
         server.end()
         server = Server(lambda request: (302, b"elsewhere"))
         self.assertEqual(self.failing(server)["statuses"], {"302": 40})
+        server.end()
+
+    def test_every_second_one_is_refused_late(self):
+        """The note, the headline and the rows say the same: what was not 2xx is in no rate, and has its times in a row of its own."""
+        turns = iter(range(10 ** 9))
+
+        def say(request):
+            if next(turns) % 2:
+                return 200, b"{}"
+            time.sleep(0.2)  # what is measured
+            return 503, b"{}"
+        server = Server(say)
+        line_of = ("reco", "bench", server.url, "--warmup", "0", "--rate", "40", "--duration", "1s")
+        text = run(*line_of, check=0).stdout
+        headline = re.search(r"40 requests, 20 answered in [\d.]+ s: ([\d.]+) a second of 40 asked", text)
+        self.assertTrue(headline, text)
+        self.assertIn(f"The rate was not reached: asked 40 a second, answered {headline.group(1)} with 2xx.", text)
+        self.assertRegex(text, r"\n  from when due +20 ")
+        self.assertGreaterEqual(float(re.search(r"\n  not 2xx +20 +([\d.]+) ", text).group(1)), 200)
+        self.assertIn('20 of 40 requests were not answered with 2xx: how long they took is in "not 2xx" alone', text)
+        closed = run(*line_of[:5], "--requests", "4", check=0).stdout
+        self.assertRegex(closed, r"\n  2xx and timeouts +2 ")
+        result = json.loads(run(*line_of, "--json", check=0).stdout)
+        self.assertAlmostEqual(result["rate"], result["answered"] / result["seconds"], delta=0.01)
+        self.assertGreaterEqual(result["not_2xx_ms"]["p50"], 200)
+        server.end()
+
+    def test_stopped_with_requests_under_way(self):
+        going = threading.Event()
+        server = Server(lambda request: (going.wait(PATIENCE), (200, b"{}"))[1])
+        running = subprocess.Popen(line(server.url, "--duration", "1h", "--connections", "2"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   env=environment(), preexec_fn=die_with_the_test)
+        wait_for(lambda: len(server.asked) == 2, "both requests are under way")
+        running.send_signal(signal.SIGINT)
+        out, said = running.communicate(timeout=PATIENCE)
+        going.set()
+        self.assertEqual((running.returncode, said.count("\n")), (1, 1))
+        self.assertRegex(out, r"\n  not answered with 2xx\n +2  under way when it was stopped\n")
         server.end()
 
     def test_nobody_there(self):
@@ -362,6 +400,7 @@ class Trouble(unittest.TestCase):
                 (["--mix", "popular=1000001"], "--mix"), (["--mix", "popular=1,"], "--mix"), (["--header", "x"], "--header"), (["--header", ":x"], "--header"),
                 (["--header", "a: b\r\nc: d"], "--header"), (["http://127.0.0.1:1", "--mix", "events=1"], "--ingest-url"),
                 (["--in-process", "--threads", "2"], "--in-process"), (["--in-process", "http://127.0.0.1:1"], "--in-process"),
+                (["--in-process", "--mix", "events=1"], "--write"), (["--write"], "--write"),
                 (["--in-process", "--mix", "health=1"], "--mix"), (["--in-process", "--connections", "300"], "--connections"),
                 (["--zipf", "11"], "zipf"), (["--ingest-url", "x://y", "--mix", "events=1"], "--ingest-url"), (["--user-file", "/dev/null"], "/dev/null")):
             done = run("reco", "bench", *([] if arguments[0].startswith(("ftp", "http", "--in-p")) else ["127.0.0.1:1"]), *arguments)

@@ -24,7 +24,10 @@ class Line(WithData):
         text = run("reco", "--help", check=0).stdout
         for command in COMMANDS:
             self.assertIn(f"\n  {command}", text)
-            self.assertIn(f"usage: reco [options] {command}", run("reco", command, "--help", check=0).stdout)
+            told = run("reco", command, "--help", check=0).stdout
+            self.assertIn(f"usage: reco [options] {command}", told)
+            letters = re.findall(r"^ +-(\w), --", told, re.M)
+            self.assertEqual(len(letters), len(set(letters)), (command, letters))
             self.assertIn("usage", run("reco", "--help", command, check=0).stdout)
         self.assertIn("usage", run("reco", check=2).stderr)
         for program in ("reco-ingest", "reco-processor", "reco-api"):
