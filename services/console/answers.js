@@ -1,5 +1,5 @@
 // Answers as lists: a line an item, its reasons as parts of a bar that add up to its score, and as a table for those who do not see the bar.
-import {badge, el, newId, note, score, table} from "./dom.js";
+import {badge, el, exact, newId, note, score, table} from "./dom.js";
 
 const sourceOf = (reason) => String(reason.source || reason.type || reason.kind || "other");
 
@@ -11,10 +11,10 @@ const LONG = 50; // from here on a name is cut to two lines, and whole as the po
 export function itemName(id, documents, options = {}) {
     const known = documents && documents.get(id);
     const title = known && known.title;
-    const name = title ? el("bdi", {class: "title"}, title) : el("bdi", {class: "id"}, id);
+    const name = title ? el("bdi", {class: "title"}, title) : el("bdi", {class: "id"}, exact(id));
     const long = (title || id).length > LONG;
     return el("span", {class: "item-name"}, el("a", {href: itemHash(id), class: long ? "long" : null, title: long ? title || id : null}, name),
-        title && !options.short ? [" ", el("bdi", {class: "id under", title: id.length > LONG ? id : null}, id)] : null);
+        title && !options.short ? [" ", el("bdi", {class: "id under", title: id.length > LONG ? id : null}, exact(id))] : null);
 }
 
 // --- colours ---------------------------------------------------------------------------------------------------------------------------------
@@ -128,6 +128,7 @@ export function answerList(items, documents, options = {}) {
             el("span", {class: "score"}, score(item.score)), bar(item, most, palette), button, shown);
     };
     return [legend(palette, documents), el("ol", {class: "answers"}, items.map(line)),
+        documents.problem ? note("Titles cannot be read: ", documents.problem.message) : null,
         note("Scores are exact: the parts of a bar add up to the score beside it.")];
 }
 

@@ -28,13 +28,15 @@ async function problemOf(response) {
     }
 }
 
+// Paths are taken from the page on: behind a proxy it may lie below a path of its own.
 async function send(path, options) {
     let response;
     try {
-        response = await fetch(path, {credentials: "same-origin", redirect: "error", ...options});
+        response = await fetch(`.${path}`, {credentials: "same-origin", redirect: "error", ...options});
     } catch (error) {
         if (error.name === "AbortError")
             throw error;
+        window.dispatchEvent(new Event("unreachable"));
         throw new Problem(0, "No answer", "The service cannot be reached.", []);
     }
     if (!response.ok)
@@ -57,19 +59,23 @@ export const text = async (path, signal) => (await send(path, {signal})).text();
 export const post = async (path, body, signal) =>
     json(await send(path, {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body), signal}));
 
-export const itemPath = (id, rest = "") => `/items/${encodeURIComponent(id)}${rest}`;
-
-// Documents of items by their ids. Titles are an extra: where they cannot be had, ids are shown.
+// Documents of items by their ids. Ids never stand in a path here: browsers take `.` and `..` for steps within it, even percent-encoded.
 export async function documents(ids, signal) {
     const found = new Map();
     const wanted = [...new Set(ids)];
+    for (let at = 0; at < wanted.length; at += 500)
+        for (const one of (await post("/console/items", {items: wanted.slice(at, at + 500)}, signal)).items)
+            found.set(one.item_id, one);
+    return found;
+}
+
+// The same for their titles, which are an extra: where they cannot be had, ids are shown, and `problem` says why.
+export async function titles(ids, signal) {
     try {
-        for (let at = 0; at < wanted.length; at += 500)
-            for (const one of (await post("/console/items", {items: wanted.slice(at, at + 500)}, signal)).items)
-                found.set(one.item_id, one);
+        return await documents(ids, signal);
     } catch (error) {
         if (error.name === "AbortError")
             throw error;
+        return Object.assign(new Map(), {problem: error});
     }
-    return found;
 }

@@ -32,6 +32,13 @@ export function replace(node, ...children) {
 let unique = 0;
 export const newId = (what) => `${what}-${++unique}`;
 
+// An id or a category as it is: blanks at its ends are a part of it, and are marked.
+export function exact(text) {
+    const begin = text.length - text.trimStart().length, end = Math.max(begin, text.trimEnd().length);
+    const blanks = (part) => [...part].map((one) => el("span", {class: "blank", role: "img", "aria-label": "blank"}, one));
+    return [blanks(text.slice(0, begin)), text.slice(begin, end), blanks(text.slice(end))];
+}
+
 // --- numbers, times --------------------------------------------------------------------------------------------------------------------------
 
 const whole = new Intl.NumberFormat("en", {maximumFractionDigits: 0});
@@ -133,25 +140,27 @@ export function failure(error, again) {
 
 // --- forms -----------------------------------------------------------------------------------------------------------------------------------
 
-// A labelled input; options: {kind (a class), hint, list, ...attributes of the input}.
+// A labelled input; options: {kind (a class), hint, list, exact (blanks at the ends count), ...attributes of the input}.
 export function field(name, label, options = {}) {
-    const {hint, list, kind, ...attributes} = options;
+    const {hint, list, kind, exact, ...attributes} = options;
     const id = newId("field");
     const hintId = hint ? id + "-hint" : null;
     const listId = list ? id + "-list" : null;
     return el("div", {class: kind ? `field ${kind}` : "field"}, el("label", {for: id}, label),
         el("input", {id, name, type: "text", autocomplete: "off", autocapitalize: "none", spellcheck: "false", "aria-describedby": hintId, list: listId,
-            ...attributes}),
+            "data-exact": exact, ...attributes}),
         list ? el("datalist", {id: listId}, list.map((one) => el("option", {value: one}))) : null,
         hint ? el("span", {class: "hint", id: hintId}, hint) : null);
 }
+
+export const idField = (name, label, options) => field(name, label, {required: true, maxlength: 256, kind: "wide", exact: true, ...options});
 
 export function form(name, submit, label, ...fields) {
     return el("form", {class: "ask", name, "aria-label": name, submit: (event) => {
         event.preventDefault();
         const values = {};
         for (const [key, value] of new FormData(event.target))
-            values[key] = value.trim();
+            values[key] = "exact" in event.target.elements.namedItem(key).dataset ? value : value.trim();
         submit(values, event.target);
     }}, ...fields, el("button", {type: "submit", class: "main"}, label));
 }

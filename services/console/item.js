@@ -1,7 +1,7 @@
 // An item: its document, how popular it is, and what goes with it.
-import {documents, get, itemPath} from "./api.js";
+import {documents, get, post, titles} from "./api.js";
 import {answerList, idsOf, itemHash} from "./answers.js";
-import {badge, el, empty, facts, failure, field, form, loading, markFields, moment, note, replace, say, score, section, table} from "./dom.js";
+import {badge, el, empty, exact, facts, failure, field, form, idField, loading, markFields, moment, note, replace, say, score, section, table} from "./dom.js";
 
 const WINDOWS = [["1h", "1 hour"], ["24h", "24 hours"], ["7d", "7 days"], ["60d", "60 days"]];
 
@@ -10,7 +10,7 @@ const plain = (value) => typeof value === "string" ? el("bdi", null, value) : el
 function valueOf(value) {
     if (!Array.isArray(value))
         return plain(value);
-    return el("span", {class: "badges"}, value.map((one) => typeof one === "string" ? badge(one) : plain(one)));
+    return el("span", {class: "badges"}, value.map((one) => typeof one === "string" ? badge(exact(one)) : plain(one)));
 }
 
 function document_(id, known) {
@@ -18,10 +18,10 @@ function document_(id, known) {
         return section("Document", empty("No document is stored for this item."));
     const attributes = Object.entries(known.attributes || {});
     return section("Document", facts([
-        ["Id", el("bdi", {class: "id"}, id)],
+        ["Id", el("bdi", {class: "id"}, exact(id))],
         ["Title", known.title ? el("bdi", null, known.title) : null],
         ["Categories", known.categories && known.categories.length ? valueOf(known.categories) : null],
-        ["Variant of", known.parent ? el("a", {href: itemHash(known.parent)}, el("bdi", {class: "id"}, known.parent)) : null],
+        ["Variant of", known.parent ? el("a", {href: itemHash(known.parent)}, el("bdi", {class: "id"}, exact(known.parent))) : null],
         ["From", known.available_from ? moment(known.available_from) : null],
         ["Until", known.available_until ? moment(known.available_until) : null],
         ["Hidden", known.hidden ? badge("hidden", "bad") : null],
@@ -38,35 +38,38 @@ async function popularity(id, signal) {
     ], rows));
 }
 
+// A number as JSON has it; what is none goes as it stands, for the service to say what is wrong with it.
+const numberOf = (text) => /^\d+$/.test(text) ? Number(text) : text;
+
 async function neighbours(id, limit, signal) {
     let answer;
     try {
-        answer = await get(itemPath(id, "/similar"), {limit}, signal);
+        answer = await post("/similar", {items: [id], ...(limit ? {limit: numberOf(limit)} : {})}, signal);
     } catch (error) {
         if (error.status !== 404)
             throw error;
         return section("Goes with it", empty("Nothing is known of this item: no event and no document names it."));
     }
-    const names = await documents(idsOf(answer.items), signal);
+    const names = await titles(idsOf(answer.items), signal);
     return section(`Goes with it: ${answer.items.length} ${answer.items.length === 1 ? "item" : "items"}`,
         answer.items.length ? answerList(answer.items, names) : empty("Nobody has looked at this item together with another one yet."));
 }
 
 // A part that fails leaves the others.
-async function part(place, make) {
+async function part(place, title, make) {
     try {
         place.replaceWith(await make());
     } catch (error) {
         if (error.name !== "AbortError")
-            place.replaceWith(failure(error));
+            place.replaceWith(section(title, failure(error)));
     }
 }
 
 export async function item({main, place, go, signal}) {
     const asked = form("item", (values) => go(values.item_id, {limit: values.limit}), "Look up",
-        field("item_id", "Item id", {value: place.id, required: true, maxlength: 256, kind: "wide"}),
+        idField("item_id", "Item id", {value: place.id}),
         field("limit", "Neighbours", {value: place.query.get("limit") || "", inputmode: "numeric", placeholder: "20"}));
-    const title = el("h1", {tabindex: "-1"}, "Item", place.id ? [": ", el("bdi", null, place.id)] : null);
+    const title = el("h1", {tabindex: "-1"}, "Item", place.id ? [": ", el("bdi", null, exact(place.id))] : null);
     const into = el("div", {id: "result"});
     replace(main, title, asked, into);
     if (!place.id) {
@@ -77,13 +80,14 @@ export async function item({main, place, go, signal}) {
     const first = loading("Asking\u2026"), second = loading("Asking\u2026"), third = loading("Asking\u2026");
     replace(into, el("div", {class: "columns"}, el("div", {class: "side"}, first, second), el("div", {class: "wide"}, third)));
     await Promise.all([
-        part(first, async () => {
+        part(first, "Document", async () => {
             const known = (await documents([place.id], signal)).get(place.id);
-            replace(title, "Item: ", el("bdi", null, (known && known.title) || place.id));
+            if (known && known.title)
+                replace(title, "Item: ", el("bdi", null, known.title));
             return document_(place.id, known);
         }),
-        part(second, () => popularity(place.id, signal)),
-        part(third, async () => {
+        part(second, "Popularity", () => popularity(place.id, signal)),
+        part(third, "Goes with it", async () => {
             try {
                 return await neighbours(place.id, place.query.get("limit"), signal);
             } catch (error) {

@@ -95,15 +95,16 @@ function degraded(readings) {
 
 function routes(readings) {
     const [before, now] = minute(readings);
-    const names = [...new Set(series(now, "http_requests_total").map((one) => `${one.labels.method} ${one.labels.route}`))];
+    const nameOf = (labels) => labels.route ? `${labels.method} ${labels.route}` : `${labels.method}: no such path`;
+    const names = [...new Set(series(now, "http_requests_total").map((one) => nameOf(one.labels)))];
     const rows = names.map((name) => {
-        const of = (labels) => `${labels.method} ${labels.route}` === name;
+        const of = (labels) => nameOf(labels) === name;
         return {name, rate: rateNow(readings, "http_requests_total", of), total: sum(now, "http_requests_total", of),
             p50: quantile(0.5, before, now, "http_request_duration_seconds", of), p99: quantile(0.99, before, now, "http_request_duration_seconds", of),
             wrong: sum(now, "http_requests_total", (labels) => of(labels) && Number(labels.status) >= 400)};
     }).sort((a, b) => b.rate - a.rate || b.total - a.total);
     return section("Requests", table("Requests by route", [
-        {title: "Route", head: true, cell: (row) => el("code", null, row.name.trim() || "no route")},
+        {title: "Route", head: true, cell: (row) => el("code", null, row.name)},
         {title: "Per second", number: true, cell: (row) => rate(row.rate)},
         {title: "Median", number: true, cell: (row) => seconds(row.p50)},
         {title: "99 %", number: true, cell: (row) => seconds(row.p99)},

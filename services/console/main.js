@@ -1,31 +1,42 @@
 // The frame: which view the address names, and the state of the service. Every view has an address (#/user/u1?limit=20), so that it can be kept,
 // sent and loaded again. What is asked for one view is given up when another one is opened.
 import {get} from "./api.js";
-import {el, failure, replace, say} from "./dom.js";
+import {el, empty, failure, replace, say} from "./dom.js";
 import {item} from "./item.js";
 import {live} from "./live.js";
 import {popular} from "./popular.js";
 import {reports} from "./reports.js";
 import {user} from "./user.js";
 
-const VIEWS = {user, item, popular, live, reports};
+const VIEWS = {user, item, popular, live, reports, "": nowhere};
 const TITLES = {user: "User", item: "Item", popular: "Popular", live: "Live", reports: "Reports"};
-const READY_EVERY_MS = 15000;
+const READY_EVERY_MS = 2500;
+const STATE_EVERY = 6; // of them
+const PATIENCE_MS = 5000; // with a service that is there and does not answer
 
 const main = document.getElementById("main");
-let state = {mode: "read", reports: false, version: ""};
+const state = {mode: "read", reports: false, version: ""};
 let current = null; // {name, ended}
 
+const NAMED = ["user", "item", "reports"]; // views whose address may have an id
+const NOWHERE = {name: "", id: "", query: new URLSearchParams()};
+
 function parse(hash) {
-    const [path, query] = hash.replace(/^#\/?/, "").split("?", 2);
-    const [name, id] = path.split("/", 2);
-    let decoded = "";
+    const whole = hash.replace(/^#\/?/, ""), mark = whole.indexOf("?");
+    const [name, id, ...more] = (mark < 0 ? whole : whole.slice(0, mark)).split("/");
+    if (name && !Object.hasOwn(TITLES, name) || more.length || id && !NAMED.includes(name))
+        return NOWHERE;
     try {
-        decoded = decodeURIComponent(id || "");
+        return {name: name || "user", id: decodeURIComponent(id || ""), query: new URLSearchParams(mark < 0 ? "" : whole.slice(mark + 1))};
     } catch {
-        decoded = id;
+        return NOWHERE; // not UTF-8, which every id is
     }
-    return {name: Object.hasOwn(VIEWS, name) ? name : "user", id: decoded, query: new URLSearchParams(query || "")};
+}
+
+function nowhere({main}) {
+    replace(main, el("h1", {tabindex: "-1"}, "No such page"), el("div", {id: "result"},
+        empty("There is nothing at this address. A slash within an id is written %2F. ", el("a", {href: "#/user"}, "Look up a user"), ".")));
+    say("No such page");
 }
 
 // The address of a view; what is empty is left out.
@@ -36,7 +47,7 @@ export function addressOf(name, id, query) {
 }
 
 function drawNavigation(name) {
-    replace(document.getElementById("views"), Object.keys(VIEWS).map((one) =>
+    replace(document.getElementById("views"), Object.keys(TITLES).map((one) =>
         el("a", {href: `#/${one}`, "aria-current": one === name ? "page" : null}, TITLES[one])));
 }
 
@@ -50,7 +61,7 @@ function open(moved) {
     current = {name: place.name, ended};
     if (!same)
         drawNavigation(place.name);
-    document.title = `${place.id ? place.id + " \u2013 " : ""}${TITLES[place.name]} \u2013 libreco`;
+    document.title = `${place.id ? place.id + " \u2013 " : ""}${TITLES[place.name] || "No such page"} \u2013 libreco`;
     say("");
     const go = (id, query) => {
         const address = addressOf(place.name, id, query);
@@ -62,7 +73,7 @@ function open(moved) {
     const held = same ? document.activeElement && document.activeElement.getAttribute("name") : null;
     const form = held && document.activeElement.form ? document.activeElement.form.name : null;
     try {
-        VIEWS[place.name]({main, place, state, go, signal: ended.signal});
+        VIEWS[place.name]({main, place, state, readsOnly, go, signal: ended.signal});
     } catch (error) {
         replace(main, el("h1", {tabindex: "-1"}, TITLES[place.name]), failure(error));
     }
@@ -86,26 +97,42 @@ function drawChips() {
 
 async function settle() {
     try {
-        state = await get("/console/state");
+        Object.assign(state, await get("/console/state", {}, AbortSignal.timeout(PATIENCE_MS)));
         drawChips();
     } catch {
         // the views say what they cannot get; it is asked again
     }
 }
 
-async function look() {
-    const chip = document.getElementById("ready");
-    if (document.hidden)
-        return;
-    if (!state.version)
+// Whether an event was refused because the service, started again, does not take any.
+async function readsOnly(error) {
+    if (error.status === 404)
         await settle();
+    return state.mode !== "write";
+}
+
+let looks = 0, looking = false;
+
+async function look() {
+    if (document.hidden || looking)
+        return;
+    looking = true;
+    if (!state.version || ++looks % STATE_EVERY === 0)
+        await settle();
+    await drawReady();
+    looking = false;
+}
+
+async function drawReady() {
+    const chip = document.getElementById("ready");
     try {
-        const told = await get("/ready", {verbose: "true"});
+        const told = await get("/ready", {verbose: "true"}, AbortSignal.timeout(PATIENCE_MS));
         const lacking = told.degraded_reasons || [];
         const words = lacking.length ? "degraded: " + lacking.join(", ") : told.lag ? `ready, ${told.lag} behind` : "ready";
         replace(chip, el("span", {class: "dot " + (lacking.length ? "warn" : "good"), "aria-hidden": "true"}), words);
         chip.title = "";
     } catch (error) {
+        looks = -1; // it may come back as another one
         replace(chip, el("span", {class: "dot bad", "aria-hidden": "true"}), el("span", {class: "clip"}, `not ready: ${error.message}`));
         chip.title = error.message; // whole
     }
@@ -126,6 +153,7 @@ async function start() {
     look();
     setInterval(look, READY_EVERY_MS);
     document.addEventListener("visibilitychange", look);
+    window.addEventListener("unreachable", look);
 }
 
 start();

@@ -1,7 +1,7 @@
 // What is popular, by window and category.
-import {documents, get} from "./api.js";
+import {get, titles} from "./api.js";
 import {answerList, idsOf} from "./answers.js";
-import {el, empty, failure, field, form, loading, markFields, replace, say, section} from "./dom.js";
+import {el, empty, exact, failure, field, form, loading, markFields, replace, say, section} from "./dom.js";
 
 const WINDOWS = ["1h", "6h", "24h", "7d", "30d", "60d"];
 const LONGEST = WINDOWS[WINDOWS.length - 1];
@@ -27,7 +27,7 @@ function categories(names, items, view) {
         query.set("category", category);
         return `#/popular?${query}`;
     };
-    return el("ul", {class: "choices", "aria-label": "Categories of these"}, found.map((one) => el("li", null, el("a", {href: to(one)}, el("bdi", null, one)))));
+    return el("ul", {class: "choices", "aria-label": "Categories of these"}, found.map((one) => el("li", null, el("a", {href: to(one)}, el("bdi", null, exact(one))))));
 }
 
 export async function popular(view) {
@@ -35,19 +35,19 @@ export async function popular(view) {
     const chosen = place.query.get("window") || "24h";
     const category = place.query.get("category") || "";
     const asked = form("popular", (values) => go("", values), "Show",
-        field("category", "Category", {value: category, kind: "wide", placeholder: "all"}),
+        field("category", "Category", {value: category, kind: "wide", exact: true, placeholder: "all"}),
         field("window", "Window", {value: chosen, placeholder: "90m, 24h, 7d \u2026"}),
         field("limit", "Items", {value: place.query.get("limit") || "", inputmode: "numeric", placeholder: "20"}));
     const into = el("div", {id: "result"}, loading("Asking\u2026"));
     replace(main, el("h1", {tabindex: "-1"}, "Popular"), windows(view, chosen), asked, into);
     try {
         const answer = await get("/popular", {window: chosen, category, limit: place.query.get("limit")}, signal);
-        const names = await documents(idsOf(answer.items), signal);
-        const title = `The last ${chosen}${category ? " in " + category : ""}: ${answer.items.length} ${answer.items.length === 1 ? "item" : "items"}`;
-        replace(into, categories(names, answer.items, view), section(title, answer.items.length ? answerList(answer.items, names) :
+        const names = await titles(idsOf(answer.items), signal);
+        const before = `The last ${chosen}`, after = `: ${answer.items.length} ${answer.items.length === 1 ? "item" : "items"}`;
+        replace(into, categories(names, answer.items, view), section(category ? [before, " in ", el("bdi", null, exact(category)), after] : before + after, answer.items.length ? answerList(answer.items, names) :
             empty(category ? "Nothing of this category is popular in this window." : ["No event of this window counts.", chosen === LONGEST ? " Events come in by POST /events, reco ingest and reco import." :
                     [" See the last ", el("a", {href: `#/popular?window=${LONGEST}`}, LONGEST), "."]])));
-        say(title);
+        say(`${before}${category ? ` in ${category}` : ""}${after}`);
     } catch (error) {
         if (error.name === "AbortError")
             return;

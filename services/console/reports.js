@@ -71,9 +71,27 @@ function firstHits(side, at) {
 
 // --- a report --------------------------------------------------------------------------------------------------------------------------------
 
+const isAbsent = (value) => value === undefined || value === null;
+const isScalar = (value) => ["string", "boolean"].includes(typeof value) || Number.isFinite(value);
+const isMapOf = (value, fits) => isObject(value) && Object.values(value).every(fits);
+const areNumbers = (of, ...names) => names.every((name) => Number.isFinite(of[name]));
+const areAbsentOrNumbers = (of, ...names) => names.every((name) => isAbsent(of[name]) || Number.isFinite(of[name]));
+
+const isMetric = (one) => isObject(one) && areNumbers(one, "value") && (areNumbers(one, "low", "high") || isAbsent(one.low) && isAbsent(one.high));
+const isDifference = (one) => isObject(one) && areNumbers(one, "mean", "low", "high", "p", "better", "worse");
+const areHits = (hits) => Array.isArray(hits) && hits.every((one) => Number.isInteger(one) && one >= 0);
+const isTuning = (one) => isObject(one) && typeof one.objective === "string" && areNumbers(one, "before", "after", "trials");
+
+const isSide = (side) => isObject(side) && typeof side.label === "string" && side.label.trim() !== "" && isMapOf(side.metrics, isMetric) &&
+    (isAbsent(side.first_hits) || areHits(side.first_hits)) && (isAbsent(side.settings) || isMapOf(side.settings, isScalar)) &&
+    areAbsentOrNumbers(side, "learn_seconds", "ask_seconds", "answer_p50_us", "answer_p99_us");
+
+// Whether all that is drawn is there and of its kind: any file may lie in the folder.
 function isReport(report) {
-    return isObject(report) && Array.isArray(report.configurations) && report.configurations.length > 0 &&
-        report.configurations.every((side) => isObject(side) && isObject(side.metrics));
+    return isObject(report) && Array.isArray(report.configurations) && report.configurations.length > 0 && report.configurations.every(isSide) &&
+        ["protocol", "train", "test", "depth", "seed", "resamples"].every((name) => isAbsent(report[name]) || isScalar(report[name])) &&
+        areAbsentOrNumbers(report, "questions", "events", "users", "items") &&
+        (isAbsent(report.differences) || isMapOf(report.differences, isDifference)) && (isAbsent(report.tuning) || isTuning(report.tuning));
 }
 
 function about(report) {
@@ -112,7 +130,7 @@ function times(report) {
 
 function draw(report) {
     if (!isReport(report))
-        return section("Report", empty("This is not a report of reco evaluate --json."));
+        return section("Report", empty("This is no report as reco evaluate --json writes it."));
     const withHits = report.configurations.filter((side) => Array.isArray(side.first_hits) && side.first_hits.length > 1);
     return [about(report), section("Metrics", metricTable(report)),
         isObject(report.differences) && report.configurations.length === 2 ? differenceTable(report) : null,
@@ -122,12 +140,15 @@ function draw(report) {
 
 // --- the list --------------------------------------------------------------------------------------------------------------------------------
 
+const isPage = (name) => name.endsWith(".html");
+
+const pageLink = (name) => el("a", {href: `console/reports/${encodeURIComponent(name)}`, target: "_blank", rel: "noopener"}, name, el("span", {class: "unseen"}, " (opens a new tab)"));
+
 function listed(told, chosen) {
     const line = (one) => {
-        const isPage = one.name.endsWith(".html");
-        const link = isPage ? el("a", {href: `/console/reports/${encodeURIComponent(one.name)}`, target: "_blank", rel: "noopener"}, one.name, el("span", {class: "unseen"}, " (opens a new tab)")) :
+        const link = isPage(one.name) ? pageLink(one.name) :
             el("a", {href: `#/reports/${encodeURIComponent(one.name)}`, "aria-current": one.name === chosen ? "true" : null}, one.name);
-        return el("li", null, link, el("span", {class: "aside"}, isPage ? badge("page") : null, moment(one.modified), bytes(one.size)));
+        return el("li", null, link, el("span", {class: "aside"}, isPage(one.name) ? badge("page") : null, moment(one.modified), bytes(one.size)));
     };
     return section("Reports", told.reports.length ? el("ul", {class: "lines", id: "listed"}, told.reports.map(line)) :
         empty("The folder has no report yet: reco evaluate \u2026 --json > FOLDER/name.json writes one."), told.more ? note("Only the newest are listed.") : null);
@@ -147,6 +168,14 @@ export async function reports({main, place, state, signal}) {
         replace(into, el("div", {class: "columns"}, el("div", {class: "side"}, listed(told, chosen)), shown));
         if (!chosen)
             return;
+        if (!/^[A-Za-z0-9]/.test(chosen)) { // never of the folder; and `..` would be a step within the path
+            replace(shown, failure({title: "Not found.", message: "there is no such report"}));
+            return;
+        }
+        if (isPage(chosen)) {
+            replace(shown, section("Report", el("p", null, "A page, which opens in a tab of its own: ", pageLink(chosen))));
+            return;
+        }
         try {
             replace(shown, draw(await get(`/console/reports/${encodeURIComponent(chosen)}`, {}, signal)));
             say(`Report ${chosen}`);

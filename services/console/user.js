@@ -1,7 +1,7 @@
 // A user: what is known, what counts, what is answered and why; why an item is not; and, where that is allowed, an event and what it changes.
-import {documents, get, post, Problem} from "./api.js";
+import {get, post, Problem, titles} from "./api.js";
 import {answerList, bar, idsOf, itemName, moveBadge, paletteOf, reasonTable} from "./answers.js";
-import {badge, count, el, empty, facts, failure, field, fold, form, loading, markFields, moment, moreButton, note, replace, say, score, seconds, section, table} from "./dom.js";
+import {badge, count, el, empty, exact, facts, failure, field, fold, form, idField, loading, markFields, moment, moreButton, note, replace, say, score, seconds, section, table} from "./dom.js";
 
 const WAIT_MS = 2000;
 // Those of the settings as they come; others may be typed.
@@ -12,7 +12,7 @@ function lookup(view) {
     const {place, go} = view;
     const extra = QUESTION.some((name) => place.query.get(name));
     const asked = form("user", (values) => go(values.user_id, {limit: values.limit, scenario: values.scenario, as_of: values.as_of, why: ""}), "Look up",
-        field("user_id", "User id", {value: place.id, required: true, maxlength: 256, kind: "wide"}),
+        idField("user_id", "User id", {value: place.id}),
         moreButton(extra),
         field("limit", "Items", {value: place.query.get("limit") || "", kind: "extra", inputmode: "numeric", placeholder: "20"}),
         field("scenario", "Scenario", {value: place.query.get("scenario") || "", kind: "extra", placeholder: "default"}),
@@ -142,21 +142,49 @@ function whyNot(view, told, names) {
     const asked = place.query.get("why") || "";
     const one = asked ? (told.items || []).find((item) => item.item_id === asked) : null;
     return fold("Why not?", asked !== "", form("why", (values) => go(place.id, {...questionOf(place), why: values.why}), "Ask",
-        field("why", "Item id", {value: asked, required: true, maxlength: 256, kind: "wide"})),
+        idField("why", "Item id", {value: asked})),
     note("Which stage dropped it, or how far below the cut it stayed."), one ? verdict(one, names) : null);
 }
 
 // --- an event --------------------------------------------------------------------------------------------------------------------------------
 
-async function postEvent(view, values, of, told) {
-    const {place, signal} = view;
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+function valueOf(text) {
+    const value = NUMBER.test(text) ? Number(text) : NaN;
+    if (Number.isFinite(value))
+        return value;
+    const words = `\u201c${text}\u201d is not a number that an event can have; one and a half is 1.5`;
+    throw new Problem(0, "Nothing was posted", words, [{field: "value", detail: words}]);
+}
+
+// Works on plain http, too, where there is no crypto.randomUUID.
+const newEventId = () => "console-" + [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.toString(16).padStart(2, "0")).join("");
+
+function eventOf(place, values) {
     const event = {user_id: place.id, item_id: values.item_id, event_type: values.event_type};
-    if (values.value)
-        event.value = Number(values.value);
-    const kept = await post("/events", event, signal);
-    markFields(of, null);
-    say("The event is kept. Asking again.");
-    await show(view, {min_position: kept.position, wait_ms: WAIT_MS}, {before: told.answer.items, event});
+    return values.value ? {...event, value: valueOf(values.value)} : event;
+}
+
+// What the form posts, one at a time. The same event sent again, because nobody knows whether it came, has the same event_id and counts once.
+function sender(view, told) {
+    const {place, signal} = view;
+    let last = {};
+    return async (values, of) => {
+        const event = eventOf(place, values), text = JSON.stringify(event);
+        if (last.text !== text)
+            last = {text, event_id: newEventId()};
+        markFields(of, null);
+        const kept = await post("/events", {...event, event_id: last.event_id}, signal);
+        say("The event is kept. Asking again.");
+        try {
+            await show(view, {min_position: kept.position, wait_ms: WAIT_MS}, {before: told.answer.items, event});
+        } catch (error) {
+            if (error.name === "AbortError")
+                throw error;
+            throw new Problem(error.status, "The event is kept, but the answer to it cannot be had", error.message, []);
+        }
+    };
 }
 
 function poster(view, told) {
@@ -165,20 +193,29 @@ function poster(view, told) {
         return null;
     if (place.query.get("as_of"))
         return fold("Post an event", false, note("An event is of now; the answer here is as of another time."));
-    const trouble = el("div");
+    const trouble = el("div"), send = sender(view, told);
+    let busy = false;
     const submit = async (values, of) => {
+        if (busy)
+            return;
+        busy = true;
+        of.setAttribute("aria-busy", "true");
         replace(trouble, loading("Posting\u2026"));
         try {
-            await postEvent(view, values, of, told);
+            await send(values, of);
         } catch (error) {
             if (error.name === "AbortError")
                 return;
-            replace(trouble, failure(error));
+            replace(trouble, await view.readsOnly(error) ? failure(new Problem(error.status, "Nothing was posted", "The service only reads now: it was started again without --console write.")) :
+                failure(error));
             markFields(of, error);
+        } finally {
+            busy = false;
+            of.removeAttribute("aria-busy");
         }
     };
     return fold("Post an event", false, form("event", submit, "Post",
-        field("item_id", "Item id", {required: true, maxlength: 256, kind: "wide whole"}),
+        idField("item_id", "Item id", {kind: "wide whole"}),
         field("event_type", "Type", {value: "view", required: true, list: EVENT_TYPES}),
         field("value", "Value", {inputmode: "decimal", placeholder: "none"})), trouble);
 }
@@ -204,7 +241,7 @@ async function show(view, extra, change) {
     const told = await get("/explain", {user_id: place.id, ...questionOf(place), item_id: place.query.get("why"), ...extra}, signal);
     const ids = [...idsOf(told.answer.items), ...told.recents.map((one) => one.item_id), ...told.hidden, ...idsOf(told.items || []),
         ...(change ? [change.event.item_id, ...change.before.map((item) => item.item_id)] : [])];
-    const names = await documents(ids, signal);
+    const names = await titles(ids, signal);
     const held = document.activeElement;
     const holder = held && held.form && into.contains(held) ? [held.form.name, held.name || ""] : null;
     replace(into, draw(view, told, names, change));
@@ -226,7 +263,7 @@ export async function user(view) {
         into.setAttribute("aria-busy", "true");
     }
     into.dataset.user = place.id;
-    replace(main, el("h1", {tabindex: "-1"}, "User", place.id ? [": ", el("bdi", null, place.id)] : null), asked, into);
+    replace(main, el("h1", {tabindex: "-1"}, "User", place.id ? [": ", el("bdi", null, exact(place.id))] : null), asked, into);
     if (!place.id) {
         replace(into, empty("Look up a user by the id that events name: what counts, what is answered, and why. An id that nobody has used " +
             "gets the answer of a stranger. ", "No id at hand? See what is ", el("a", {href: "#/popular"}, "popular"), ", and how the service does ",

@@ -38,7 +38,7 @@ static bool is_whole(const struct mg_request_info *info) {
 }
 
 int http_head_check(const struct mg_request_info *info, const char **field, const char **wrong) {
-    int lengths = 0, hosts = 0;
+    int lengths = 0, hosts = 0, origins = 0;
     *field = "headers";
     for (int i = 0; i < info->num_headers; i++) {
         const struct mg_header *header = &info->http_headers[i];
@@ -46,6 +46,7 @@ int http_head_check(const struct mg_request_info *info, const char **field, cons
         if (!is_clean(header))
             return 400;
         hosts += strcasecmp(header->name, "Host") == 0;
+        origins += strcasecmp(header->name, "Origin") == 0;
         if (strcasecmp(header->name, "Transfer-Encoding") == 0)
             lengths += strcasecmp(header->value, "chunked") == 0 ? 1 : 2;
         if (strcasecmp(header->name, "Content-Length") != 0)
@@ -62,6 +63,10 @@ int http_head_check(const struct mg_request_info *info, const char **field, cons
     *field = "Content-Length";
     *wrong = "the length of the body is not stated clearly, once";
     if (lengths > 1)
+        return 400;
+    *field = "Origin";
+    *wrong = "there are several Origin headers";
+    if (origins > 1)
         return 400;
     *field = "Host";
     *wrong = "there must be one Host header";

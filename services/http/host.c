@@ -16,11 +16,21 @@
 
 #include "http/internal.h"
 
-/* host or host:port or [address]:port without the port, and without the dot that a name may end with. */
+#define DIGITS "0123456789"
+#define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" DIGITS "-_."
+
+/* host or host:port or [address]:port without the port, and without the dot that a name may end with; absent: it is none of these, to the last
+ * letter. A host may be empty, as HTTP has it. */
 static reco_str name_of(const char *host) {
-    size_t size = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
-    if (size > strlen(host))
-        size = strlen(host);
+    bool six = host[0] == '[';
+    size_t size = six ? 1 + strspn(host + 1, DIGITS "abcdefABCDEF:.") : strspn(host, NAME_LETTERS);
+    if (six && host[size++] != ']')
+        return (reco_str){NULL, 0};
+    const char *rest = host + size;
+    if (*rest == ':')
+        rest += 1 + strspn(rest + 1, DIGITS);
+    if (*rest)
+        return (reco_str){NULL, 0};
     return (reco_str){host, size > 1 && host[size - 1] == '.' ? size - 1 : size};
 }
 
@@ -45,7 +55,8 @@ static bool is_plain(reco_str name) { return !memchr(name.data, '.', name.size) 
 static bool is_listed(const http_server *server, reco_str name) { return http_list_has(server->hosts, name.data, name.size); }
 
 static bool is_ours(const http_server *server, reco_str name) {
-    return is_address(name) || is_localhost(name) || is_plain(name) || is_listed(server, name) || http_list_has(server->hosts, "*", 1);
+    return http_list_has(server->hosts, "*", 1) ||
+           (name.data && (is_address(name) || is_localhost(name) || is_plain(name) || is_listed(server, name)));
 }
 
 static bool refuse_host(http_request *request, const char *host) {
@@ -63,14 +74,23 @@ bool http_host_accept(http_request *request) {
     return refuse_host(request, host);
 }
 
+/* The host:port of a page that a browser got by HTTP; "": it is of another kind. */
+static const char *page_of(const char *origin) {
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        if (strncmp(origin, schemes[i], strlen(schemes[i])) == 0)
+            return origin + strlen(schemes[i]);
+    return "";
+}
+
 bool http_origin_accept(http_request *request) {
     const http_server *server = request->server;
     const char *origin = http_header(request, "Origin"), *host = http_header(request, "Host");
     if (!origin || http_cors_origin(request))
         return true;
-    const char *end = strstr(origin, "://");
-    const char *page = end ? end + 3 : "";
-    if (*page && is_listed(server, name_of(page)))
+    const char *page = page_of(origin);
+    reco_str name = name_of(page);
+    if (*page && name.data && is_listed(server, name))
         return true;
     if (!*page || !host || strcasecmp(page, host) != 0) {
         http_send_problem(request, 403, "Origin",
@@ -84,11 +104,10 @@ bool http_origin_accept(http_request *request) {
 
 /* Letters of names and numbers, without a port. */
 static bool is_name(const char *text, size_t size) {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
     if (size == 1 && *text == '*')
         return true;
     for (size_t i = 0; i < size; i++)
-        if (!strchr(letters, text[i]))
+        if (!strchr(NAME_LETTERS, text[i]))
             return false;
     return text[size - 1] != '.';
 }

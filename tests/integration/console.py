@@ -11,7 +11,7 @@ import urllib.parse
 
 import chromium
 from console_data import items
-from console_support import RESULT, WithConsole, load, need_browser, shown
+from console_support import RESULT, Below, WithConsole, load, need_browser, shown
 from http_support import BUILD, PATIENCE, Everywhere, Service, ask, event, get, post, raw, wait_for
 from servers import die_with_the_test
 
@@ -24,6 +24,7 @@ LONG = "urn:example:" + "0123456789abcdef" * 14  # an id as long as they may be,
 # what stands beyond the right edge of the page and does not scroll or is not cut within its own box
 BEYOND = """[...document.querySelectorAll('body *')].filter((one) => one.checkVisibility() && !one.closest('.scroll, nav, svg, .unseen, .wordy, .spark, .long') &&
     one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.outerHTML.slice(0, 200))"""
+ODD = ("..", ".", " lead", "trail ", "  ")  # ids like any other
 VIEWS = ("#/user", "#/user/anna", "#/user/nobody", "#/user/anna?why=kit-030", "#/item", "#/item/kit-007", "#/popular?window=7d", "#/live", "#/reports")
 # What each item of the answer shows: its score, those of the parts of its bar, and how wide the bar and its parts are.
 BARS = """[...document.querySelectorAll('li.answer')].map((line) => ({item: line.dataset.item, score: Number(line.dataset.score),
@@ -51,6 +52,7 @@ class Story(WithConsole):
         self.look_up(page)
         self.reasons(page)
         self.why_not(page)
+        self.no_number(page)
         self.post_an_event(page)
         self.item(page)
         self.popular(page)
@@ -116,6 +118,19 @@ class Story(WithConsole):
         shown(page, "document.querySelector('#verdict')?.innerText.includes('gar-064')")
         self.assertIn(f"ranked {told['rank']}", page.text("#verdict"))
         self.assertIn(f"{told['distance'] / 1e6:.6f} short", page.text("#verdict"))
+
+    def no_number(self, page):
+        """A value that is no number is told, and nothing is posted without it."""
+        before = accepted(self.all.api)
+        for value in ("abc", "4,5", "1e999", "0x10", "-"):
+            page.tab_to("form[name=event] [name=item_id]")
+            page.write("mus-162")
+            self.enter(page, "form[name=event] [name=value]", value)
+            page.wait(f"document.querySelector('form[name=event] + div .failure')?.innerText.includes({json.dumps(value + chr(0x201d))})")
+            self.assertEqual(page.run("[...document.querySelectorAll('[aria-invalid]')].map((one) => one.name)"), ["value"])
+            self.assertTrue(page.focused("form[name=event] [name=value]"))
+        page.write("")
+        self.assertEqual(accepted(self.all.api), before)
 
     def post_an_event(self, page):
         before = page.run(BARS)
@@ -185,11 +200,13 @@ class Story(WithConsole):
         self.assertIn("of the last minute; half within", page.text("[data-figure='Event to answers'] .hint"))
         post(self.all.ingest, "/events", event("live", "gar-1"))
         shown(page, "/^[0-9.]+ (ms|\u00b5s|s)$/.test(document.querySelector('[data-figure=\"Event to answers\"] .value').textContent)")
+        get(self.all.api, "/nothing/here")
         for _ in range(30):
             get(self.all.api, "/recommendations?user_id=anna")
         shown(page, "Number(document.querySelector('[data-figure=\"Answers per second\"] .value').textContent) > 0")
         shown(page, "/ms|\u00b5s/.test(document.querySelector('[data-figure=\"99th percentile\"] .value').textContent)")
         self.assertIn("features", page.text("#result"))
+        shown(page, "[...document.querySelectorAll('code')].some((one) => one.textContent === 'GET: no such path')")
         self.follow(page, "#pause")
         self.assertEqual(page.text("#pause"), "Go on")
         before = page.text("#read")
@@ -236,16 +253,17 @@ class Looks(WithConsole):
 
     def test_names_of_all_kinds(self):
         """Long ids and titles are cut, and those of other scripts are whole: nothing is wider than the page."""
-        ids = [LONG, LONG.upper(), "\u6025\u9808-1", "he-1/\u00e4 b", "\U0001fad6"]
-        titles = ["A title that goes on " * 9, None, "\u624b\u4f5c\u308a\u306e\u6025\u9808", "\u05e7\u05d5\u05de\u05e7\u05d5\u05dd", "\U0001f469\u200d\U0001f469\u200d\U0001f467 tea"]
-        post(self.all.api, "/items", [{"item_id": id, "title": title, "categories": ["of all kinds"]} for id, title in zip(ids, titles) if title])
-        post(self.all.ingest, "/events", [event(user, id) for user in (LONG, "\u3055\u3086\u308a") for id in ids] + [event("cut", id) for id in ids[:2]])
+        ids = [LONG, LONG.upper(), "\u6025\u9808-1", "he-1/\u00e4 b", "\U0001fad6", *ODD]
+        titles = ["A title that goes on " * 9, None, "\u624b\u4f5c\u308a\u306e\u6025\u9808", "\u05e7\u05d5\u05de\u05e7\u05d5\u05dd", "\U0001f469\u200d\U0001f469\u200d\U0001f467 tea", *[None] * len(ODD)]
+        post(self.all.api, "/items", [{"item_id": id, "title": title, "categories": ["of all kinds", "c" * 204, " lead"]} for id, title in zip(ids, titles) if title])
+        post(self.all.ingest, "/events", [event(user, id) for user in (LONG, "\u3055\u3086\u308a", *ODD) for id in ids] + [event("cut", id) for id in ids[:2]])
         wait_for(lambda: len(get(self.all.api, "/items/kit-001/similar").json()["items"]) and set(ids) <=
                  {one["item_id"] for one in get(self.all.api, "/popular?limit=500").json()["items"]}, "they are learned")
         quoted = [urllib.parse.quote(one, safe="") for one in (LONG, ids[2], "\u3055\u3086\u308a")]
         for options in ({"width": 360, "height": 740, "phone": True}, {}):
             page = self.page(**options)
-            for hash in ("#/popular?limit=500", f"#/item/{quoted[0]}", f"#/item/{quoted[1]}", f"#/user/{quoted[0]}", f"#/user/{quoted[2]}", "#/user/cut", "#/user/anna?limit=200"):
+            for hash in ("#/popular?limit=500", f"#/item/{quoted[0]}", f"#/item/{quoted[1]}", f"#/user/{quoted[0]}", f"#/user/{quoted[2]}", "#/user/cut", "#/user/anna?limit=200",
+                         "#/popular?category=" + "c" * 204, *[f"#/{view}/{urllib.parse.quote(one)}" for view in ("user", "item") for one in ODD]):
                 with self.subTest(view=hash, **options):
                     page.run(f"location.hash = {json.dumps(hash)}")
                     shown(page, f"location.hash === {json.dumps(hash)}")
@@ -253,7 +271,59 @@ class Looks(WithConsole):
                     self.assertEqual(page.run(BEYOND), [])
                     self.assertLess(page.run("Math.max(...[...document.querySelectorAll('.item-name a, .legend li, h1')].map((one) => one.getBoundingClientRect().height))"), 100)
                     self.assertTrue(page.run("[...document.querySelectorAll('.item-name a.long')].every((one) => one.title.length > 50)"), "whole as the pointer rests")
+            self.odd_names(page)
             self.assert_clean(page)
+
+    def odd_names(self, page):
+        """Ids that a path would fold, and blanks, which are a part of an id: each is asked as it is, and to be seen."""
+        lines = "[...document.querySelectorAll('li.answer')].map((line) => line.dataset.item)"
+        for odd in ODD:
+            with self.subTest(id=odd):
+                page.run(f"location.hash = '#/item/{urllib.parse.quote(odd)}?limit=7'")
+                shown(page, "location.hash.endsWith('limit=7') && document.querySelectorAll('section').length === 3")
+                told = post(self.all.api, "/similar", {"items": [odd], "limit": 7}).json()["items"]
+                self.assertEqual(page.run(lines), [one["item_id"] for one in told])
+                self.assertEqual(len(told), 7)
+                self.assertEqual(page.run("document.querySelector('h1 bdi').textContent"), odd)
+                blank = len(odd) - len(odd.strip())
+                self.assertEqual(page.run("[...document.querySelectorAll('h1 .blank')].filter((one) => one.getBoundingClientRect().width > 2).length"), blank)
+                for view, name in (("user", "user_id"), ("item", "item_id")):
+                    page.run(f"location.hash = '#/{view}'")
+                    shown(page, f"location.hash === '#/{view}' && document.querySelectorAll('section').length === 0")
+                    page.run(f"document.querySelector('[name={name}]').focus()")
+                    page.write(odd)
+                    page.press("Enter")
+                    shown(page, f"location.hash === '#/{view}/{urllib.parse.quote(odd)}' && document.querySelectorAll('section').length > 2")
+        page.run("location.hash = '#/popular'")
+        shown(page, "location.hash === '#/popular'")
+        page.run("document.querySelector('[name=category]').focus()")
+        page.write(" lead")
+        page.press("Enter")
+        shown(page, "location.hash.includes('lead') && document.querySelectorAll('li.answer').length > 0")
+        self.assertEqual(page.run("document.querySelector('h2 .blank').textContent"), " ")
+
+    def test_no_such_page(self):
+        page = self.page("#/user/a/b")
+        for hash in ("#/user/a/b", "#/nope/x", "#/user/%ff", "#/popular/x", "#/item/kit-007/similar", "#/constructor"):
+            page.run(f"location.hash = {json.dumps(hash)}")
+            shown(page, f"location.hash === {json.dumps(hash)} && document.querySelector('h1').textContent === 'No such page'")
+            self.assertEqual(page.run("document.querySelectorAll('nav a[aria-current]').length"), 0)
+            page.run("location.hash = '#/popular'")
+            shown(page, "document.querySelector('h1').textContent === 'Popular'")
+        self.assert_clean(page)
+
+    def test_below_a_path(self):
+        """Behind a proxy that has it below a path of its own."""
+        proxy = Below(self.all.api)
+        self.addCleanup(proxy.end)
+        page = self.browser.page(f"http://127.0.0.1:{proxy.port}/reco/")
+        self.addCleanup(page.close)
+        for hash, condition in (("#/user/anna", "document.querySelectorAll('li.answer').length === 20"), ("#/item/kit-007", "document.querySelectorAll('section').length === 3"),
+                                ("#/reports/shop.json", "document.querySelectorAll('#result table').length > 1"), ("#/live", "document.querySelectorAll('.figure').length > 5")):
+            page.run(f"location.hash = {json.dumps(hash)}")
+            shown(page, f"location.hash === {json.dumps(hash)} && ({condition})")
+        self.assertEqual(page.troubles, [])
+        self.assertEqual([url for url in page.requests if not url.startswith((f"http://127.0.0.1:{proxy.port}/reco/", "data:"))], [])
 
     def test_stores_away(self):
         """What cannot be read is not told as if it were not there."""
@@ -263,13 +333,15 @@ class Looks(WithConsole):
             const real = window.fetch;
             window.fetch = async (path, options) => {
                 const answer = await real(path, options), of = (text) => new Response(text, {headers: {"Content-Type": "application/json"}});
-                if (path.startsWith("/explain")) {
+                if (path.startsWith("./explain")) {
                     const told = await answer.json();
                     return of(JSON.stringify({...told, user: {known: false}, recents: [], answer: {...told.answer, fallback: true, degraded: true, degraded_reasons: ["features_unavailable", "popular_stale"]}}));
                 }
-                if (path.startsWith("/metrics"))
+                if (path.startsWith("./console/items"))
+                    return new Response(JSON.stringify({title: "unavailable", detail: "the records are away"}), {status: 503});
+                if (path.startsWith("./metrics"))
                     return of((await answer.text()).replace(/^reco_store_bytes{store="features".*\\n/gm, "").replace(/^(reco_store_up{store="features"}) 1/m, "$1 0"));
-                if (path.startsWith("/ready"))
+                if (path.startsWith("./ready"))
                     return new Response(JSON.stringify({title: "unavailable", detail: "the features are away"}), {status: 503});
                 return answer;
             };
@@ -280,6 +352,11 @@ class Looks(WithConsole):
         self.assertIn("cannot be read", page.text(".side"))
         self.assertNotIn("unknown", page.text(".side"))
         self.assertNotIn("Nothing of this user", page.text(".side"))
+        self.assertIn("Titles cannot be read: the records are away", page.text("#result"))
+        page.run("location.hash = '#/item/kit-007'")
+        shown(page, "document.querySelectorAll('section').length === 3")
+        self.assertIn("the records are away", page.text(".side .failure"))
+        self.assertNotIn("No document", page.text("#result"))
         page.run("location.hash = '#/live'")
         shown(page, "document.querySelectorAll('.figure').length > 5")
         self.assertRegex(page.text("#result"), r"features\s+down")
@@ -301,6 +378,11 @@ class Looks(WithConsole):
         page.run("location.hash = '#/item/nothing-1'")
         shown(page, "document.querySelectorAll('section').length === 3")
         self.assertEqual(page.text("h1"), "Item: nothing-1")
+        service.end()
+        ended = time.monotonic()
+        page.run("location.hash = '#/popular'")
+        page.wait("document.querySelector('#ready').textContent.includes('not ready')")
+        self.assertLess(time.monotonic() - ended, 6, "told by whatever fails first")
 
     def test_the_verdict_is_in_sight(self):
         for options in ({"height": 640}, {"width": 360, "height": 640, "phone": True}):
@@ -393,9 +475,53 @@ class Looks(WithConsole):
         page.press("Enter")
         page.wait("!!document.querySelector('.failure')")
         self.assertTrue(page.focused("form[name=event] [name=event_type]"), "the field that is wrong has the focus")
+        self.posted_once(page)
         page.run("location.hash = '#/popular?window=never'")
         page.wait("document.querySelector('.failure') && document.querySelector('[aria-invalid]')?.name === 'window'")
         self.assertEqual([trouble for trouble in page.troubles if not trouble.startswith("network: ")], [])
+
+    def posted_once(self, page):
+        """An event at a time; what is sent again, because no answer came, has the same event_id; and what a service that was started again takes."""
+        page.run("location.hash = '#/user/poster'")
+        shown(page, "location.hash === '#/user/poster' && document.querySelectorAll('li.answer').length > 0")
+        before = accepted(self.all.api)
+        page.run("""(() => {
+            const real = window.fetch;
+            window.sent = [];
+            window.lost = 1;
+            window.fetch = async (path, options) => {
+                if (path !== "./events")
+                    return path === "./console/state" && window.reads ? new Response('{"mode":"read","reports":false,"version":"0"}') : real(path, options);
+                if (window.reads)
+                    return new Response('{"title":"not found","detail":"there is nothing at this path"}', {status: 404});
+                window.sent.push(JSON.parse(options.body));
+                const answer = await real(path, options);
+                if (window.lost-- > 0)
+                    throw new TypeError("the answer is lost");
+                return answer;
+            };
+            const form = document.querySelector("form[name=event]");
+            form.querySelector("[name=item_id]").value = "kit-001";
+            for (let i = 0; i < 3; i++)
+                form.requestSubmit();
+        })()""")
+        page.wait("document.querySelector('form[name=event] + div .failure')?.innerText.includes('cannot be reached')")
+        page.run("document.querySelector('form[name=event]').requestSubmit(), document.querySelector('form[name=event]').requestSubmit()")
+        shown(page, "!!document.querySelector('#difference')")
+        sent = page.run("window.sent")
+        self.assertEqual(len(sent), 2, "three presses and two presses")
+        self.assertEqual(sent[0], sent[1])
+        self.assertTrue(sent[0]["event_id"])
+        self.assertLessEqual(accepted(self.all.api), before + 2)
+        item = "document.querySelector('form[name=event] [name=item_id]')"
+        page.run(f"{item}.value = 'kit-001', {item}.form.requestSubmit()")
+        page.wait("window.sent.length === 3")
+        shown(page, f"{item}.value === ''")
+        self.assertNotEqual(page.run("window.sent[2].event_id"), sent[0]["event_id"], "another event")
+        page.run(f"window.reads = true, {item}.value = 'kit-001', {item}.form.requestSubmit()")
+        page.wait("document.querySelector('form[name=event] + div .failure')?.innerText.includes('only reads now')")
+        self.assertEqual(page.text("#mode"), "read only")
+        page.run("window.reads = false, document.dispatchEvent(new Event('visibilitychange'))")
 
     def test_pictures(self):
         """Those that docs/CONSOLE.md shows."""
@@ -487,11 +613,12 @@ class Rights(WithConsole):
         for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain; application/json", ""):
             self.assertEqual(post(self.all.api, "/events", body, kind).status, 415, kind)
         for headers in ({"Origin": "https://elsewhere.example"}, {"Origin": "null"}, {"Origin": ""}, {"Origin": self.origin[:-1] + "0"}, {"Origin": "http://127.0.0.1"},
-                        {"Origin": "http://elsewhere.example@127.0.0.1:%d" % self.all.api}, {"Origin": f"http://localhost:{self.all.api}"}):
+                        {"Origin": "http://elsewhere.example@127.0.0.1:%d" % self.all.api}, {"Origin": f"http://localhost:{self.all.api}"},
+                        {"Origin": f"ftp://127.0.0.1:{self.all.api}"}, {"Origin": f"127.0.0.1:{self.all.api}"}):
             answer = post(self.all.api, "/events", body, headers=headers)
             self.assertEqual((answer.status, answer.json()["errors"][0]["field"]), (403, "Origin"), headers)
             self.assertEqual(post(self.all.ingest, "/events", json.dumps(event("zoe", "kit-001")), headers=headers).status, 202, "ingest is for pages of applications")
-        before += 7
+        before += 9
         preflight = ask(self.all.api, "OPTIONS", "/events", headers={"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"})
         self.assertEqual((preflight.status, preflight.headers["Access-Control-Allow-Origin"]), (405, None))
         self.assertEqual(accepted(self.all.api), before)
@@ -525,6 +652,7 @@ class Rights(WithConsole):
         service = self.api("--console", "write", "--set", "services.hosts=reco.example", "--set", "services.cors_origins=https://shop.example")
         for host, origin, told in (("reco.example", "https://reco.example", 202), ("127.0.0.1:81", "https://reco.example", 202), ("127.0.0.1:81", "https://reco.example:8443", 202),
                                    ("127.0.0.1:81", "https://shop.example", 202), ("reco.example", "https://elsewhere.example", "Origin"),
+                                   ("127.0.0.1:81", "ftp://reco.example", "Origin"), ("127.0.0.1:81", "https://reco.example/evil", "Origin"),
                                    ("elsewhere.example", "https://elsewhere.example", "Host")):
             self.assertEqual(self.posted(service, host, origin), told, (host, origin))
 
@@ -576,9 +704,26 @@ class Rights(WithConsole):
         self.assertIn(b" 404 ", raw(self.all.api, b"GET /console/reports/../../outside.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").split(b"\r\n")[0])
         page = get(self.all.api, "/console/reports/shop.html")
         self.assertTrue(page.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'"))
-        shown_ = self.page("#/reports/broken.json")
+        self.assert_told(self.page("#/reports/broken.json"))
+
+    def assert_told(self, shown_):
+        """What is no report is told, and not drawn."""
         shown_.wait("!!document.querySelector('.failure')")
         self.assertIn("not JSON", shown_.text(".failure"))
+        side = {"label": "a", "metrics": {"ndcg": {"value": 0.5}}}
+        odd = ([], 7, {"configurations": [{"metrics": {}}, {"metrics": {}}], "differences": {}}, {"configurations": [{**side, "metrics": {"ndcg": {"value": "x"}}}]},
+               {"configurations": [{**side, "label": " "}]}, {"configurations": [side], "protocol": {"a": 1}}, {"configurations": [{**side, "first_hits": [1, "x", 2]}]},
+               {"configurations": [side, side], "differences": {"ndcg": {"mean": 1}}}, {"configurations": [{**side, "settings": {"a": {}}}]}, {"configurations": [side], "tuning": {}})
+        for at, report in enumerate(odd):
+            with open(os.path.join(self.reports, f"odd-{at}.json"), "w", encoding="utf-8") as file:
+                json.dump(report, file)
+            shown_.run(f"location.hash = '#/reports/odd-{at}.json'")
+            shown(shown_, f"document.querySelector('#listed a[aria-current]')?.textContent === 'odd-{at}.json' && !document.querySelector('.wide .loading')")
+            self.assertIn("This is no report", shown_.text(".wide"), report)
+        for name, words in (("shop.html", "opens in a tab of its own"), ("..", "there is no such report")):
+            shown_.run(f"location.hash = '#/reports/{name}'")
+            shown(shown_, f"location.hash === '#/reports/{name}' && document.querySelector('.wide').innerText.includes({json.dumps(words)})")
+        self.assertTrue(shown_.run("!!document.querySelector('#listed a[href=\"console/reports/shop.html\"]')"))
         self.assertEqual([trouble for trouble in shown_.troubles], [])
 
 

@@ -1,10 +1,13 @@
 """A shop with the console on it, and a browser: for console.py and console_a11y.py."""
+import http.client
+import http.server
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 import chromium
@@ -52,6 +55,43 @@ class Shop:
         self.origin = f"http://127.0.0.1:{self.all.api}/"
         self.browser = chromium.Chromium()
         cleanup(self.browser.end)
+
+
+class Below:
+    """A proxy that has a service below the path /reco/ of its own."""
+
+    def __init__(self, port):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def pass_on(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if not self.path.startswith("/reco/"):
+                    self.send_error(404)
+                    return
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+                connection.request(self.command, self.path[len("/reco"):], body, {name: value for name, value in self.headers.items() if name != "Accept-Encoding"})
+                answer = connection.getresponse()
+                body = answer.read()
+                self.send_response(answer.status)
+                for name in ("Content-Type", "Content-Security-Policy", "Location"):
+                    if answer.headers[name]:
+                        self.send_header(name, answer.headers[name])
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+                connection.close()
+
+            do_GET = do_POST = pass_on
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def end(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 class WithConsole(unittest.TestCase):

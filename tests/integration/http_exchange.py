@@ -200,8 +200,9 @@ class Hosts(WithData):
     """By which names a service is asked."""
 
     OURS = ("127.0.0.1", "127.0.0.1:8080", "localhost", "LocalHost:1", "localhost.", "shop.localhost:8080", "[::1]:8080", "[::1]", "10.1.2.3",
-            "backend", "shop_api:8080", "x", "")
-    OTHERS = ("elsewhere.example", "elsewhere.example:8080", "localhost.example", "127.0.0.1.example", "127.0.0.1x", "[::1", "[x]", "a.b", "xn--e1afmkfd.example")
+            "backend", "shop_api:8080", "x", "", "localhost:", "[::ffff:10.0.0.1]:80")
+    OTHERS = ("elsewhere.example", "elsewhere.example:8080", "localhost.example", "127.0.0.1.example", "127.0.0.1x", "[::1", "[x]", "a.b", "xn--e1afmkfd.example",
+              "[::1].evil", "[::1]evil", "[::1].", "[]", "localhost/evil", "localhost/../evil", "evil%2Eexample", "x:80.evil", "x:80:90", "x y", "x@y", "x\\y", "..", "\u00e4".encode().decode("latin-1"))
 
     def everywhere(self, *arguments):
         service = Everywhere("reco-ingest", self.data, *arguments)
@@ -223,6 +224,15 @@ class Hosts(WithData):
                 self.assertEqual(get(port, path, Host=host).status, 200, path)
         told = get(port, "/metrics").body.decode()
         self.assertIn(f"reco_events_accepted_total {len(self.OURS)}\n", told, "what was refused changed nothing")
+
+    def test_two_origins(self):
+        """Where a proxy and we might take different ones, neither is taken."""
+        port = self.service("reco-api").port
+        head = b"GET /health HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n%sConnection: close\r\n\r\n"
+        self.assertTrue(raw(port, head % b"").startswith(b"HTTP/1.1 200 "))
+        for twice in (b"Origin: https://elsewhere.example\r\n", b"origin: http://localhost\r\n", b"Origin:\r\n"):
+            answer = raw(port, head % twice)
+            self.assertTrue(answer.startswith(b"HTTP/1.1 400 ") and b"Origin" in answer, answer)
 
     def test_reading(self):
         """What people did is not read by a page that has the service's address under another name."""
