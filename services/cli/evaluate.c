@@ -6,9 +6,13 @@
 #include <reco/memory.h>
 
 #include "cli/cli.h"
+#include "cli/interrupt.h"
+#include "cli/outputs.h"
+#include "evaluate/label.h"
 #include "evaluate/report.h"
 
 #define PATH_ROOM 4096u
+#define LABEL_ROOM 256u
 
 typedef struct options {
     const char *protocol, *train, *test, *queries, *valid, *preset, *against, *lists, *recs, *html, *objective, *time;
@@ -19,15 +23,15 @@ typedef struct options {
 
 #define AT(name) offsetof(options, name)
 static const option_spec table[] = {
-    {"protocol", 0, OPTION_TEXT, AT(protocol), "p1|p2|p2-novel", "how it is measured, see below"},
-    {"train", 0, OPTION_TEXT, AT(train), "FILE", "what is learned: user, item, time or order"},
-    {"test", 0, OPTION_TEXT, AT(test), "FILE", "what is hidden: user (p2: query), item"},
-    {"queries", 0, OPTION_TEXT, AT(queries), "FILE", "p2: query, and the items before it with commas, the oldest first"},
+    {"protocol", 0, OPTION_TEXT, AT(protocol), "p1|p2|p2-novel", "how it is measured, as above (needed)"},
+    {"train", 0, OPTION_TEXT, AT(train), "FILE", "what is learned: user, item, time or order (needed)"},
+    {"test", 0, OPTION_TEXT, AT(test), "FILE", "what is hidden: user (p2: query), item (needed)"},
+    {"queries", 0, OPTION_TEXT, AT(queries), "FILE", "p2 (needed there): query, and the items before it with commas, the oldest first"},
     {"preset", 'p', OPTION_TEXT, AT(preset), "NAME", "settings to begin with, before those of --set"},
     {"against", 0, OPTION_TEXT, AT(against), "PRESET|FILE", "a second configuration, compared question by question"},
     {"lists", 0, OPTION_TEXT, AT(lists), "FILE", "score these instead of learning and asking: question, items with commas"},
-    {"tune", 0, OPTION_FLAG, AT(tune), NULL, "first search the settings of answers on --valid"},
-    {"valid", 0, OPTION_TEXT, AT(valid), "DIR", "folder with train, test and queries to tune on"},
+    {"tune", 0, OPTION_FLAG, AT(tune), NULL, "first search the settings of answers on --valid, of the first configuration only"},
+    {"valid", 0, OPTION_TEXT, AT(valid), "DIR", "folder with train, test and (p2) queries to tune on"},
     {"objective", 0, OPTION_TEXT, AT(objective), "METRIC", "what is tuned for (default ndcg@10, with p2 mrr@20)"},
     {"trials", 0, OPTION_COUNT, AT(trials), "N", "most trials (default 100)"},
     {"tune-queries", 0, OPTION_COUNT, AT(tune_queries), "N", "most questions a trial asks, drawn at random (default 10000)"},
@@ -36,7 +40,7 @@ static const option_spec table[] = {
     {"seed", 0, OPTION_U64, AT(seed), "N", "of all that is drawn (default 0)"},
     {"resamples", 0, OPTION_COUNT, AT(resamples), "N", "for intervals and tests (default 1000)"},
     {"threads", 0, OPTION_COUNT, AT(threads), "N", "that ask (default: one a processor)"},
-    {"recs", 0, OPTION_TEXT, AT(recs), "FILE", "write the lists: question, items with commas"},
+    {"recs", 0, OPTION_TEXT, AT(recs), "FILE", "write the lists of the first configuration: question, items with commas"},
     {"html", 0, OPTION_TEXT, AT(html), "FILE", "write a page with tables and plots"},
     {"json", 'j', OPTION_FLAG, AT(json), NULL, "the result as JSON"},
     CLI_PROGRESS(options),
@@ -44,7 +48,7 @@ static const option_spec table[] = {
 
 /* One configuration under evaluation. */
 typedef struct side {
-    char label[128];
+    char label[LABEL_ROOM];
     reco_settings *settings;
     char folder[PATH_ROOM];
     evaluation done;
@@ -115,7 +119,50 @@ static reco_status check_line(run *r, reco_error *err) {
     return given->threads > 256 ? options_fail(err, RECO_INVALID, "--threads", "at most 256") : RECO_OK;
 }
 
+/* DIR/NAME.tsv.gz or DIR/NAME.tsv. */
+static void name_file(char *out, const char *folder, const char *name) {
+    snprintf(out, PATH_ROOM, "%s/%s.tsv.gz", folder, name);
+    if (access(out, R_OK) != 0)
+        snprintf(out, PATH_ROOM, "%s/%s.tsv", folder, name);
+}
+
+/* What is written at the end is not what is read, and can be written. */
+static reco_status check_output(const run *r, const char *path, const char *option, reco_error *err) {
+    const options *given = r->given;
+    char valid[3][PATH_ROOM] = {"", "", ""};
+    static const char *const parts[] = {"train", "test", "queries"};
+    for (size_t i = 0; i < 3 && given->valid; i++)
+        name_file(valid[i], given->valid, parts[i]);
+    const char *config = r->call->globals->config ? r->call->globals->config : getenv("RECO_CONFIG");
+    const char *const inputs[] = {given->train, given->test, given->queries, given->lists, given->against, config, valid[0], valid[1], valid[2]};
+    reco_status status = cli_output_check(path, option, err);
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs && status == RECO_OK; i++)
+        if (inputs[i] && access(inputs[i], F_OK) == 0 && cli_output_same(path, inputs[i]))
+            status = options_fail(err, RECO_INVALID, option, "%.150s is read, and would be lost", path);
+    return status;
+}
+
+static reco_status check_outputs(const run *r, reco_error *err) {
+    const char *recs = r->given->recs, *html = r->given->html;
+    reco_status status = recs ? check_output(r, recs, "--recs", err) : RECO_OK;
+    if (status == RECO_OK && html)
+        status = check_output(r, html, "--html", err);
+    if (status == RECO_OK && recs && html && cli_output_same(recs, html))
+        status = options_fail(err, RECO_INVALID, "--html", "is the file of --recs too");
+    return status;
+}
+
 /* --- configurations ------------------------------------------------------------------------------------------------------------------------- */
+
+/* By what the settings are; and by their file, where no preset of the line comes over it. */
+static reco_status label_side(side *out, const char *file, reco_error *err) {
+    char label[LABEL_ROOM / 2];
+    reco_status status = evaluate_label(label, sizeof label, out->settings, err);
+    bool named = file && *file;
+    size_t size = named ? strlen(file) : 0, most = LABEL_ROOM / 2 - sizeof " (), tuned";
+    snprintf(out->label, sizeof out->label, named ? "%s (%s)" : "%s%s", named ? file + (size > most ? size - most : 0) : "", label);
+    return status;
+}
 
 /* Those of the line, over a preset or a file that comes before --set. */
 static reco_status make_side(side *out, const run *r, const char *preset, const char *file, reco_error *err) {
@@ -130,11 +177,12 @@ static reco_status make_side(side *out, const run *r, const char *preset, const 
         globals.set.items[0] = text;
     }
     globals.config = file ? file : globals.config;
-    snprintf(out->label, sizeof out->label, "%s%s", preset ? "preset " : "", preset ? preset : globals.config ? globals.config : "default settings");
     reco_status status = program_settings(&settings, &globals, err);
     if (status == RECO_OK)
         status = evaluation_settings(&out->settings, settings, err);
     reco_settings_free(settings);
+    if (status == RECO_OK)
+        status = label_side(out, preset ? NULL : globals.config ? globals.config : getenv("RECO_CONFIG"), err);
     return status == RECO_OK ? evaluate_folder_make(out->folder, err) : status;
 }
 
@@ -148,13 +196,6 @@ static reco_status make_sides(run *r, reco_error *err) {
 }
 
 /* --- tuning --------------------------------------------------------------------------------------------------------------------------------- */
-
-/* DIR/NAME.tsv.gz or DIR/NAME.tsv. */
-static void name_file(char *out, const char *folder, const char *name) {
-    snprintf(out, PATH_ROOM, "%s/%s.tsv.gz", folder, name);
-    if (access(out, R_OK) != 0)
-        snprintf(out, PATH_ROOM, "%s/%s.tsv", folder, name);
-}
 
 static void tell_trial(void *context, uint32_t trial, const char *name, const char *value, double score, double best) {
     run *r = context;
@@ -170,7 +211,8 @@ static reco_status tune_on(run *r, evaluate_data *data, const char *folder, reco
     name_file(train, given->valid, "train");
     name_file(test, given->valid, "test");
     name_file(queries, given->valid, "queries");
-    evaluate_files files = {train, test, queries, r->protocol, r->time};
+    evaluate_files files = {train, test, queries, r->protocol, r->time, &r->told};
+    bool tested = false;
     tune_options how = {.objective = r->objective,
                         .trials = given->trials ? given->trials : 100,
                         .questions = given->tune_queries ? given->tune_queries : 10000,
@@ -178,6 +220,10 @@ static reco_status tune_on(run *r, evaluate_data *data, const char *folder, reco
                         .tried = tell_trial,
                         .context = r};
     reco_status status = evaluate_data_read(data, &files, err);
+    if (status == RECO_OK)
+        status = evaluate_data_is_part(&tested, data, &r->data, err);
+    if (status == RECO_OK && tested)
+        status = options_fail(err, RECO_INVALID, "--valid", "all that is hidden in it is hidden in --test too: never tune on what is tested");
     if (status == RECO_OK)
         status = evaluation_learn(&done, folder, r->sides[0].settings, data, &r->how, err);
     return status == RECO_OK ? tune(&r->tuned, r->sides[0].settings, folder, data, &how, err) : status;
@@ -216,10 +262,12 @@ static reco_status compare(run *r, reco_error *err) {
 }
 
 static reco_status evaluate(run *r, reco_error *err) {
-    evaluate_files files = {r->given->train, r->given->test, r->given->queries, r->protocol, r->time};
-    reco_status status = r->given->tune ? tune_first(r, err) : RECO_OK;
-    if (status == RECO_OK)
-        status = evaluate_data_read(&r->data, &files, err);
+    evaluate_files files = {r->given->train, r->given->test, r->given->queries, r->protocol, r->time, &r->told};
+    reco_status status = evaluate_data_read(&r->data, &files, err);
+    if (status == RECO_OK && r->given->recs)
+        status = report_lists_check(&r->data, "--recs", err);
+    if (status == RECO_OK && r->given->tune)
+        status = tune_first(r, err);
     for (size_t i = 0; i < r->side_count && status == RECO_OK; i++)
         status = evaluate_side(r, &r->sides[i], err);
     return status == RECO_OK && r->side_count == 2 ? compare(r, err) : status;
@@ -240,26 +288,40 @@ static void fill_report(run *r) {
         what->sides[i] = (report_side){r->sides[i].label, r->sides[i].settings, &r->sides[i].done};
 }
 
-static reco_status tell(run *r, reco_error *err) {
+static reco_status print(const run *r, reco_error *err) {
     http_text text = {0};
-    reco_status status = RECO_OK;
-    fill_report(r);
-    if (r->given->recs)
-        status = report_lists(r->given->recs, &r->data, &r->sides[0].done.lists, err);
-    if (status == RECO_OK && r->given->html) {
-        report_html(&text, &r->report);
-        status = report_write(r->given->html, &text, err);
-        text.size = 0;
-    }
-    if (status == RECO_OK && r->given->json) {
+    if (r->given->json) {
         report_json(&text, &r->report);
         fputs(text.failed ? "" : text.data, stdout);
-    } else if (status == RECO_OK)
+    } else
         report_text(stdout, &r->report);
-    if (status == RECO_OK && text.failed)
-        status = options_no_memory(err);
+    reco_status status = text.failed ? options_no_memory(err) : cli_finish(err);
     http_text_dispose(&text);
-    return status == RECO_OK ? cli_finish(err) : status;
+    return status;
+}
+
+static reco_status write_page(const run *r, reco_error *err) {
+    http_text text = {0};
+    report_html(&text, &r->report);
+    reco_status status = report_write(r->given->html, &text, err);
+    http_text_dispose(&text);
+    return status;
+}
+
+/* Whatever of it fails, the rest is told: it may have taken hours. The first failure is answered. */
+static reco_status tell(run *r, reco_error *err) {
+    reco_error later = RECO_ERROR_INIT;
+    fill_report(r);
+    reco_status status = print(r, err);
+    if (r->given->recs) {
+        reco_status written = report_lists(r->given->recs, &r->data, &r->sides[0].done.lists, status == RECO_OK ? err : &later);
+        status = status == RECO_OK ? written : status;
+    }
+    if (r->given->html) {
+        reco_status written = write_page(r, status == RECO_OK ? err : &later);
+        status = status == RECO_OK ? written : status;
+    }
+    return status;
 }
 
 static reco_status prepare(run *r, reco_error *err) {
@@ -268,6 +330,7 @@ static reco_status prepare(run *r, reco_error *err) {
     reco_status status = check_line(r, err);
     cli_progress_begin(&r->progress, given->progress);
     r->told = cli_progress_call(&r->progress);
+    r->told.cancel = cli_interrupt_begin();
     r->how = (evaluation_options){.depth = given->limit ? given->limit : EVALUATE_RANKS,
                                   .resampling = {.seed = given->seed,
                                                  .resamples = given->resamples ? given->resamples : 1000,
@@ -275,6 +338,8 @@ static reco_status prepare(run *r, reco_error *err) {
                                                             : processors > 0 ? (unsigned)processors
                                                                              : 1,
                                                  .call = &r->told}};
+    if (status == RECO_OK)
+        status = check_outputs(r, err);
     return status == RECO_OK ? make_sides(r, err) : status;
 }
 
@@ -297,10 +362,12 @@ static reco_status begin(void *context, const cli_call *call, reco_error *err) {
     if (status == RECO_OK)
         status = evaluate(r, err);
     cli_progress_end(&r->progress);
+    if (status == RECO_CANCELLED)
+        return options_fail(err, status, "", "stopped");
     return status == RECO_OK ? tell(r, err) : status;
 }
 
-static int run_command(const cli_call *call) { return cli_with_run(call, sizeof(run), begin, dispose); }
+static int run_command(const cli_call *call) { return cli_interrupt_end(cli_with_run(call, sizeof(run), begin, dispose)); }
 
 const cli_command cli_evaluate = {
     "evaluate",
@@ -311,7 +378,8 @@ const cli_command cli_evaluate = {
     "  p1        a question a user: every item but those the user has in train; hidden are the user's items of test\n"
     "  p2        a question a query: what comes next after its items; going back to one of them counts\n"
     "  p2-novel  the same where the hidden item is new to the query, whose items are taken out of the lists\n"
-    "A setting that is tuned is one of answers, recommend.*, never one of learning.",
+    "A setting that is tuned is one of answers, recommend.*, never one of learning. --data is not looked at: nothing but these files is read, and\n"
+    "the folder is removed at the end.",
     CLI_OPTIONS(table),
     sizeof(options),
     0,

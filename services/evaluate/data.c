@@ -75,7 +75,7 @@ static reco_status read_train(evaluate_data *data, const evaluate_files *files, 
     evaluate_lines lines;
     double *times = NULL;
     bool end = false;
-    reco_status status = evaluate_lines_open(&lines, files->train, err);
+    reco_status status = evaluate_lines_open(&lines, files->train, files->call, err);
     if (status != RECO_OK)
         return status;
     while (status == RECO_OK && (status = evaluate_lines_next(&end, &lines, 2, err)) == RECO_OK && !end)
@@ -163,11 +163,11 @@ static int by_question(const void *a, const void *b) {
 }
 
 /* Pairs of question and item, as they stand; items beyond the training part are EVALUATE_NONE, each of its own. */
-static reco_status read_hidden(hidden **out, size_t *count, evaluate_data *data, const char *path, reco_error *err) {
+static reco_status read_hidden(hidden **out, size_t *count, evaluate_data *data, const evaluate_files *files, reco_error *err) {
     evaluate_lines lines;
     evaluate_names beyond = {0};
     bool end = false;
-    reco_status status = evaluate_lines_open(&lines, path, err);
+    reco_status status = evaluate_lines_open(&lines, files->test, files->call, err);
     if (status != RECO_OK)
         return status;
     while (status == RECO_OK && (status = evaluate_lines_next(&end, &lines, 2, err)) == RECO_OK && !end) {
@@ -213,12 +213,12 @@ static void add_question(evaluate_data *data, size_t *at, const hidden *pairs, s
     data->questions[data->question_count++] = question;
 }
 
-static reco_status read_test(evaluate_data *data, const char *path, reco_error *err) {
+static reco_status read_test(evaluate_data *data, const evaluate_files *files, reco_error *err) {
     hidden *pairs = NULL;
     size_t count = 0, targets = 0;
-    reco_status status = read_hidden(&pairs, &count, data, path, err);
+    reco_status status = read_hidden(&pairs, &count, data, files, err);
     if (status == RECO_OK && count == 0)
-        status = options_fail(err, RECO_INVALID, path, "nothing is hidden in it");
+        status = options_fail(err, RECO_INVALID, files->test, "nothing is hidden in it");
     if (status == RECO_OK) {
         qsort(pairs, count, sizeof *pairs, by_question);
         data->targets = malloc(count * sizeof *data->targets);
@@ -280,19 +280,19 @@ static reco_status check_histories(const evaluate_data *data, const char *path, 
     return RECO_OK;
 }
 
-static reco_status read_histories(evaluate_data *data, const char *path, reco_error *err) {
+static reco_status read_histories(evaluate_data *data, const evaluate_files *files, reco_error *err) {
     evaluate_lines lines;
     uint32_t *index = evaluate_data_index(data);
     size_t count = 0;
     bool end = false;
     if (!index)
         return options_no_memory(err);
-    reco_status status = evaluate_lines_open(&lines, path, err);
+    reco_status status = evaluate_lines_open(&lines, files->queries, files->call, err);
     while (status == RECO_OK && (status = evaluate_lines_next(&end, &lines, 2, err)) == RECO_OK && !end)
         status = take_history(data, &count, index, &lines, err);
     evaluate_lines_close(&lines);
     free(index);
-    return status == RECO_OK ? check_histories(data, path, err) : status;
+    return status == RECO_OK ? check_histories(data, files->queries, err) : status;
 }
 
 static bool went_there(const evaluate_data *data, const evaluate_question *question) {
@@ -322,14 +322,33 @@ reco_status evaluate_data_read(evaluate_data *out, const evaluate_files *files, 
     if (status == RECO_OK)
         status = gather(&out->fans, &out->fan_users, out, true, err);
     if (status == RECO_OK)
-        status = read_test(out, files->test, err);
+        status = read_test(out, files, err);
     if (status == RECO_OK && files->protocol != EVALUATE_P1)
-        status = read_histories(out, files->queries, err);
+        status = read_histories(out, files, err);
     if (status == RECO_OK && files->protocol == EVALUATE_P2_NOVEL)
         keep_novel(out);
     if (status == RECO_OK && out->question_count == 0)
         status = options_fail(err, RECO_INVALID, files->test, "no question is left that counts");
     return status;
+}
+
+reco_status evaluate_data_is_part(bool *out, const evaluate_data *part, const evaluate_data *of, reco_error *err) {
+    uint32_t *index = evaluate_data_index(of);
+    if (!index)
+        return options_no_memory(err);
+    *out = true;
+    for (size_t i = 0; i < part->question_count && *out; i++) {
+        const evaluate_question *question = &part->questions[i];
+        uint32_t name = evaluate_names_find(&of->names, part->names.names[question->name]);
+        uint32_t at = name == EVALUATE_NONE ? EVALUATE_NONE : index[name];
+        *out = at != EVALUATE_NONE;
+        for (size_t k = question->targets.begin; k < question->targets.end && *out; k++) {
+            uint32_t item = evaluate_names_find(&of->items, part->items.names[part->targets[k]]);
+            *out = evaluate_among(of->targets, of->questions[at].targets, item);
+        }
+    }
+    free(index);
+    return RECO_OK;
 }
 
 void evaluate_data_dispose(evaluate_data *data) {

@@ -68,10 +68,13 @@ typedef struct evaluate_data {
 typedef struct evaluate_files {
     const char *train, *test, *queries; /* queries: P2 */
     int protocol, time;
+    const reco_call *call; /* ends the reading; NULL allowed */
 } evaluate_files;
 
 /* Reads all of it. INVALID naming file and line; NOT_FOUND, IO, NO_MEMORY. To be disposed of in any case. */
 reco_status evaluate_data_read(evaluate_data *out, const evaluate_files *files, reco_error *err);
+/* Whether all that is hidden in one is hidden behind the same questions of the other, whatever their files look like. NO_MEMORY. */
+reco_status evaluate_data_is_part(bool *out, const evaluate_data *part, const evaluate_data *of, reco_error *err);
 /* Which question a name is, by number of name; EVALUATE_NONE: none that counts. To be freed; NULL: no memory. */
 uint32_t *evaluate_data_index(const evaluate_data *data);
 void evaluate_data_dispose(evaluate_data *data);

@@ -9,6 +9,7 @@
 #include <reco.h>
 #include <reco/admin.h>
 
+#include "evaluate/lines.h"
 #include "evaluate/workers.h"
 #include "http/clock.h"
 #include "http/options.h"
@@ -42,13 +43,14 @@ void evaluate_folder_remove(const char *path) {
 
 /* --- learning ------------------------------------------------------------------------------------------------------------------------------- */
 
-static reco_status write_events(const char *path, const evaluate_data *data, reco_error *err) {
+static reco_status write_events(const char *path, const evaluate_data *data, const reco_call *call, reco_error *err) {
+    reco_status status = RECO_OK;
     http_text line = {0};
     FILE *file = fopen(path, "wxe");
     bool failed = !file;
     if (file) {
         fputs("user_id,item_id,event_type,timestamp\n", file);
-        for (size_t i = 0; i < data->event_count && !line.failed; i++) {
+        for (size_t i = 0; i < data->event_count && !line.failed && status == RECO_OK; i++) {
             const evaluate_event *event = &data->events[i];
             reco_str user = data->users.names[event->user], item = data->items.names[event->item];
             line.size = 0;
@@ -57,6 +59,7 @@ static reco_status write_events(const char *path, const evaluate_data *data, rec
             http_text_csv(&line, item.data, item.size);
             http_text_printf(&line, ",view,%lld\n", (long long)event->t);
             fwrite(line.data, 1, line.failed ? 0 : line.size, file);
+            status = i % EVALUATE_LINES_CHECK == 0 ? evaluate_call_check(call, err) : RECO_OK;
         }
         failed = ferror(file) != 0;
         failed = fclose(file) != 0 || failed;
@@ -65,7 +68,9 @@ static reco_status write_events(const char *path, const evaluate_data *data, rec
     http_text_dispose(&line);
     if (no_memory)
         return options_no_memory(err);
-    return failed ? options_fail(err, errno == ENOSPC ? RECO_FULL : RECO_IO, path, "cannot write: %s", strerror(errno)) : RECO_OK;
+    return status != RECO_OK ? status
+           : failed          ? options_fail(err, errno == ENOSPC ? RECO_FULL : RECO_IO, path, "cannot write: %s", strerror(errno))
+                             : RECO_OK;
 }
 
 static reco_status open_engine(reco_engine **out, const char *folder, const reco_settings *settings, reco_error *err) {
@@ -79,7 +84,7 @@ reco_status evaluate_learn(const char *folder, const reco_settings *settings, co
     reco_engine *engine = NULL;
     reco_import_result result = {.struct_size = sizeof result};
     snprintf(path, sizeof path, "%s.csv", folder);
-    reco_status status = write_events(path, data, err);
+    reco_status status = write_events(path, data, call, err);
     if (status == RECO_OK)
         status = open_engine(&engine, folder, settings, err);
     reco_import_options how = {.struct_size = sizeof how, .format = "csv", .paths = paths, .path_count = 1};

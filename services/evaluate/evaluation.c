@@ -47,6 +47,8 @@ static reco_status judge(evaluation *out, const evaluate_data *data, const evalu
         status = evaluate_bootstrap(out->intervals, out->metrics.values, EVALUATE_METRIC_COUNT, out->metrics.count, &how->resampling, err);
     if (status == RECO_OK)
         judge_times(out);
+    for (size_t q = 0; q < out->lists.count; q++)
+        out->unanswered += out->lists.counts[q] == 0;
     return status;
 }
 
@@ -60,7 +62,7 @@ reco_status evaluation_ask(evaluation *out, const char *folder, const reco_setti
 }
 
 reco_status evaluation_of_lists(evaluation *out, const char *path, const evaluate_data *data, const evaluation_options *how, reco_error *err) {
-    reco_status status = evaluate_lists_read(&out->lists, data, path, err);
+    reco_status status = evaluate_lists_read(&out->lists, data, path, how->resampling.call, err);
     return status == RECO_OK ? judge(out, data, how, err) : status;
 }
 

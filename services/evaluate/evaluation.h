@@ -14,6 +14,7 @@ typedef struct evaluation_options {
 typedef struct evaluation {
     evaluate_lists lists;
     evaluate_metrics metrics;
+    size_t unanswered; /* questions whose list is empty */
     evaluate_interval intervals[EVALUATE_METRIC_COUNT];
     double learn_seconds, ask_seconds, median_micros, p99_micros;
 } evaluation;

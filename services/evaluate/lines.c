@@ -7,14 +7,15 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "evaluate/workers.h"
 #include "http/options.h"
 #include "http/text.h"
 
 #define ID_MAX 256u /* bytes, as reco.h has it */
 #define LINE_MAX_BYTES ((size_t)16 << 20)
 
-reco_status evaluate_lines_open(evaluate_lines *out, const char *path, reco_error *err) {
-    *out = (evaluate_lines){.path = path};
+reco_status evaluate_lines_open(evaluate_lines *out, const char *path, const reco_call *call, reco_error *err) {
+    *out = (evaluate_lines){.path = path, .call = call};
     errno = 0;
     out->file = gzopen(path, "rbe");
     if (!out->file)
@@ -96,7 +97,9 @@ reco_status evaluate_lines_next(bool *end, evaluate_lines *lines, size_t least, 
     size_t size;
     *end = false;
     do {
-        reco_status status = read_line(&size, end, lines, err);
+        reco_status status = lines->number % EVALUATE_LINES_CHECK == 0 ? evaluate_call_check(lines->call, err) : RECO_OK;
+        if (status == RECO_OK)
+            status = read_line(&size, end, lines, err);
         if (status != RECO_OK || *end)
             return status;
         lines->number++;

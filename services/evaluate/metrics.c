@@ -122,12 +122,20 @@ static reco_status judge_shares(evaluate_metrics *m, const evaluate_data *data, 
     return RECO_OK;
 }
 
+/* The first places, but for items of others that nothing is known of. */
+static uint32_t known_of(uint32_t list[EVALUATE_TOP], const evaluate_data *data, const evaluate_lists *lists, size_t q) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < EVALUATE_TOP && i < lists->counts[q]; i++)
+        if (evaluate_list(lists, q)[i] < data->items.count)
+            list[count++] = evaluate_list(lists, q)[i];
+    return count;
+}
+
 static reco_status judge_together(evaluate_metrics *m, const evaluate_data *data, const evaluate_lists *lists, reco_error *err) {
     double rarities = 0, spreads = 0;
     size_t places = 0, spread_lists = 0;
     for (size_t q = 0; q < m->count; q++) {
-        const uint32_t *list = evaluate_list(lists, q);
-        uint32_t length = lists->counts[q] < EVALUATE_TOP ? lists->counts[q] : EVALUATE_TOP;
+        uint32_t list[EVALUATE_TOP], length = known_of(list, data, lists, q);
         for (uint32_t i = 0; i < length; i++) {
             rarities += rarity(data, list[i]);
             m->shown[list[i]]++;

@@ -20,6 +20,8 @@ static void print_side(FILE *out, const report *what, const report_side *side) {
     }
     for (size_t i = 0; i < EVALUATE_TOGETHER_COUNT; i++)
         fprintf(out, "  %-13s %8.4f\n", evaluate_togethers[i].name, evaluate_together_of(&done->metrics, &evaluate_togethers[i]));
+    if (done->unanswered > 0)
+        fprintf(out, "  %zu of %zu questions have no list, and score 0\n", done->unanswered, what->data->question_count);
     fprintf(out, "  learned in %.1f s, asked in %.1f s; an answer took p50 %.0f us, p99 %.0f us\n", done->learn_seconds, done->ask_seconds,
             done->median_micros, done->p99_micros);
 }
@@ -39,7 +41,7 @@ static void print_tuning(FILE *out, const report *what) {
             evaluate_metric_names[what->objective], what->tuned->before, what->tuned->after);
     for (size_t i = 0; tune_name(i); i++) {
         char value[64] = "";
-        reco_settings_get(value, sizeof value, what->sides[what->side_count - 1].settings, tune_name(i), NULL);
+        reco_settings_get(value, sizeof value, what->sides[0].settings, tune_name(i), NULL);
         fprintf(out, "  %s: %s\n", tune_name(i), value);
     }
 }
@@ -84,7 +86,7 @@ static void add_side(http_text *out, const report *what, const report_side *side
     }
     for (size_t i = 0; i < EVALUATE_TOGETHER_COUNT; i++)
         http_text_printf(out, ",\"%s\":{\"value\":%.9g}", evaluate_togethers[i].name, evaluate_together_of(&done->metrics, &evaluate_togethers[i]));
-    http_text_printf(out, "},\"first_hits\":[");
+    http_text_printf(out, "},\"unanswered\":%zu,\"first_hits\":[", done->unanswered);
     for (unsigned i = 0; i <= EVALUATE_RANKS; i++)
         http_text_printf(out, "%s%llu", i ? "," : "", (unsigned long long)done->metrics.first_hits[i]);
     http_text_printf(out,
@@ -136,6 +138,14 @@ static reco_status end_file(FILE *file, const char *path, reco_error *err) {
         failed = fclose(file) != 0 || failed;
     }
     return failed ? options_fail(err, errno == ENOSPC ? RECO_FULL : RECO_IO, path, "cannot write: %s", strerror(errno)) : RECO_OK;
+}
+
+reco_status report_lists_check(const evaluate_data *data, const char *option, reco_error *err) {
+    for (uint32_t i = 0; i < data->items.count; i++)
+        if (memchr(data->items.names[i].data, ',', data->items.names[i].size))
+            return options_fail(err, RECO_INVALID, option, "the item \"%.100s\" has a comma, which is what stands between items there",
+                                data->items.names[i].data);
+    return RECO_OK;
 }
 
 reco_status report_lists(const char *path, const evaluate_data *data, const evaluate_lists *lists, reco_error *err) {

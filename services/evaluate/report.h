@@ -34,6 +34,8 @@ void report_text(FILE *out, const report *what);
 void report_json(http_text *out, const report *what);
 /* A page that needs nothing beside it. */
 void report_html(http_text *out, const report *what);
+/* Whether lists of all items can be written: there is nothing to quote a comma with. INVALID naming the item. */
+reco_status report_lists_check(const evaluate_data *data, const char *option, reco_error *err);
 /* A line a question: name, tab, items between commas. FULL or IO naming the path. */
 reco_status report_lists(const char *path, const evaluate_data *data, const evaluate_lists *lists, reco_error *err);
 /* Writes all of a text to a new file or over an old one. */

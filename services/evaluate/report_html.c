@@ -292,8 +292,11 @@ static void add_sides(http_text *out, const report *what) {
         const report_side *side = &what->sides[i];
         http_text_printf(out, "<p><svg width=12 height=12 aria-hidden=true><rect class=%s width=12 height=12 /></svg> <strong>", i ? "b" : "a");
         add_escaped(out, side->label);
-        http_text_printf(out, "</strong>: learned in %.1f s, asked in %.1f s; an answer took p50 %.0f µs, p99 %.0f µs.</p>",
-                         side->done->learn_seconds, side->done->ask_seconds, side->done->median_micros, side->done->p99_micros);
+        http_text_printf(out, "</strong>: ");
+        if (side->done->unanswered > 0)
+            http_text_printf(out, "%zu of %zu questions have no list, and score 0; ", side->done->unanswered, what->data->question_count);
+        http_text_printf(out, "learned in %.1f s, asked in %.1f s; an answer took p50 %.0f µs, p99 %.0f µs.</p>", side->done->learn_seconds,
+                         side->done->ask_seconds, side->done->median_micros, side->done->p99_micros);
     }
     if (what->tuned)
         http_text_printf(out, "<p>Tuned in %u trials on data of its own: %s %.4f before, %.4f after.</p>", what->tuned->trials,

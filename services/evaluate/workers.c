@@ -29,8 +29,8 @@ static void fail(shared *all, const reco_error *err) {
     pthread_mutex_unlock(&all->lock);
 }
 
-static reco_status check(const reco_call *call, reco_error *err) {
-    if (call && call->cancel && *call->cancel)
+reco_status evaluate_call_check(const reco_call *call, reco_error *err) {
+    if (call && call->cancel && __atomic_load_n(call->cancel, __ATOMIC_RELAXED))
         return options_fail(err, RECO_CANCELLED, "", "%s", reco_status_text(RECO_CANCELLED));
     if (call && call->deadline_ns && http_monotonic_ns() > call->deadline_ns)
         return options_fail(err, RECO_TIMEOUT, "", "%s", reco_status_text(RECO_TIMEOUT));
@@ -55,7 +55,7 @@ static void *run(void *argument) {
         reco_error err = RECO_ERROR_INIT;
         if (from >= job->count)
             break;
-        reco_status status = check(job->call, &err);
+        reco_status status = evaluate_call_check(job->call, &err);
         for (size_t i = from; i < to && status == RECO_OK; i++)
             status = job->work(job->context, self->state, i, &err);
         if (status != RECO_OK)

@@ -21,4 +21,7 @@ typedef struct evaluate_job {
 } evaluate_job;
 reco_status evaluate_workers_run(const evaluate_job *job, reco_error *err);
 
+/* CANCELLED or TIMEOUT when the call is to end; NULL never is. */
+reco_status evaluate_call_check(const reco_call *call, reco_error *err);
+
 #endif

@@ -7,9 +7,13 @@ import math
 import os
 import random
 import re
+import shutil
+import signal
+import subprocess
 import unittest
 
-from http_support import WithData, environment, run
+from http_support import BIN, PATIENCE, WithData, environment, run, wait_for
+from servers import die_with_the_test
 
 PER_QUESTION = [f"{name}@{k}" for name in ("ndcg", "recall", "hr", "mrr", "map") for k in (10, 20)]
 
@@ -99,7 +103,7 @@ def score(train, test, lists):
             continue
         answer = lists.get(question, [])
         rows.append(score_one(known, answer))
-        top = answer[:10]
+        top = [item for item in answer[:10] if item in fans]
         shown.update(top)
         places += len(top)
         rarity += sum(-math.log2(len(fans[item]) / users) for item in top)
@@ -277,7 +281,7 @@ class Evaluate(WithData):
         result = self.ask(*self.p1_line("--lists", self.path("fewer")))
         self.compare(result, *self.p1, {name: items[:7] for name, items in lists.items()}, least=.1)
         own = next(item for user, item, _ in self.p1[0] if user == "u1")
-        for rows, word in (([("u1", ["i9999"])], "not in the training part"), ([("u1", [lists["u1"][0]] * 2)], "twice"),
+        for rows, word in (([("u1", ["i9999", "i9999"])], "twice"), ([("u1", [lists["u1"][0]] * 2)], "twice"),
                            ([("u1", [own])], "may not be"),
                            ([("u1", lists["u1"][:1]), ("u1", lists["u1"][1:2])], "line 2: the question has a list already")):
             write(self.path("bad"), rows)
@@ -285,11 +289,154 @@ class Evaluate(WithData):
             self.assertEqual(done.returncode, 2)
             self.assertIn(word, done.stderr)
 
+    def test_lists_as_the_scorer_has_them(self):
+        """Items nobody knows take a place and are no hit; what is behind 100 is not looked at; what has no list is told."""
+        self.ask(*self.p1_line("--recs", self.path("recs"), "--limit", "60"))
+        lists = {name: ["new-" + name] + items[:3] + ["", "new"] + items[3:] + [f"more{at}" for at in range(60)] + items for name, items in read_lists(self.path("recs")).items()}
+        lists.pop("u3")
+        lists["u4"] = []
+        write(self.path("given"), lists.items())
+        result = self.ask(*self.p1_line("--lists", self.path("given")))
+        self.compare(result, *self.p1, {name: items[:100] for name, items in lists.items()}, least=.1)
+        self.assertEqual(result["configurations"][0]["unanswered"], 2)
+        line = self.p1_line("--lists", self.path("given"), "--html", self.path("page.html"))
+        self.assertIn(f"2 of {result['questions']} questions have no list", self.evaluate(*line).stdout)
+        with open(self.path("page.html"), encoding="utf-8") as page:
+            self.assertIn(f"2 of {result['questions']} questions have no list", page.read())
+        self.assertNotIn("no list", self.evaluate(*self.p1_line("--lists", self.path("recs"))).stdout)
+        for rows, word in (([], "there is no list"), ([("nobody", ["i1"]), ("u1 i1,i2",)], "no line")):
+            write(self.path("bad"), rows)
+            done = self.evaluate(*self.p1_line("--lists", self.path("bad")), check=None)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertIn(word, done.stderr)
+
+    def label(self, *line, **more):
+        done = run("reco", *line[:line.index("evaluate") + 1], *self.p1_line(*line[line.index("evaluate") + 1:], "--json", "--resamples", "100", "--html", self.path("page")),
+                   env=environment(TMPDIR=self.folder, **more), check=0)
+        labels = [side["label"] for side in json.loads(done.stdout)["configurations"]]
+        with open(self.path("page"), encoding="utf-8") as page:
+            text = page.read()
+        for label in labels:
+            self.assertIn(f"<strong>{label}</strong>", text)
+        return labels
+
+    def test_labels_say_what_was_in_force(self):
+        """By whatever way the settings came."""
+        self.assertEqual(self.label("-s", "preset=shop", "evaluate"), ["preset shop"])
+        self.assertEqual(self.label("evaluate", RECO_PRESET="shop", RECO_LOG_LEVEL="error"), ["preset shop"])
+        self.assertEqual(self.label("evaluate", "--preset", "shop", "--against", "default"), ["preset shop", "default settings"])
+        self.assertEqual(self.label("-s", "recommend.row_power=0.1", "evaluate", "-p", "shop", RECO_LATENESS="2h"), ["preset shop and 2 settings of its own"])
+        self.assertEqual(self.label("-s", "preset=shop", "-s", "event_types.view.weight=2", "evaluate"), ["preset shop and 1 setting of its own"])
+        self.assertEqual(self.label("-d", self.path("data"), "-s", "recommend.row_power=0.1", "evaluate"), ["default settings and 1 of its own"])
+        write(self.path("mine.yaml"), [("preset: sessions",), ("recommend:",), ("  row_power: 0.1",)])
+        mine = f"{self.path('mine.yaml')} (preset sessions and 1 setting of its own)"
+        self.assertEqual(self.label("-c", self.path("mine.yaml"), "evaluate"), [mine])
+        self.assertEqual(self.label("evaluate", "--against", self.path("mine.yaml")), ["default settings", mine])
+        self.assertEqual(self.label("evaluate", RECO_CONFIG=self.path("mine.yaml"), RECO_PRESET="shop"), [mine.replace("sessions", "shop")])
+
+    def test_items_with_commas(self):
+        train = [(user, item.replace("i7", "i,7"), at) for user, item, at in self.p1[0]]
+        write(self.path("train1.tsv.gz"), train)
+        self.ask(*self.p1_line())
+        done = self.evaluate(*self.p1_line("--recs", self.path("recs")), check=None)
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn('the item "i,7', done.stderr)
+        self.assertFalse(os.path.exists(self.path("recs")))
+
+    def test_tuning_on_what_is_tested(self):
+        def refused():
+            done = self.evaluate(*self.p1_line("--tune", "--valid", self.path("valid"), "--trials", "2"), check=None)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertIn("--valid", done.stderr)
+            self.assertIn("never tune on what is tested", done.stderr)
+        os.remove(self.path("valid", "test.tsv"))
+        os.symlink(self.path("test1.tsv"), self.path("valid", "test.tsv"))
+        shutil.copy(self.path("train1.tsv.gz"), self.path("valid", "train.tsv.gz"))
+        refused()
+        # neither another order, nor less of it, nor another form hides it
+        os.remove(self.path("valid", "test.tsv"))
+        write(self.path("valid", "test.tsv.gz"), list(reversed(self.p1[1]))[5:])
+        write(self.path("valid", "train.tsv.gz"), self.p1[0][:2000])
+        refused()
+
+    def test_files_that_cannot_be_written(self):
+        """Refused before anything is learned."""
+        os.mkdir(self.path("folder"))
+        train = self.path("train1.tsv.gz")
+        with open(train, "rb") as file:
+            before = file.read()
+        os.symlink("train1.tsv.gz", self.path("link"))
+        none, recs = self.path("none", "file"), self.path("recs")
+        for line, code, word in ((["--html", none], 1, "--html"), (["--recs", none], 1, "--recs"), (["--html", self.path("folder")], 1, "--html"),
+                                 (["--recs", os.path.join(train, "x")], 1, "--recs"), (["--recs", "-"], 2, "--recs"), (["--html", "-"], 2, "--html"),
+                                 (["--recs", recs, "--html", recs], 2, "--html"), (["--recs", recs, "--html", self.path("folder", "..", "recs")], 2, "--html"),
+                                 (["--recs", train], 2, "--recs"), (["--html", self.path("link")], 2, "--html"), (["--recs", self.path("test1.tsv")], 2, "--recs"),
+                                 (["--tune", "--valid", self.path("valid"), "--recs", self.path("valid", "test.tsv")], 2, "--recs")):
+            done = self.evaluate(*self.p1_line(*line, "--resamples", "1000000"), check=None)
+            self.assertEqual((done.returncode, done.stdout), (code, ""), (line, done.stderr))
+            self.assertIn(word, done.stderr)
+        with open(train, "rb") as file:
+            self.assertEqual(file.read(), before)
+        self.assertFalse(os.path.exists(recs))
+        # what fails at the end takes nothing else with it
+        done = self.evaluate(*self.p1_line("--recs", "/dev/full", "--html", self.path("page.html"), "--json"), check=None)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("/dev/full", done.stderr)
+        self.assertGreater(json.loads(done.stdout)["questions"], 0)
+        self.assertGreater(os.path.getsize(self.path("page.html")), 1000)
+
+    @staticmethod
+    def as_a_shell_starts_it():
+        die_with_the_test()
+        for number in (signal.SIGINT, signal.SIGHUP):  # ignored where the test runs behind something
+            signal.signal(number, signal.SIG_DFL)
+
+    def begin(self, *line):
+        process = subprocess.Popen([os.path.join(BIN, "reco"), "evaluate", *self.p1_line(*line)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   env=environment(TMPDIR=self.path("tmp")), preexec_fn=self.as_a_shell_starts_it)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def folders(self):
+        return [name for name in os.listdir(self.path("tmp")) if not name.endswith(".csv")]
+
+    def test_interrupted(self):
+        """Nothing is left behind, however far it was; it would take long to its end."""
+        os.mkdir(self.path("tmp"))
+        train, test = split_p1(make_events(3, 4000, items=600))
+        write(self.path("train1.tsv.gz"), train)
+        write(self.path("test1.tsv"), test)
+        write(self.path("valid", "test.tsv"), split_p1(make_events(11, 200))[1] * 2)
+        learned = lambda: any(os.path.isdir(self.path("tmp", name)) and os.listdir(self.path("tmp", name)) for name in self.folders())
+        told = lambda process, word: lambda: word in process.stderr.readline()
+        for number, line, reached in ((signal.SIGTERM, [], lambda process: self.folders), (signal.SIGHUP, [], lambda process: learned),
+                                      (signal.SIGINT, ["--resamples", "30000", "--against", "shop"], lambda process: told(process, "asking")),
+                                      (signal.SIGINT, ["--tune", "--valid", self.path("valid")], lambda process: told(process, "trial 3"))):
+            process = self.begin("--progress", "--threads", "2", *([] if "--resamples" in line else ["--resamples", "1000000"]), *line)
+            wait_for(reached(process), "it to come that far")
+            self.assertTrue(self.folders())
+            process.send_signal(number)
+            out, err = process.communicate(timeout=PATIENCE)
+            self.assertEqual((process.returncode, out), (-number, ""), (line, err))
+            self.assertEqual(err.splitlines()[-1], "reco: stopped")
+            self.assertEqual(os.listdir(self.path("tmp")), [], line)
+
+    def test_nobody_reads(self):
+        os.mkdir(self.path("tmp"))
+        process = self.begin("--json")
+        process.stdout.close()
+        process.wait(timeout=PATIENCE)
+        self.assertEqual(process.returncode, 1)
+        self.assertIn("cannot write", process.stderr.read())
+        self.assertEqual(os.listdir(self.path("tmp")), [])
+        process.stdout = None
+
     def test_page_and_table(self):
         line = self.p1_line("--preset", "long-history", "--against", "default", "--html", self.path("page.html"))
         text = self.evaluate(*line).stdout
         self.assertRegex(text, r"ndcg@10 +0\.\d{4} +0\.\d{4} to 0\.\d{4}")
-        self.assertIn("default settings less preset long-history" if "default settings" in text else "preset default less preset long-history", text)
+        self.assertIn("default settings less preset long-history", text)
         with open(self.path("page.html"), encoding="utf-8") as file:
             source = file.read()
         page = Page()
