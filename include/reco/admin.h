@@ -106,16 +106,22 @@ RECO_API reco_status reco_export(reco_export_result *out, reco_engine *engine, r
 /* --- what would have been shown --------------------------------------------------------------------------------------------------------------
  *
  * A question with as_of asks about another moment, of the user as they are now but for what they did later. Here each user is put back to what they
- * were: recent items, session, hidden items and what they had seen are derived again from the stream up to as_of, and not one event further. What
- * others have taught since stays, and so does what is known of items; but an item whose first event comes only then, or later, is in no answer.
- * Availability is that of the moment, and so is popularity, to the hour and the day, as far as its sums are kept (popularity.hours_kept,
- * days_kept). */
+ * were: recent items, session, hidden items and what they had seen are derived again from the stream up to as_of, events of that very millisecond
+ * with it, and not one event further. What others have taught since stays, and so does what is known of items; but an item whose first event comes
+ * later is in no answer. Availability is that of the moment, and so is popularity, to the hour and the day, as far as its sums are kept
+ * (popularity.hours_kept, days_kept).
+ *
+ * Of a stream that was trimmed the first event that is left with an item need not be its first. The item counts as having been there from the oldest
+ * day on that popularity by days has it, of those until the newest record that is gone; without one, from its first event that is left; without
+ * either, always. Where less than half of the popularity.days_kept lie before that, all items count as having been there. So what popularity has
+ * of a moment is not lost, an old item that nobody looked at in the days that are kept counts as new until it comes back, and an item that is new
+ * may count as having been there. */
 typedef struct reco_rewind_result {
     uint32_t struct_size;
     uint32_t reserved;
     uint64_t answers;
     uint64_t events;     /* of the users asked about, that were derived again */
-    uint64_t missing;    /* records the stream had dropped already: what users did there is not counted, and items are not known to be new */
+    uint64_t missing;    /* records the stream had dropped already: what users did there is not counted, and not all items that are new can be told */
     int64_t learned;     /* ms: the newest moment that was learned, which pairs of items are of; 0: nothing was asked */
     uint64_t hours_gone; /* answers whose window of popularity by hours reaches back to what is not kept any more */
     uint64_t days_gone;  /* and by days */

@@ -26,7 +26,8 @@ typedef struct reco_query {
     reco_str scenario;     /* place of use, [A-Za-z0-9_.-] up to 64 bytes; default "default" */
     reco_str min_position; /* a position answered by an ingest: the answer reflects it, waiting at most wait_ms, or says it is behind */
     int64_t as_of;         /* ms: recency, sessions, availability and popularity windows as of this moment, of the user as known now but for what
-                            * they touched later: what they were is derived again by reco_rewind (reco/admin.h); 0: now */
+                            * they touched later (what they touched in that very millisecond counts): what they were is derived again by
+                            * reco_rewind (reco/admin.h); 0: now */
     uint64_t seed;         /* of whatever is random in the plan; 0: drawn from the answer's id */
     uint32_t limit;        /* how many; 0: the configured default; above the configured maximum is INVALID */
     uint32_t wait_ms;      /* 0: do not wait; above the configured maximum is INVALID */

@@ -341,7 +341,7 @@ static reco_status times_check(importer *in, int64_t now, reco_error *err) {
     if (in->result.first < 0)
         return reco__fail(err, RECO_INVALID, "timestamp", "shifted, the oldest event lies before 1970");
     if (newest > now + rules->skew)
-        return reco__fail(err, RECO_TOO_EARLY, "timestamp", "the newest event lies %lld ms in the future; are the timestamps milliseconds?",
+        return reco__fail(err, RECO_TOO_EARLY, "timestamp", "the newest event lies %lld ms in the future; are its times of another unit?",
                           (long long)(newest - now));
     int64_t closed = reco_board_newest_closed(rules, RECO_BOARD_COVIEW, now);
     if (reco_board_expired(rules, RECO_BOARD_COVIEW, reco_board_generation(rules, RECO_BOARD_COVIEW, newest), closed))

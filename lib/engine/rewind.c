@@ -1,11 +1,12 @@
 /* engine/rewind.c - questions about moments that lie behind, each answered for the user as they were then.
  *
  * A cell says how a user is now. What it was is derived again from the stream, for those who are asked about and nobody else: the records go by in
- * the order of time (walk.h), and before the first one that is not older than a question's moment that question is asked. What the derivation would
- * add for others is thrown away.
+ * the order of time (walk.h), and before the first one that is newer than a question's moment that question is asked. What the derivation would add
+ * for others is thrown away.
  *
  * Items of which the stream has no event yet at a moment are left out of its answers. Once the stream was trimmed, an item without an event may have
- * had some that are gone; so all of the stream is gone through before, to know which items it shows for the first time later on.
+ * had some that are gone; so all of the stream is gone through before, to know which items it shows for the first time later on, and popularity by
+ * days is asked which of them there was something of before (shown.h).
  *
  * What it does not do: take back what others have taught since. Rows of co-view and the catalogue are as they are now, and of popularity there is
  * what is kept: questions whose windows reach further back are counted. */
@@ -186,7 +187,7 @@ static reco_status go_by(rewinding *r, reco__walk *walk, reco_error *err) {
     reco_status status = RECO_OK;
     for (size_t next = 0; next < r->count && status == RECO_OK && !r->stopped;) {
         status = reco__walk_next(&step, walk, err);
-        while (status == RECO_OK && next < r->count && !r->stopped && (!step.record || step.clock >= r->queries[r->order[next]].as_of))
+        while (status == RECO_OK && next < r->count && !r->stopped && (!step.record || step.clock > r->queries[r->order[next]].as_of))
             status = ask(r, r->order[next++], err);
         if (status == RECO_OK && step.record && next < r->count && !r->stopped)
             status = pass(r, &step, err);
@@ -216,6 +217,15 @@ static void read_clocks(rewinding *r, const reco_position *now) {
     }
 }
 
+/* Of a stream that was trimmed: what else tells which items were there. */
+static reco_status know_items(rewinding *r, reco__walk *walk, const reco_position *now, reco_error *err) {
+    reco_status status = reco__shown_open(&r->shown, r->engine->features, r->engine->settings.max_items, walk->missing > 0, err);
+    if (status != RECO_OK || !walk->missing)
+        return status;
+    status = reco__shown_look_back(&r->shown, reco__walk_dropped(walk, now), r->low, r->call, err);
+    return status == RECO_OK ? look_ahead(r, walk, err) : status;
+}
+
 static reco_status rewind_all(rewinding *r, reco__walk *walk, reco_error *err) {
     reco_position now[RECO_PARTITIONS_MAX];
     r->cells = reco__zalloc((r->people.count + 1) * sizeof *r->cells);
@@ -229,9 +239,7 @@ static reco_status rewind_all(rewinding *r, reco__walk *walk, reco_error *err) {
         return status;
     read_clocks(r, now);
     r->begun = walk->missing ? 0 : reco__walk_clock(walk);
-    status = reco__shown_open(&r->shown, r->engine->features, r->engine->settings.max_items, walk->missing > 0, err);
-    if (status == RECO_OK && walk->missing)
-        status = look_ahead(r, walk, err);
+    status = know_items(r, walk, now, err);
     return status == RECO_OK ? go_by(r, walk, err) : status;
 }
 

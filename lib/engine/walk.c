@@ -13,7 +13,8 @@ struct reco__walk_feed {
         int64_t offset;
     } list[FEED_RECORDS];
     uint32_t at, count;
-    bool held; /* `record` is the next one */
+    bool trimmed; /* the stream has dropped records of it */
+    bool held;    /* `record` is the next one */
     reco__record record;
     int64_t offset; /* its own */
     int64_t clock;  /* of the partition, with it */
@@ -97,6 +98,7 @@ reco_status reco__walk_begin(reco__walk *walk, reco_engine *engine, const char *
     for (uint32_t p = 0; status == RECO_OK && p < engine->partitions; p++) {
         walk->feeds[p].next = spans[p].begin;
         walk->feeds[p].end = spans[p].end;
+        walk->feeds[p].trimmed = spans[p].begin > 0;
         walk->missing += (uint64_t)spans[p].begin;
         walk->total += (uint64_t)(spans[p].end - spans[p].begin);
     }
@@ -108,6 +110,17 @@ reco_status reco__walk_begin(reco__walk *walk, reco_engine *engine, const char *
 int64_t reco__walk_clock(const reco__walk *walk) {
     uint32_t first = earliest(walk);
     return first < walk->engine->partitions ? walk->feeds[first].clock : 0;
+}
+
+int64_t reco__walk_dropped(const reco__walk *walk, const reco_position *learned) {
+    int64_t newest = 0;
+    for (uint32_t p = 0; p < walk->engine->partitions; p++) {
+        const reco__walk_feed *f = &walk->feeds[p];
+        int64_t clock = f->held ? f->clock : learned[p].clock;
+        if (f->trimmed && clock > newest)
+            newest = clock;
+    }
+    return newest;
 }
 
 static reco_status tell(reco__walk *walk, reco_error *err) {

@@ -33,6 +33,9 @@ reco_status reco__walk_begin(reco__walk *walk, reco_engine *engine, const char *
 reco_status reco__walk_next(reco__walk_step *out, reco__walk *walk, reco_error *err);
 /* The clock of the record that comes next, before the first was taken; 0: there is none. */
 int64_t reco__walk_clock(const reco__walk *walk);
+/* Before the first record was taken: a clock that no record the stream had dropped is newer than, where what is learned stands at `learned`; 0: none
+ * was dropped. */
+int64_t reco__walk_dropped(const reco__walk *walk, const reco_position *learned);
 void reco__walk_dispose(reco__walk *walk);
 
 #endif

@@ -50,7 +50,7 @@ static reco_status keep(drawing *d, reco_str user, int64_t at) {
     if (!reserve(d))
         return options_no_memory(d->err);
     reco_status status = evaluate_names_add(&out->list[place].user, &out->users, user, d->err);
-    out->list[place].at = at;
+    out->list[place].at = at > 1 ? at - 1 : 1;
     out->count += place == out->count;
     return status;
 }

@@ -11,7 +11,7 @@
 
 typedef struct evaluate_moment {
     uint32_t user; /* of users */
-    int64_t at;    /* ms: the event was received; what came before is what was known */
+    int64_t at;    /* ms: the one before the event was received, so that an answer as of it knows what came before the event, and not the event */
 } evaluate_moment;
 
 typedef struct evaluate_moments {

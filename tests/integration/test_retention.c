@@ -163,7 +163,7 @@ START_TEST(going_back_over_what_was_trimmed)
     open_with("0", "0", "1");
     view("u6", "old");
     tell(90, false);
-    reco_query query = {.struct_size = sizeof query, .user_id = {"u3", 2}, .as_of = clock_ms, .limit = 50};
+    reco_query query = {.struct_size = sizeof query, .user_id = {"u3", 2}, .as_of = clock_ms - 1, .limit = 50};
     view("u6", "new");
     tell(8, true);
     ck_assert_uint_gt(trim(50 * HOUR, 0, 0).records, 0);

@@ -99,7 +99,7 @@ static void write_file(const char *path, int64_t until) {
     ck_assert_ptr_nonnull(file);
     for (int i = 0; i < EVENTS; i++) {
         const happening *h = &history[i];
-        if (h->t < until)
+        if (h->t <= until)
             fprintf(file, "{\"user_id\":\"%s\",\"item_id\":\"%s\",\"event_type\":\"%s\",\"event_id\":\"%s\",\"timestamp\":%lld%s}\n", h->user,
                     h->item, h->type, h->id, (long long)h->t, h->undo ? ",\"undo\":true" : "");
     }
@@ -192,9 +192,9 @@ END_TEST
 
 /* --- items ---------------------------------------------------------------------------------------------------------------------------------- */
 
-/* Whether the stream has an event with the item that is older. */
+/* Whether the stream has an event with the item that is not newer. */
 static bool was_there(int item, int64_t moment) {
-    for (int i = 0; i < EVENTS && history[i].t < moment; i++)
+    for (int i = 0; i < EVENTS && history[i].t <= moment; i++)
         if (atoi(history[i].item + 1) == item)
             return true;
     return false;
