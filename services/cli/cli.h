@@ -76,6 +76,12 @@ char *cli_title_of(reco_engine *engine, reco_str item_id);
 /* answers.c: an answer as a table on stdout. */
 void cli_print_answer(reco_engine *engine, const reco_answer *answer);
 
+/* against.c: whether what --against names is a file, by a / in it or its end, .yaml or .yml; otherwise it is a preset, whatever stands in the working
+ * directory. INVALID, NOT_FOUND naming --against. */
+reco_status cli_against(bool *file, const char *against, reco_error *err);
+/* against.c: warns with the words where both settings say the same: what differs in nothing is most often a mistake. */
+reco_status cli_warn_same(const reco_settings *first, const reco_settings *second, const char *words, reco_error *err);
+
 reco_str cli_str(const char *text); /* NULL: absent */
 /* Ends what was written to stdout; a full disk or a closed pipe is a failure. */
 reco_status cli_finish(reco_error *err);

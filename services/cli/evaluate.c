@@ -28,7 +28,7 @@ static const option_spec table[] = {
     {"test", 0, OPTION_TEXT, AT(test), "FILE", "what is hidden: user (p2: query), item (needed)"},
     {"queries", 0, OPTION_TEXT, AT(queries), "FILE", "p2 (needed there): query, and the items before it with commas, the oldest first"},
     {"preset", 'p', OPTION_TEXT, AT(preset), "NAME", "settings to begin with, before those of --set"},
-    {"against", 0, OPTION_TEXT, AT(against), "PRESET|FILE", "a second configuration, compared question by question"},
+    {"against", 0, OPTION_TEXT, AT(against), "PRESET|FILE", "a second configuration, compared question by question (a file has a / or .yaml)"},
     {"lists", 0, OPTION_TEXT, AT(lists), "FILE", "score these instead of learning and asking: question, items with commas"},
     {"tune", 0, OPTION_FLAG, AT(tune), NULL, "first search the settings of answers on --valid, of the first configuration only"},
     {"valid", 0, OPTION_TEXT, AT(valid), "DIR", "folder with train, test and (p2) queries to tune on"},
@@ -188,11 +188,17 @@ static reco_status make_side(side *out, const run *r, const char *preset, const 
 
 static reco_status make_sides(run *r, reco_error *err) {
     const char *against = r->given->against;
-    bool file = against && access(against, R_OK) == 0;
-    reco_status status = make_side(&r->sides[r->side_count++], r, r->given->preset, NULL, err);
+    char words[300];
+    bool file = false;
+    reco_status status = against ? cli_against(&file, against, err) : RECO_OK;
+    if (status == RECO_OK)
+        status = make_side(&r->sides[r->side_count++], r, r->given->preset, NULL, err);
     if (status == RECO_OK && against)
         status = make_side(&r->sides[r->side_count++], r, file ? NULL : against, file ? against : NULL, err);
-    return status;
+    if (status != RECO_OK || !against || r->given->tune) /* tuning makes a difference */
+        return status;
+    snprintf(words, sizeof words, "the second configuration is the first: %.200s says nothing else", against);
+    return cli_warn_same(r->sides[0].settings, r->sides[1].settings, words, err);
 }
 
 /* --- tuning --------------------------------------------------------------------------------------------------------------------------------- */

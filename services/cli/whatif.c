@@ -13,8 +13,10 @@
 
 #define AT(name) offsetof(whatif_options, name)
 static const option_spec table[] = {
-    {"as-of", 0, OPTION_TIME, AT(as_of), "TIME", "of USER: the moment, RFC 3339 with offset, or milliseconds (default: now)"},
-    {"against", 0, OPTION_TEXT, AT(against), "PRESET|FILE", "a second plan: what it says of recommend.*, over the settings as they are"},
+    {"as-of", 0, OPTION_TIME, AT(as_of), "TIME",
+     "of USER: the moment, with what happened in it, RFC 3339 with offset, or milliseconds (default: now)"},
+    {"against", 0, OPTION_TEXT, AT(against), "PRESET|FILE",
+     "a second plan: what it says of recommend.*, over the settings as they are (a file has a / or .yaml)"},
     {"from", 0, OPTION_TIME, AT(from), "TIME", "of traffic: events received from then on (default: a day before --to)"},
     {"to", 0, OPTION_TIME, AT(to), "TIME", "and before then (default: a day after --from; without both the last day)"},
     {"moments", 0, OPTION_COUNT, AT(moments), "N", "most events of them, drawn at random (default 2000)"},
@@ -177,9 +179,9 @@ const cli_command cli_whatif = {
     "[USER]",
     "what would have been shown at another moment, or under another plan",
     "With USER: the answer of that moment, and with --against that of another plan beside it. Without: how far the two plans differ at\n"
-    "moments of real traffic, and which items gain and lose. Users are what they were at each moment, and no item is shown before its\n"
-    "first event; what is learned of pairs of items is as it is now, so that this tells what changes and not which is better: reco\n"
-    "evaluate does.",
+    "moments of real traffic, each a millisecond before an event, and which items gain and lose. Users are what they were at each moment,\n"
+    "and no item is shown before its first event; what is learned of pairs of items is as it is now, so that this tells what changes and\n"
+    "not which is better: reco evaluate does. Nothing is told or learned, and no answer is kept.",
     CLI_OPTIONS(table),
     sizeof(whatif_options),
     0,

@@ -1,7 +1,6 @@
 /* cli/whatif_plans.c - the plans that are compared: the settings as they are, and over them what a preset or a file says of recommend.*. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <reco/memory.h>
 
@@ -29,8 +28,10 @@ static reco_status copy_answers(reco_settings *to, const reco_settings *from, re
 static reco_status make_plans(whatif_run *r, reco_error *err) {
     const char *against = r->given->against, *config = r->call->globals->config;
     reco_settings *other = NULL;
-    bool file = against && access(against, R_OK) == 0;
-    reco_status status = program_settings(&r->plans[0].settings, r->call->globals, err);
+    bool file = false;
+    reco_status status = against ? cli_against(&file, against, err) : RECO_OK;
+    if (status == RECO_OK)
+        status = program_settings(&r->plans[0].settings, r->call->globals, err);
     r->plan_count = against ? 2 : 1;
     snprintf(r->plans[0].label, sizeof r->plans[0].label, "%s", config ? config : "the settings as they are");
     snprintf(r->plans[1].label, sizeof r->plans[1].label, "%s%s", file ? "" : "preset ", against ? against : "");
@@ -43,25 +44,16 @@ static reco_status make_plans(whatif_run *r, reco_error *err) {
         status = program_settings(&other, r->call->globals, err);
     if (status == RECO_OK)
         status = file ? reco_settings_load_file(other, against, err) : reco_settings_set(other, "preset", against, err);
-    if (status != RECO_OK && !file)
-        options_fail(err, status, "--against", "%.100s is neither a preset nor a file that can be read", against);
     if (status == RECO_OK)
         status = copy_answers(r->plans[1].settings, other, err);
     reco_settings_free(other);
     return status;
 }
 
-/* What differs in nothing is most often a mistake. */
 static reco_status look_for_difference(const whatif_run *r, reco_error *err) {
-    char *texts[2] = {NULL, NULL};
-    reco_status status = reco_settings_print(&texts[0], r->plans[0].settings, err);
-    if (status == RECO_OK)
-        status = reco_settings_print(&texts[1], r->plans[1].settings, err);
-    if (status == RECO_OK && strcmp(texts[0], texts[1]) == 0)
-        fprintf(stderr, "reco: warning: the second plan is the first: %s says nothing else of recommend.*\n", r->given->against);
-    reco_free(texts[0]);
-    reco_free(texts[1]);
-    return status;
+    char words[300];
+    snprintf(words, sizeof words, "the second plan is the first: %.200s says nothing else of recommend.*", r->given->against);
+    return cli_warn_same(r->plans[0].settings, r->plans[1].settings, words, err);
 }
 
 reco_status whatif_plans_open(whatif_run *r, reco_error *err) {

@@ -62,7 +62,8 @@ static void add_counts(http_text *out, const whatif_run *r, bool hours) {
 
 /* What is not as it was: of which moment pairs are, and in how many answers of each plan popularity lacks a part. */
 static void add_past(http_text *out, const whatif_run *r) {
-    http_text_printf(out, ",\"missing\":%llu,\"pairs_as_of\":\"", (unsigned long long)r->plans[0].rewound.missing);
+    uint64_t missing = r->plans[0].rewound.missing;
+    http_text_printf(out, ",\"missing\":%llu,\"new_items_known\":%s,\"pairs_as_of\":\"", (unsigned long long)missing, missing ? "false" : "true");
     http_text_time(out, r->plans[0].rewound.learned);
     http_text_printf(out, "\",\"popularity_gone\":{\"by_hours\":");
     add_counts(out, r, true);
@@ -281,13 +282,17 @@ static void warn_of_popularity(const whatif_run *r, size_t plan, uint64_t answer
         return;
     if (!r->user)
         snprintf(where, sizeof where, " in %llu of %zu answers of the %s plan", (unsigned long long)answers, r->count, plan ? "second" : "first");
-    fprintf(stderr, "reco: warning: popularity by %s is not what it was%s: popularity.%s_kept does not reach back as far as recommend.window_%s\n",
+    fprintf(stderr,
+            "reco: warning: popularity by %s is not what it was%s: recommend.window_%s ends at the moment, and there begins before what\n"
+            "      popularity.%s_kept, counted from the newest event, keeps\n",
             parts, where, parts, parts);
 }
 
 static void warn(const whatif_run *r) {
     if (r->plans[0].rewound.missing)
-        fprintf(stderr, "reco: warning: the stream had dropped %llu records already; what users did there is not counted\n",
+        fprintf(stderr,
+                "reco: warning: the stream had dropped %llu records already; what users did there is not counted, and not all items that are\n"
+                "      new can be told from older ones: some may be shown too early\n",
                 (unsigned long long)r->plans[0].rewound.missing);
     for (size_t i = 0; i < r->plan_count; i++) {
         warn_of_popularity(r, i, r->plans[i].rewound.hours_gone, "hours");

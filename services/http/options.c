@@ -178,8 +178,8 @@ static reco_status store(const option_spec *option, char *at, const char *value,
         memcpy(at, &ms, sizeof ms);
         return RECO_OK;
     case OPTION_TIME:
-        if (!options_time(value, &ms))
-            return bad(err, option, "milliseconds since 1970 or a time such as 2026-01-31T12:00:00Z", value);
+        if (!options_time(value, &ms) || ms <= 0) /* 0 is none given */
+            return bad(err, option, "milliseconds since 1970, 1 at least, or a time such as 2026-01-31T12:00:00Z", value);
         memcpy(at, &ms, sizeof ms);
         return RECO_OK;
     }

@@ -77,18 +77,22 @@ reco_status program_settings(reco_settings **out, const program_globals *globals
 
 reco_status program_data_there(const reco_settings *settings, reco_error *err) {
     static const char *const stores[] = {"stream", "features", "records"};
-    char data[1024], url[1024];
+    char data[1024], url[1024], path[1100];
     struct stat about;
-    bool embedded = false;
+    bool embedded = false, there = false;
     reco_status status = reco_settings_get(data, sizeof data, settings, "data", err);
     for (size_t i = 0; i < sizeof stores / sizeof *stores && status == RECO_OK; i++) {
         status = reco_settings_get(url, sizeof url, settings, stores[i], err);
         embedded = embedded || !url[0];
+        snprintf(path, sizeof path, "%s/%s", data, stores[i]);
+        there = there || (!url[0] && (stat(path, &about) == 0 || (errno != ENOENT && errno != ENOTDIR)));
     }
     if (status != RECO_OK || !embedded || !data[0] || strcmp(data, "memory:") == 0) /* none: opening says so */
         return status;
     if (stat(data, &about) != 0 && (errno == ENOENT || errno == ENOTDIR))
         return options_fail(err, RECO_NOT_FOUND, "data", "there is no directory %.200s; --data names where the data is", data);
+    if (!there)
+        return options_fail(err, RECO_NOT_FOUND, "data", "there is no data in %.200s; --data names where it is", data);
     return RECO_OK;
 }
 

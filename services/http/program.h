@@ -29,8 +29,8 @@ reco_status program_settings(reco_settings **out, const program_globals *globals
 /* Settings and the engine on them; `flags` as in reco_open_options, `there`: only where program_data_there is fine. *settings may stay NULL when it
  * fails. */
 reco_status program_open(reco_engine **engine, reco_settings **settings, const program_globals *globals, uint32_t flags, bool there, reco_error *err);
-/* For those who only read, or look after what is there: NOT_FOUND when a store is to be in the data directory and that is missing, which opening
- * would make. A mistyped --data is not to look like success. */
+/* For those who only read, or look after what is there: NOT_FOUND when a store is to be in the data directory and that is missing, or has no store
+ * in it, which opening would make. A mistyped --data is not to look like success. */
 reco_status program_data_there(const reco_settings *settings, reco_error *err);
 /* Starts logging at the level the settings state. */
 void program_log_start(const reco_settings *settings);

@@ -39,10 +39,10 @@ def wait_for(condition, what, seconds=PATIENCE):
         time.sleep(0.005)
 
 
-def run(program, *arguments, check=None, stdin=None, env=None):
+def run(program, *arguments, check=None, stdin=None, env=None, cwd=None):
     """Runs a program to its end."""
     done = subprocess.run([os.path.join(BIN, program), *arguments], input=stdin, capture_output=True, text=True, timeout=PATIENCE * 2,
-                          env=env or environment())
+                          env=env or environment(), cwd=cwd)
     if check is not None and done.returncode != check:
         raise AssertionError(f"{program} {arguments}: exit code {done.returncode}, not {check}\n{done.stdout}\n{done.stderr}")
     return done

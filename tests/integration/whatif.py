@@ -6,9 +6,10 @@ import os
 import random
 import shutil
 import tempfile
+import time
 import unittest
 
-from http_support import run
+from http_support import Service, run, wait_for
 
 DAY = 86_400_000
 START = 1_760_000_000_000
@@ -54,6 +55,7 @@ def ms_of(text):
 
 class Learned(unittest.TestCase):
     """A data directory that has learned some events."""
+    SETTINGS = ()
 
     @classmethod
     def learn(cls, events):
@@ -64,7 +66,7 @@ class Learned(unittest.TestCase):
         path = os.path.join(cls.folder, "events.ndjson")
         with open(path, "w", encoding="utf-8") as out:
             out.write("".join(json.dumps(event) + "\n" for event in events))
-        run("reco", "--data", cls.data, "import", "--format", "ndjson", path, check=0)
+        run("reco", "--data", cls.data, *cls.SETTINGS, "import", "--format", "ndjson", path, check=0)
 
 
 class WhatIf(Learned):
@@ -76,7 +78,7 @@ class WhatIf(Learned):
         return json.loads(run("reco", "--data", self.data, "whatif", *arguments, "--json", check=check).stdout)
 
     def test_a_user_now_is_what_recommend_answers(self):
-        now = str(self.events[-1]["timestamp"] + 1)
+        now = str(self.events[-1]["timestamp"])
         for user in ("u1", "u7", "stranger"):
             told = self.ask(user, "--as-of", now, "-n", "15")
             plain = json.loads(run("reco", "--data", self.data, "recommend", user, "--as-of", now, "-n", "15", "--json", check=0).stdout)
@@ -87,12 +89,12 @@ class WhatIf(Learned):
         moment = self.events[1500]["timestamp"]
         for user in ("u1", "u2", "u3", "u4"):
             told = self.ask(user, "--as-of", str(moment), "-n", "100")
-            before = [event for event in self.events if event["user_id"] == user and event["timestamp"] < moment]
+            before = [event for event in self.events if event["user_id"] == user and event["timestamp"] <= moment]
             self.assertEqual(told["events"], len(before))
             shown = told["plans"][0]["answer"]
             seen = {event["item_id"] for event in before if WEIGHTS[event["event_type"]] or event["event_type"] == "dislike"}
             self.assertFalse(seen & set(items(shown)))
-            later = {event["item_id"] for event in self.events if event["user_id"] == user and event["timestamp"] >= moment} - seen
+            later = {event["item_id"] for event in self.events if event["user_id"] == user and event["timestamp"] > moment} - seen
             self.assertTrue(later & set(items(shown)), "what was taken later was there to be shown")
             because = {reason.get("because") for item in shown["items"] for reason in item["reasons"]} - {None}
             self.assertTrue(because <= seen)
@@ -104,8 +106,10 @@ class WhatIf(Learned):
         for number in (0, 1, 40, 200, 600):
             moment = self.events[number]["timestamp"]
             shown = items(self.ask("u1", "--as-of", str(moment), "-n", "100")["plans"][0]["answer"])
-            self.assertEqual([item for item in shown if first[item] >= moment], [])
-            self.assertTrue(shown or number == 0)
+            self.assertEqual([item for item in shown if first[item] > moment], [])
+            self.assertTrue(shown)
+            before = items(self.ask("u1", "--as-of", str(moment - 1), "-n", "100")["plans"][0]["answer"])
+            self.assertEqual([item for item in before if first[item] >= moment], [])
 
     def test_of_when_pairs_are(self):
         newest = self.events[-1]["timestamp"]
@@ -113,7 +117,7 @@ class WhatIf(Learned):
             self.assertEqual(ms_of(self.ask(*arguments)["pairs_as_of"]), newest)
             text = run("reco", "--data", self.data, "whatif", *arguments, check=0).stdout
             self.assertIn("pairs of items are not those of then: they are what was learned until ", text)
-        self.assertNotIn("pairs of items", run("reco", "--data", self.data, "whatif", "u1", "--as-of", str(newest + 1), check=0).stdout)
+        self.assertNotIn("pairs of items", run("reco", "--data", self.data, "whatif", "u1", "--as-of", str(newest), check=0).stdout)
 
     def test_popularity_that_is_gone_is_told_of(self):
         """48 hours are kept: two days before the end a window of 24 hours lacks some of them."""
@@ -124,10 +128,10 @@ class WhatIf(Learned):
         self.assertEqual(self.ask(*asked)["popularity_gone"], {"by_hours": [20, 20], "by_days": [0, 0]})
         said = run("reco", "--data", self.data, "whatif", *asked, check=0).stderr
         for plan in ("first", "second"):
-            self.assertIn(f"warning: popularity by hours is not what it was in 20 of 20 answers of the {plan} plan: popularity.hours_kept", said)
+            self.assertIn(f"warning: popularity by hours is not what it was in 20 of 20 answers of the {plan} plan: recommend.window_hours", said)
         self.assertNotIn("by days", said)
         one = run("reco", "--data", self.data, "whatif", "u1", "--as-of", str(begin), check=0)
-        self.assertIn("warning: popularity by hours is not what it was: popularity.hours_kept", one.stderr)
+        self.assertIn("warning: popularity by hours is not what it was: recommend.window_hours", one.stderr)
         self.assertEqual(self.ask("u1", "--as-of", str(begin))["popularity_gone"], {"by_hours": [1], "by_days": [0]})
 
     def test_as_of_elsewhere_is_of_the_user_as_known_now(self):
@@ -144,13 +148,17 @@ class WhatIf(Learned):
             told_apart += bool(because & before & after)
         self.assertEqual(told_apart, 4)
 
-    def test_the_event_of_the_moment_is_not_counted(self):
+    def test_the_event_of_the_moment_counts(self):
+        """As it does for recommend."""
         for user in ("u1", "u5"):
             own = [event["timestamp"] for event in self.events if event["user_id"] == user]
             for number in (0, 1, len(own) // 2, len(own) - 1):
-                self.assertEqual(self.ask(user, "--as-of", str(own[number]))["events"], number)
+                self.assertEqual(self.ask(user, "--as-of", str(own[number]))["events"], number + 1)
                 self.assertEqual(self.ask(user, "--as-of", str(own[number] - 1))["events"], number)
-                self.assertEqual(self.ask(user, "--as-of", str(own[number] + 1))["events"], number + 1)
+            last = next(event for event in reversed(self.events) if event["user_id"] == user and WEIGHTS[event["event_type"]])
+            for at in (last["timestamp"] - 1, last["timestamp"]):
+                told = json.loads(run("reco", "--data", self.data, "explain", user, "--as-of", str(at), "--json", check=0).stdout)
+                self.assertEqual(last["item_id"] in {recent["item_id"] for recent in told["recents"]}, at == last["timestamp"])
 
     def test_two_plans_for_one_user(self):
         for user in ("u1", "u9"):
@@ -181,7 +189,7 @@ class WhatIf(Learned):
         for one in told["least_alike"][:3]:
             single = self.ask(one["user_id"], "--as-of", one["as_of"], "--against", "shop")
             self.assertAlmostEqual(single["difference"]["rbo"], one["rbo"], 5)
-            as_of = [at for user, at in moments if user == one["user_id"] and abs(ms_of(one["as_of"]) - at) < 1]
+            as_of = [at for user, at in moments if user == one["user_id"] and abs(ms_of(one["as_of"]) - (at - 1)) < 1]
             self.assertTrue(as_of, one)
         gains = [places[1] - places[0] for places in (one["places"] for one in told["gainers"])]
         losses = [places[1] - places[0] for places in (one["places"] for one in told["losers"])]
@@ -201,7 +209,7 @@ class WhatIf(Learned):
         places, first, same = {}, 0, 0
         values = {"overlap": [], "rbo": [], "tau": []}
         for event in counted:
-            single = self.ask(event["user_id"], "--as-of", str(event["timestamp"]), "--against", "sessions", "-n", "5")
+            single = self.ask(event["user_id"], "--as-of", str(event["timestamp"] - 1), "--against", "sessions", "-n", "5")
             lists = [items(plan["answer"]) for plan in single["plans"]]
             for side, shown in enumerate(lists):
                 for item in shown:
@@ -247,15 +255,111 @@ class WhatIf(Learned):
         self.ask("--against", "shop", "--moments", "100")
         self.assertEqual(before, run("reco", "--data", self.data, "verify", check=0).stdout)
 
+    def test_a_bare_name_is_a_preset(self):
+        """Whatever stands in the working directory."""
+        os.mkdir(os.path.join(self.folder, "shop"))
+        with open(os.path.join(self.folder, "mine"), "w", encoding="utf-8") as out:
+            out.write("recommend:\n  weight_popular: 0.5\n")
+        asked = ("reco", "--data", self.data, "whatif", "u1", "--json", "--against")
+        self.assertEqual(json.loads(run(*asked, "shop", cwd=self.folder, check=0).stdout)["plans"][1]["label"], "preset shop")
+        self.assertIn("(--against)", run(*asked, "mine", cwd=self.folder, check=2).stderr)
+        self.assertEqual(json.loads(run(*asked, "./mine", cwd=self.folder, check=0).stdout)["plans"][1]["label"], "./mine")
+
+    def test_no_data_is_not_made(self):
+        empty = os.path.join(self.folder, "empty")
+        os.mkdir(empty)
+        for arguments in (("whatif", "u1"), ("recommend", "u1"), ("whatif", "--against", "shop")):
+            self.assertIn("there is no data in", run("reco", "--data", empty, *arguments, check=1).stderr)
+        self.assertEqual(os.listdir(empty), [])
+
     def test_refusals(self):
         for arguments, words in (([], "(--against)"), (["--against", "nope"], "(--against)"), (["u1", "--from", "1"], "(--from)"),
                                  (["u1", "--moments", "5"], "(--moments)"), (["--against", "shop", "--as-of", "1"], "(--as-of)"),
                                  (["u1", "-n", "101"], "(--limit)"), (["--against", "shop", "--from", "2000", "--to", "1000"], "(--to)"),
-                                 (["--against", "shop", "--from", "1000", "--to", "2000"], "(--from)"), (["u" * 300], "(user_id)")):
+                                 (["--against", "shop", "--from", "1000", "--to", "2000"], "(--from)"), (["u" * 300], "(user_id)"),
+                                 (["u1", "--as-of", "0"], "as-of"), (["--against", "shop", "--from", "0"], "from"),
+                                 (["--against", "./nope"], "(--against)"), (["--against", "nope.yaml"], "(--against)")):
             done = run("reco", "--data", self.data, "whatif", *arguments)
             self.assertIn(done.returncode, (1, 2), arguments)
             self.assertIn(words, done.stderr, arguments)
             self.assertEqual(done.stdout, "", arguments)
+
+
+class Trimmed(Learned):
+    """A stream that lost its first half, beside the same one that did not. Every day some items come up, and go with old ones from then on."""
+    CUT = START + 5 * DAY // 2
+
+    @classmethod
+    def setUpClass(cls):
+        events, chance = make_events(3), random.Random(4)
+        for day in range(5):
+            for number in range(200):
+                at = START + day * DAY + DAY * 7 // 10 + number * 60_000
+                user, fresh = f"u{chance.randrange(60)}", f"i{1000 + 10 * day + number % 4}"
+                events.append({"user_id": user, "item_id": fresh, "event_type": "view", "timestamp": at, "event_id": f"n{day}-{number}"})
+        cls.learn(sorted(events, key=lambda event: event["timestamp"]))
+        cls.first = {}
+        for event in cls.events:
+            cls.first.setdefault(event["item_id"], event["timestamp"])
+        cls.cut = os.path.join(cls.folder, "cut")
+        shutil.copytree(cls.data, cls.cut)
+        shelf = os.path.join(cls.folder, "snapshots")
+        os.mkdir(shelf)
+        settings = (*cls.SETTINGS, "-s", "snapshots.folder=" + shelf)
+        processor = Service("reco-processor", cls.cut, *settings, "-s", "snapshots.every=1")
+        try:
+            wait_for(lambda: any(name.endswith(".snapshot") for name in os.listdir(shelf)), "a snapshot")
+            processor.stop()
+        finally:
+            processor.end()
+        keep = f"{int(time.time()) - cls.CUT // 1000}s"
+        told = run("reco", "--data", cls.cut, *settings, "trim", "--keep-for", keep, "--json", check=0)
+        cls.gone = json.loads(told.stdout)["records"]
+
+    def ask(self, data, user, moment):
+        done = run("reco", "--data", data, *self.SETTINGS, "whatif", user, "--as-of", str(moment), "-n", "100", "--json", check=0)
+        return json.loads(done.stdout), done.stderr
+
+    def later(self, shown, moment):
+        return [item for item in shown if self.first[item] > moment]
+
+
+class TrimmedAsUsual(Trimmed):
+    def test_a_stranger_is_shown_the_same(self):
+        """Sums are the same: and so are answers, before the cut and behind it."""
+        self.assertGreater(self.gone, len(self.events) // 3)
+        for moment in (self.CUT - DAY, self.CUT - 60_000, self.CUT + 60_000, self.CUT + 600_000, self.CUT + DAY // 3, self.CUT + 2 * DAY):
+            whole, cut = (items(self.ask(data, "nobody", moment)[0]["plans"][0]["answer"]) for data in (self.data, self.cut))
+            self.assertGreater(len(whole), 50)
+            self.assertEqual(cut, whole, moment - self.CUT)
+
+    def test_new_items_are_not_shown_where_they_can_be_told(self):
+        leaks = 0
+        for moment in (self.CUT + DAY // 10, self.CUT + DAY, self.CUT + 2 * DAY):
+            for user in ("u1", "u2", "u3", "u4"):
+                self.assertEqual(self.later(items(self.ask(self.cut, user, moment)[0]["plans"][0]["answer"]), moment), [])
+                now = run("reco", "--data", self.cut, "recommend", user, "--as-of", str(moment), "-n", "100", "--json", check=0).stdout
+                leaks += len(self.later(items(json.loads(now)), moment))
+        self.assertGreater(leaks, 0, "nothing to leave out")
+
+    def test_it_is_told_of(self):
+        for data, known in ((self.data, True), (self.cut, False)):
+            told, said = self.ask(data, "u1", self.CUT + DAY)
+            self.assertEqual(told["new_items_known"], known)
+            self.assertEqual(told["missing"], 0 if known else self.gone)
+            self.assertEqual("new can be told from older ones" in said, not known)
+
+
+class TrimmedAndForgotten(Trimmed):
+    """So few days are kept that they prove nothing of the time before the cut: everything was there."""
+    SETTINGS = ("-s", "popularity.days_kept=3", "-s", "recommend.window_days=3d")
+
+    def test_all_items_count_as_there(self):
+        shown = set()
+        for user in ("u1", "u2", "u3", "u4"):
+            shown |= set(self.later(items(self.ask(self.cut, user, self.CUT + DAY // 10)[0]["plans"][0]["answer"]), self.CUT + DAY // 10))
+        self.assertTrue(shown)
+        self.assertEqual(self.later(items(self.ask(self.data, "u1", self.CUT)[0]["plans"][0]["answer"]), self.CUT), [])
 
 
 class NoAnswer(Learned):
@@ -276,7 +380,7 @@ class NoAnswer(Learned):
     def each(self, plan):
         """The answers of every moment, asked one by one."""
         for event in self.events:
-            one = json.loads(self.whatif(event["user_id"], "--as-of", str(event["timestamp"]), "--against", plan, "--json"))
+            one = json.loads(self.whatif(event["user_id"], "--as-of", str(event["timestamp"] - 1), "--against", plan, "--json"))
             yield one, [items(of["answer"]) for of in one["plans"]]
 
     def check(self, plan):
@@ -317,7 +421,7 @@ class NoAnswer(Learned):
         self.assertIn("neither plan has an answer", text)
         for word in ("overlap", "popular items", "rank", "only in"):
             self.assertNotIn(word, text)
-        traffic = ("--against", plan, "--from", at, "--to", str(ms_of(at) + 1))  # nothing else: there are no means
+        traffic = ("--against", plan, "--from", str(ms_of(at) + 1), "--to", str(ms_of(at) + 2))  # nothing else: there are no means
         told = json.loads(self.whatif(*traffic, "--json"))
         self.assertEqual((told["moments"], told["compared"], told["overlap"], told["tau"]), (1, 0, None, None))
         self.assertNotIn("overlap", self.whatif(*traffic))
