@@ -118,8 +118,10 @@ static reco_status take_query(reco_query *given, reco_event **own, const reco_qu
 static reco_status check_items(const reco_str *items, size_t count, size_t least, size_t most, reco_error *err) {
     reco__map seen = {0};
     reco_status status = RECO_OK;
-    if (count < least || (count > 0 && !items))
+    if (count < least)
         return reco__fail(err, RECO_INVALID, "items", "at least one is needed");
+    if (count > 0 && !items)
+        return reco__fail(err, RECO_INVALID, "items", "NULL, though there are to be %zu", count);
     if (count > most)
         return reco__fail(err, RECO_TOO_LARGE, "items", "%zu are given, at most %zu are allowed", count, most);
     for (size_t i = 0; i < count && status == RECO_OK; i++) {

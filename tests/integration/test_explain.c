@@ -190,6 +190,20 @@ START_TEST(as_json)
 }
 END_TEST
 
+START_TEST(items_that_are_not_there)
+{
+    reco_engine *engine = test_engine_open("memory:", 0, NULL);
+    const reco_query query = {.struct_size = sizeof query, .user_id = str("ann")};
+    ck_assert_int_eq(reco_explain(&told, engine, &query, NULL, 3, NULL, &err), RECO_INVALID);
+    ck_assert_str_eq(err.field, "items");
+    ck_assert_str_eq(err.text, "NULL, though there are to be 3");
+    ck_assert_int_eq(reco_rank(&answer, engine, &query, NULL, 0, NULL, &err), RECO_INVALID);
+    ck_assert_str_eq(err.text, "at least one is needed");
+    test_ok(reco_explain(&told, engine, &query, NULL, 0, NULL, &err), &err);
+    reco_close(engine);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("explain");
     TCase *tests = tcase_create("explain");
@@ -197,6 +211,7 @@ int main(void) {
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, ranks_far_below);
     tcase_add_test(tests, as_json);
+    tcase_add_test(tests, items_that_are_not_there);
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }
