@@ -87,7 +87,7 @@ typedef struct reco_answer_item {
     const reco_reason *reasons; /* largest first */
 } reco_answer_item;
 
-#define RECO_ANSWER_FALLBACK 1u /* nothing personal was known: popular items */
+#define RECO_ANSWER_FALLBACK 1u /* nothing personal was known, or left by filters and by the question: popular items */
 #define RECO_ANSWER_BEHIND 2u   /* min_position was not reached in time */
 #define RECO_ANSWER_DEGRADED 4u /* less than it should be: see reco_answer.degraded */
 
@@ -139,8 +139,9 @@ typedef struct reco_explained_stage {
     uint32_t kind;   /* RECO_STAGE_SOURCE, _FILTER, _RANKER, _ARRANGER (reco/plugin/stage.h); 0: none of them */
     uint32_t status; /* RECO_STEP_OK ... */
     int64_t nanoseconds;
-    uint64_t added, dropped; /* candidates it made, or left out. What the question itself says of items is asked of what could win, by ranker and
-                              * arranger: there it is counted */
+    uint64_t added, dropped; /* candidates it made, or left out. What the question itself says of items is asked of what could win, and counted at
+                              * ranker and arranger; when little passes it, or the plan has stages of the application, of all candidates before
+                              * that too, and counted at selection */
     uint64_t candidates;     /* that are left after it */
 } reco_explained_stage;
 

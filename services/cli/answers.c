@@ -8,6 +8,9 @@
 
 #include "cli/answers.h"
 #include "http/file.h"
+#include "http/text.h"
+
+#define REASONS_SHOWN 3u
 
 typedef answer_options options;
 typedef struct batch_options {
@@ -50,7 +53,13 @@ char *cli_title_of(reco_engine *engine, reco_str item_id) {
         json_decref(root);
         reco_free(json);
     }
-    return title ? title : strndup(item_id.data, item_id.size);
+    http_text shown = {0};
+    http_text_shown(&shown, title ? title : item_id.data, title ? strlen(title) : item_id.size);
+    free(title);
+    if (!shown.failed)
+        return shown.data;
+    http_text_dispose(&shown);
+    return NULL;
 }
 
 /* Columns a text takes on a terminal: one for every UTF-8 character. */
@@ -86,8 +95,18 @@ void answer_print_score(int64_t score) {
     printf("%.*f", small ? 6 : 3, (double)score / RECO_SCORE_UNIT);
 }
 
+/* So that the line adds up to the score. What is beyond those that are listed is one reason of its own, the last. */
+static void print_rest(const reco_reason *reasons, uint32_t count) {
+    bool others = reasons[count - 1].kind == RECO_REASON_OTHER;
+    int64_t rest = 0;
+    for (uint32_t i = REASONS_SHOWN; i < count; i++)
+        rest += reasons[i].score;
+    printf(", + %u more%s ", count - REASONS_SHOWN - others, others ? " and others" : "");
+    answer_print_score(rest);
+}
+
 void answer_print_reasons(reco_engine *engine, const reco_reason *reasons, uint32_t count) {
-    for (uint32_t i = 0; i < count && i < 3; i++) {
+    for (uint32_t i = 0; i < count && i < REASONS_SHOWN; i++) {
         printf("%s%s", i ? ", " : "", words(reasons[i].kind));
         if (reasons[i].because.size) {
             char *title = cli_title_of(engine, reasons[i].because);
@@ -97,9 +116,23 @@ void answer_print_reasons(reco_engine *engine, const reco_reason *reasons, uint3
         printf(" ");
         answer_print_score(reasons[i].score);
     }
+    if (count > REASONS_SHOWN)
+        print_rest(reasons, count);
 }
 
-void cli_print_answer(reco_engine *engine, const reco_answer *answer) {
+/* The flag says that nothing personal was left, which is another thing when there was some. */
+static const char *why_fallback(size_t recents, bool degraded) {
+    if (degraded)
+        return "nothing personal was found";
+    if (recents == 0)
+        return "there is nothing personal to go by";
+    return recents == ANSWER_RECENTS_UNKNOWN ? "there is nothing personal to go by, or none of it may be shown"
+                                             : "nothing that goes with the recent items is left";
+}
+
+void cli_print_answer(reco_engine *engine, const reco_answer *answer) { answer_print(engine, answer, ANSWER_RECENTS_UNKNOWN); }
+
+void answer_print(reco_engine *engine, const reco_answer *answer, size_t recents) {
     int width = 5;
     for (size_t i = 0; i < answer->count; i++) {
         char *title = cli_title_of(engine, answer->items[i].item_id);
@@ -121,7 +154,7 @@ void cli_print_answer(reco_engine *engine, const reco_answer *answer) {
         free(title);
     }
     if (answer->flags & RECO_ANSWER_FALLBACK)
-        printf("there is nothing personal to go by%s\n", answer->count ? ": popular items" : "");
+        printf("%s%s\n", why_fallback(recents, answer->flags & RECO_ANSWER_DEGRADED), answer->count ? ": popular items" : "");
     if (answer->flags & RECO_ANSWER_BEHIND)
         printf("the position was not reached in time: the answer is behind\n");
     if (answer->flags & RECO_ANSWER_DEGRADED)

@@ -46,10 +46,13 @@ reco_status answer_select(reco_selection **out, const answer_options *given, rec
 reco_query answer_query_of(const answer_options *given, const reco_selection *selection);
 /* A score in units; one that is too small for three digits has more. */
 void answer_print_score(int64_t score);
-/* The strongest reasons in one line. */
+/* The strongest reasons in one line, and what the others sum to. */
 void answer_print_reasons(reco_engine *engine, const reco_reason *reasons, uint32_t count);
 /* A text and blanks up to so many columns of a terminal. */
 void answer_print_cell(const char *text, int width);
+/* An answer as a table to somebody of whom so many recent items count; or ANSWER_RECENTS_UNKNOWN. */
+#define ANSWER_RECENTS_UNKNOWN SIZE_MAX
+void answer_print(reco_engine *engine, const reco_answer *answer, size_t recents);
 /* JSON as one line. */
 reco_status answer_print_json(const char *text, size_t size, reco_error *err);
 

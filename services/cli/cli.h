@@ -82,6 +82,11 @@ reco_status cli_against(bool *file, const char *against, reco_error *err);
 /* against.c: warns with the words where both settings say the same: what differs in nothing is most often a mistake. */
 reco_status cli_warn_same(const reco_settings *first, const reco_settings *second, const char *words, reco_error *err);
 
+/* What comes from elsewhere, for people (http_text_show), and a line end. */
+void cli_print_line(FILE *out, const char *text);
+/* A name and a value, NULL allowed, of a table on stdout: `indent` blanks, the name in so many columns, a blank, the value. */
+void cli_print_row(int indent, int width, const char *name, const char *value);
+
 reco_str cli_str(const char *text); /* NULL: absent */
 /* Ends what was written to stdout; a full disk or a closed pipe is a failure. */
 reco_status cli_finish(reco_error *err);

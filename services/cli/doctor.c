@@ -38,9 +38,11 @@ static void take(void *context, const reco_finding *finding) {
         add(to, "advice", finding->advice);
         http_text_printf(&to->text, "}");
     } else {
-        printf("%-8s %s (%s)\n", severity, finding->text, finding->id);
+        printf("%-8s ", severity);
+        http_text_show(stdout, finding->text, strlen(finding->text));
+        printf(" (%s)\n", finding->id);
         if (finding->advice[0])
-            printf("         %s\n", finding->advice);
+            cli_print_row(8, 0, "", finding->advice);
     }
     to->count++;
 }

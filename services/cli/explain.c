@@ -23,7 +23,7 @@ static void print_title(reco_engine *engine, reco_str item_id) {
 
 static void print_user(reco_engine *engine, const reco_explanation *told) {
     char last[32];
-    printf("%.*s", (int)told->user_id.size, told->user_id.data);
+    http_text_show(stdout, told->user_id.data, told->user_id.size);
     if (told->flags & RECO_EXPLANATION_KNOWN) {
         printf(": last seen %s%s\n", http_text_date(last, told->last, "%Y-%m-%d %H:%M:%S UTC"),
                told->flags & RECO_EXPLANATION_SESSION_RUNS ? ", the session runs" : "");
@@ -44,6 +44,9 @@ static void print_user(reco_engine *engine, const reco_explanation *told) {
     printf("%s\n", told->hidden_count ? "\n" : "");
 }
 
+/* Before there are candidates, a step has nothing to count. */
+static bool counts(const reco_explained_stage *stage) { return stage->kind || stage->added || stage->dropped || stage->candidates; }
+
 static void print_steps(const reco_explanation *told) {
     static const char *const kinds[] = {"", "source", "filter", "ranker", "arranger"}, *const statuses[] = {"", "  skipped", "  failed"};
     int width = 5;
@@ -53,7 +56,7 @@ static void print_steps(const reco_explanation *told) {
     for (size_t i = 0; i < told->stage_count; i++) {
         const reco_explained_stage *stage = &told->stages[i];
         printf("%-*.*s  %-8s  %12.1f", width, (int)stage->stage.size, stage->stage.data, kinds[stage->kind], (double)stage->nanoseconds / 1000);
-        if (stage->kind)
+        if (counts(stage))
             printf("  %8llu  %8llu  %8llu", (unsigned long long)stage->added, (unsigned long long)stage->dropped,
                    (unsigned long long)stage->candidates);
         printf("%s\n", statuses[stage->status]);
@@ -83,8 +86,10 @@ static void print_item(reco_engine *engine, const reco_explained_item *item) {
         print_place(item);
     else
         printf("%s%.*s", verdicts[item->verdict], (int)item->stage.size, item->stage.data ? item->stage.data : "");
-    if (item->reason.size > 0)
-        printf(": %.*s", (int)item->reason.size, item->reason.data);
+    if (item->reason.size > 0) {
+        printf(": ");
+        http_text_show(stdout, item->reason.data, item->reason.size);
+    }
     printf("\n");
     if (item->reason_count > 0) {
         printf("  ");
@@ -106,7 +111,7 @@ static void print_why_not(reco_engine *engine, const reco_explanation *told) {
 
 static void print_all(reco_engine *engine, const reco_explanation *told) {
     print_user(engine, told);
-    cli_print_answer(engine, told->answer);
+    answer_print(engine, told->answer, told->recent_count);
     print_steps(told);
     if (told->item_count > 0)
         printf("\n");
@@ -167,8 +172,9 @@ const cli_command cli_explain = {
     "explain",
     "USER",
     "how an answer came about: the user, each stage, each item",
-    "Takes what recommend takes. The answer is the one that recommend would give; what the question itself says of items is\n"
-    "asked of what could win, in the time of ranker and arranger.",
+    "Takes what recommend takes. The answer is the one that recommend would give. What the question itself says of items is asked of what could\n"
+    "win, and counted at ranker and arranger; when little passes it, or the plan has stages of the application, it is asked of all candidates\n"
+    "before that too, and counted at `selection`.",
     CLI_OPTIONS(explain_table),
     sizeof(answer_options),
     1,

@@ -38,8 +38,10 @@ static void print_text(const reco_import_result *result) {
                (unsigned long long)result->items, (unsigned long long)result->rejected);
     if (!result->already && result->users + result->others)
         printf("%llu users and %llu models and experiments imported\n", (unsigned long long)result->users, (unsigned long long)result->others);
-    if (result->warning[0])
-        fprintf(stderr, "reco: warning: %s\n", result->warning);
+    if (result->warning[0]) {
+        fprintf(stderr, "reco: warning: ");
+        cli_print_line(stderr, result->warning);
+    }
 }
 
 static reco_status import(cli_session *session, reco_error *err) {

@@ -38,8 +38,11 @@ static void report(feed *self, const json_t *rejected) {
     json_array_foreach(rejected, i, one) {
         const char *field = json_string_value(json_object_get(one, "field")), *detail = json_string_value(json_object_get(one, "detail"));
         long long index = json_integer_value(json_object_get(one, "index"));
-        fprintf(stderr, "reco: line %llu: %s (%s)\n", (unsigned long long)self->before + (unsigned long long)index + 1, detail ? detail : "refused",
-                field ? field : "");
+        fprintf(stderr, "reco: line %llu: ", (unsigned long long)self->before + (unsigned long long)index + 1);
+        http_text_show(stderr, detail ? detail : "refused", strlen(detail ? detail : "refused"));
+        fprintf(stderr, " (");
+        http_text_show(stderr, field ? field : "", strlen(field ? field : ""));
+        fprintf(stderr, ")\n");
     }
 }
 

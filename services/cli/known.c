@@ -59,7 +59,7 @@ static void print_members(const char *json) {
     const char *key;
     json_object_foreach(root, key, value) {
         char *text = json_is_string(value) ? strdup(json_string_value(value)) : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-        printf("%-16s %s\n", key, text ? text : "");
+        cli_print_row(0, 16, key, text);
         free(text);
     }
     json_decref(root);

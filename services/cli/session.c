@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "http/log.h"
+#include "http/text.h"
 
 static int with_engine(const cli_call *call, bool there, reco_status (*body)(cli_session *session, reco_error *err)) {
     reco_error err = RECO_ERROR_INIT;
@@ -39,6 +40,19 @@ void cli_session_progress(cli_session *session, bool wanted) {
 }
 
 reco_str cli_str(const char *text) { return text ? (reco_str){text, strlen(text)} : (reco_str){NULL, 0}; }
+
+void cli_print_line(FILE *out, const char *text) {
+    http_text_show(out, text, strlen(text));
+    fputc('\n', out);
+}
+
+void cli_print_row(int indent, int width, const char *name, const char *value) {
+    int size = (int)strlen(name);
+    printf("%*s", indent, "");
+    http_text_show(stdout, name, (size_t)size);
+    printf("%*s ", size < width ? width - size : 0, "");
+    cli_print_line(stdout, value ? value : "");
+}
 
 reco_status cli_finish(reco_error *err) {
     if (fflush(stdout) == 0 && !ferror(stdout))

@@ -43,7 +43,7 @@ static reco_status verify(cli_session *session, reco_error *err) {
         if (result.unlearned)
             printf("%llu records of the stream are not learned yet\n", (unsigned long long)result.unlearned);
         if (result.difference[0])
-            printf("%s\n", result.difference);
+            cli_print_line(stdout, result.difference);
     }
     return cli_finish(err);
 }
@@ -63,7 +63,7 @@ static void print_tree(json_t *value, const char *name, int depth) {
         }
     } else {
         char *text = json_is_string(value) ? strdup(json_string_value(value)) : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
-        printf("%*s%-*s %s\n", depth * 2, "", 32 - depth * 2, name, text ? text : "");
+        cli_print_row(depth * 2, 32 - depth * 2, name, text);
         free(text);
     }
 }

@@ -32,8 +32,10 @@ static void print_text(const reco_trim_result *result, bool dry_run) {
         http_text_date(at, result->oldest, HTTP_TEXT_SECONDS);
     printf("%llu records %s, about %llu bytes; %llu stay, the oldest of %s\n", (unsigned long long)result->records,
            dry_run ? "would be dropped" : "dropped", (unsigned long long)result->bytes, (unsigned long long)result->left, at);
-    if (result->held_by[0])
-        printf("more should go, and is held back by: %s\n", result->held_by);
+    if (result->held_by[0]) {
+        printf("more should go, and is held back by: ");
+        cli_print_line(stdout, result->held_by);
+    }
 }
 
 static reco_status trim(cli_session *session, reco_error *err) {

@@ -270,7 +270,9 @@ static void print_traffic(http_text *out, const whatif_run *r) {
         http_text_printf(out, "%s  %6.4f  ", i ? "" : "\nleast alike (reco whatif USER --as-of TIME --against ... shows one)\n",
                          of->values[EVALUATE_RBO][worst[i]]);
         http_text_time(out, moment->at);
-        http_text_printf(out, "  %s\n", r->moments.users.names[moment->user].data);
+        http_text_printf(out, "  ");
+        http_text_shown(out, r->moments.users.names[moment->user].data, r->moments.users.names[moment->user].size);
+        http_text_printf(out, "\n");
     }
 }
 

@@ -13,6 +13,7 @@
 #include "http/clock.h"
 #include "http/internal.h"
 #include "http/log.h"
+#include "http/text.h"
 
 /* How long requests under way may take once the service is to end. */
 #define DRAIN_MS 10000
@@ -32,10 +33,14 @@ const option_spec program_global_options[] = {
 const size_t program_global_count = sizeof program_global_options / sizeof *program_global_options;
 
 int program_fail(const reco_error *err) {
-    if (err->field[0])
-        fprintf(stderr, "reco: %s (%s)\n", err->text, err->field);
-    else
-        fprintf(stderr, "reco: %s\n", err->text);
+    http_text line = {0}; /* written at once: others may write there too */
+    http_text_printf(&line, "reco: ");
+    http_text_shown(&line, err->text, strlen(err->text));
+    http_text_printf(&line, "%s", err->field[0] ? " (" : "");
+    http_text_shown(&line, err->field, strlen(err->field));
+    http_text_printf(&line, "%s\n", err->field[0] ? ")" : "");
+    fputs(line.failed ? "reco: out of memory\n" : line.data, stderr);
+    http_text_dispose(&line);
     return err->status == RECO_INVALID ? PROGRAM_USAGE : PROGRAM_FAILED;
 }
 

@@ -1,6 +1,5 @@
 #include "http/text.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -124,6 +123,44 @@ bool http_text_is_utf8(const char *data, size_t size) {
     for (size_t i = 0; i < size && length > 0; i += length)
         length = sequence((const unsigned char *)data + i, size - i);
     return length > 0;
+}
+
+size_t http_text_visible(const char *data, size_t left) {
+    const unsigned char *at = (const unsigned char *)data;
+    size_t size = left > 0 ? sequence(at, left) : 0;
+    if (size == 1)
+        return at[0] >= 0x20 && at[0] != 0x7f;
+    if (size == 2)
+        return at[0] == 0xc2 && at[1] < 0xa0 ? 0 : 2;
+    bool turns =
+        size == 3 && at[0] == 0xe2 && ((at[1] == 0x80 && at[2] >= 0xa8 && at[2] <= 0xae) || (at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9));
+    return turns ? 0 : size;
+}
+
+/* What stands at data[*at], which moves behind it, as it may be shown. */
+static const char *next_shown(size_t *length, size_t *at, const char *data, size_t size) {
+    const char *here = data + *at;
+    size_t visible = http_text_visible(here, size - *at), whole = sequence((const unsigned char *)here, size - *at);
+    *at += whole > 0 ? whole : 1;
+    *length = visible > 0 ? visible : 1;
+    return visible > 0 ? here : "?";
+}
+
+void http_text_shown(http_text *text, const char *data, size_t size) {
+    for (size_t i = 0, length; i < size;) {
+        const char *shown = next_shown(&length, &i, data, size);
+        http_text_add(text, shown, length);
+    }
+}
+
+void http_text_show(FILE *out, const char *data, size_t size) {
+    http_text text = {0};
+    http_text_shown(&text, data, size);
+    if (text.size && !text.failed)
+        fwrite(text.data, 1, text.size, out);
+    else if (text.failed)
+        fputs("(out of memory)", out);
+    http_text_dispose(&text);
 }
 
 void http_text_dispose(http_text *text) {

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 typedef struct http_text {
     char *data; /* terminated when not NULL; freed by http_text_dispose */
@@ -27,6 +28,13 @@ const char *http_text_date(char out[32], int64_t ms, const char *form);
 void http_text_csv(http_text *text, const char *data, size_t size);
 /* Whether all of it is UTF-8 (RFC 3629). */
 bool http_text_is_utf8(const char *data, size_t size);
+/* Bytes of the character at `data`, of which `left` are there. 0: it is none that may reach a terminal. Control characters may not (ESC, line ends,
+ * those of C1), nor U+2028 and U+2029, nor what turns the direction of what follows it (U+202A to U+202E, U+2066 to U+2069), nor what is no UTF-8. */
+size_t http_text_visible(const char *data, size_t left);
+/* Ids, titles and whatever else comes from elsewhere, for people: what may not reach a terminal is a question mark, so that none of it forges a
+ * line. The other one writes to `out`. */
+void http_text_shown(http_text *text, const char *data, size_t size);
+void http_text_show(FILE *out, const char *data, size_t size);
 void http_text_dispose(http_text *text);
 
 #endif

@@ -282,6 +282,54 @@ class Work(WithData):
         self.assertIn("at most 100 of ITEM...", self.reco("similar", *many, check=2).stderr)
         self.assertIn("--cap", self.reco("explain", "u0", "--cap", "x", check=2).stderr)
 
+    def test_what_explains_adds_up(self):
+        """A table says of every step what it left: each is what the step before had, with what was added, without what was dropped."""
+        lines = [{"user_id": f"v{at}", "item_id": item, "event_type": "view"} for at in range(8) for item in [f"i{number}" for number in range(40)] + [f"j{at}"]]
+        lines += [{"user_id": "u", "item_id": f"i{number}", "event_type": "view"} for number in range(12)]
+        self.reco("ingest", "-", stdin="".join(json.dumps(line) + "\n" for line in lines))
+        self.reco("items", "-", stdin="".join(json.dumps({"item_id": f"i{number}", "attributes": {"brand": "a"}}) + "\n" for number in range(40)))
+        for more in ([], ["--filter", '{"brand":"nosuch"}', "--item", "i20"], ["--exclude", "i20"]):
+            line = ["explain", "u", "--limit", "2", "--as-of", "2026-11-23T00:00:00Z", *more]
+            told, left = self.json(*line), 0
+            for stage in told["stages"]:
+                self.assertEqual(stage["candidates"], left + stage["added"] - stage["dropped"], (more, stage))
+                left = stage["candidates"]
+            self.assertEqual(any(stage["stage"] == "selection" and stage["dropped"] > 9 for stage in told["stages"]), "--filter" in more)
+            table = self.reco(*line).stdout
+            rows = re.findall(r"^(\w+)  +(?:source|filter|ranker|arranger)? +[\d.]+(?: +(\d+) +(\d+) +(\d+))?$", table.split("microseconds")[1], re.M)
+            self.assertEqual([row[0] for row in rows], [stage["stage"] for stage in told["stages"]] + ["all"])
+            for row, stage in zip(rows, told["stages"]):
+                counts = [stage[name] for name in ("added", "dropped", "candidates")]
+                self.assertEqual([int(word or 0) for word in row[1:]], counts, (more, row))
+        empty = self.reco("explain", "u", "--filter", '{"brand":"nosuch"}').stdout
+        self.assertIn("nothing that goes with the recent items is left\n", empty)
+        self.assertNotIn("nothing personal", empty)
+        self.assertIn("there is nothing personal to go by: popular items", self.reco("explain", "nobody").stdout)
+        answer = self.json("recommend", "u", "--limit", "1")["items"][0]
+        self.assertGreater(len(answer["reasons"]), 3)
+        row = re.search(r"^ +1  \S+ +([\d.]+)  (.*)$", self.reco("recommend", "u", "--limit", "1").stdout, re.M)
+        self.assertRegex(row[2], r", \+ \d+ more(?: and others)? [\d.]+$")
+        self.assertAlmostEqual(sum(float(part.split()[-1]) for part in row[2].split(", ")), float(row[1]), delta=0.0025)
+
+    def test_nothing_forges_a_line(self):
+        """Ids and titles come from elsewhere: what a terminal obeys does not reach it, in no command for people; JSON has it as it is."""
+        evil = "\x1b[2J\nforged: 1\r\x07\x9b31m\u202egnp\u2066\u2028\x7f\ttea"
+        user, item = "u" + evil, "i" + evil
+        events = [{"user_id": who, "item_id": what, "event_type": "view"} for who in (user, "b", "c") for what in (item, "pot", "cup")][1:]
+        events += [{"user_id": user, "item_id": "hidden" + evil, "event_type": "dislike"}]
+        self.reco("ingest", "-", stdin="".join(json.dumps(one) + "\n" for one in events))
+        self.reco("items", "-", stdin="".join(json.dumps({"item_id": name, "title": "title " + evil, "attributes": {"k": evil}}) + "\n" for name in (item, "pot")))
+        lines = (["recommend", user], ["recommend", "b"], ["popular"], ["similar", "pot"], ["session", "pot"], ["rank", user, "pot", item], ["explain", user, "-i", item, "-i", "pot"],
+                 ["why-not", user, item, "pot", "hidden" + evil, "no" + evil], ["whatif", user], ["item", item], ["stats"], ["doctor"], ["user", user], ["explain", user, "-i", "", "--cap", evil])
+        shown = 0
+        for line in lines:
+            done = run("reco", "--data", self.data, *line)
+            for text in (done.stdout, done.stderr):
+                self.assertIsNone(re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]|^forged", text, re.M), (line, text))
+                shown += text.count("?[2J?forged: 1???31m?gnp????tea")
+        self.assertGreater(shown, 15)
+        self.assertIn(item, [one["item_id"] for one in self.json("popular")["items"]])
+
     def test_snapshot(self):
         self.reco("import", "--format", "csv", "--shift-time", self.import_small())
         path = os.path.join(self.folder, "snapshot")
