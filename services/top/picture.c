@@ -180,6 +180,7 @@ static void make_line(top_line *out, const top_service *service, double now) {
     if (!service->now.up)
         return;
     double start = top_sum(&out->process, samples, "process_start_time_seconds", NULL, NULL);
+    out->foreign = !out->process && strstr(service->name, "://");
     out->uptime = out->process && now > start ? now - start : 0;
     out->resident = top_sum(NULL, samples, "process_resident_memory_bytes", NULL, NULL);
     out->connections = top_sum(NULL, samples, "http_connections", NULL, NULL);

@@ -38,6 +38,7 @@ typedef struct top_times {
 typedef struct top_line {
     const char *name, *error; /* error NULL: it is up */
     bool process;             /* the next three are known: it is a process, not a data directory */
+    bool foreign;             /* a URL that answers, and tells nothing of a process: no service of ours */
     double uptime, cpu, resident, connections, requests, failed;
     top_times times;
 } top_line;

@@ -7,6 +7,7 @@
 #include "top/picture.h"
 
 #define LINE_MAX_BYTES 1024u
+#define FOREIGN "no libreco service: it tells nothing of its process"
 #define LISTED 8 /* partitions and reasons on a line */
 
 enum style { PLAIN, HEADING, TROUBLE, FAINT };
@@ -20,22 +21,10 @@ typedef struct filling {
 
 /* --- lines -------------------------------------------------------------------------------------------------------------------------------- */
 
-/* Bytes of the character at `text`; 0 when it is none that may be shown: names come from whoever answered. */
-static size_t shown(const char *text) {
-    unsigned char first = (unsigned char)*text;
-    size_t size = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    if (first < 0x20 || first == 0x7f || (first == 0xc2 && (unsigned char)text[1] < 0xa0))
-        return 0;
-    for (size_t i = 1; i < size; i++)
-        if (!text[i])
-            return 0;
-    return http_text_is_utf8(text, size) ? size : 0;
-}
-
-/* At most so many places of it; what cannot be shown is a question mark. */
+/* At most so many places of it; what may not be shown is a question mark: names come from whoever answered. */
 static void add_cut(http_text *out, const char *text, unsigned columns) {
     for (unsigned place = 0; *text && place < columns; place++) {
-        size_t size = shown(text);
+        size_t size = http_text_visible(text, strnlen(text, 4));
         http_text_add(out, size ? text : "?", size ? size : 1);
         text += size ? size : 1;
     }
@@ -142,6 +131,8 @@ static void put_services(filling *to, const top_picture *picture) {
         host = host ? host + 3 : line->name;
         if (line->error)
             put(to, TROUBLE, "%-20.60s down: %s", host, line->error);
+        else if (line->foreign)
+            put(to, TROUBLE, "%-20.60s answers, but is " FOREIGN, host);
         else if (!line->process)
             put(to, PLAIN, "%-20.60s read by this process: what is stored, and no rates of services", host);
         else
@@ -311,6 +302,9 @@ static void add_service(http_text *out, const top_line *line) {
     if (line->error) {
         add_member(out, "error", "");
         add_text(out, line->error);
+    } else if (line->foreign) {
+        add_member(out, "error", "");
+        add_text(out, FOREIGN);
     } else if (line->process) {
         add_number(out, "uptime_seconds", line->uptime);
         add_number(out, "cpu_share", line->cpu);

@@ -156,6 +156,7 @@ class Nonsense(unittest.TestCase):
 
     def test_answers(self):
         many = b"".join(b'reco_stream_partition_lag{partition="%d"} 1\nreco_stage_failures_total{stage="s%d"} 1\n' % (i, i) for i in range(40000))
+        strange = {"nothing", "noise", "html", "one line", "zeros"}
         answers = {"nothing": b"", "noise": os.urandom(100000), "one line": b"a" * 3000000, "zeros": b"\0" * 1000, "many": many, "quotes": b'a{b="' + b'\\"' * 500000,
                    "html": b"<!doctype html><p>hello", "escapes": b'reco_stage_failures_total{stage="\x1b]0;evil\x07\x1b[2J\xc2\x9b2J\xff"} 1\n' * 3,
                    "values": b'reco_stream_lag -1e308\nreco_items 1e308\nreco_users NaN\nhttp_connections +Inf\nreco_store_up{store="stream"} 7\n'
@@ -168,6 +169,10 @@ class Nonsense(unittest.TestCase):
                 self.assertTrue(seen["services"][0]["up"])
                 text = run("reco", "top", "--once", "--interval", "100ms", server.url, check=0).stdout
                 self.assertIsNone(re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text), text[:2000])
+                self.assertNotIn("read by this process", text)
+                if name in strange:
+                    self.assertRegex(text, rf"\n{re.escape(server.url[7:])} +answers, but is no libreco service: ")
+                    self.assertIn("no libreco service", seen["services"][0]["error"])
             server.end()
         server = Server(lambda request: (200, b"a 1\n" * 2000000))
         self.assertIn("more than 4 MiB", top(server.url, check=1)["services"][0]["error"])
