@@ -285,9 +285,9 @@ static void warn_of_popularity(const whatif_run *r, size_t plan, uint64_t answer
     if (!r->user)
         snprintf(where, sizeof where, " in %llu of %zu answers of the %s plan", (unsigned long long)answers, r->count, plan ? "second" : "first");
     fprintf(stderr,
-            "reco: warning: popularity by %s is not what it was%s: recommend.window_%s ends at the moment, and there begins before what\n"
+            "reco: warning: popularity by %s %s what it was%s: recommend.window_%s ends at the moment, and there begins before what\n"
             "      popularity.%s_kept, counted from the newest event, keeps\n",
-            parts, where, parts, parts);
+            parts, r->plans[plan].rewound.missing ? "may not be" : "is not", where, parts, parts);
 }
 
 static void warn(const whatif_run *r) {

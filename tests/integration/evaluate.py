@@ -246,11 +246,15 @@ class Evaluate(WithData):
             self.assertLessEqual(difference["low"], difference["mean"])
             self.assertLessEqual(difference["mean"], difference["high"])
             self.assertLessEqual(difference["better"] + difference["worse"], result["questions"])
-        same = self.ask(*self.p1_line("--against", "default"))["differences"]["ndcg@10"]
+        done = self.evaluate(*self.p1_line("--against", "default", "--json"))
+        self.assertIn("warning: the second configuration is the first: default says nothing else", done.stderr)
+        same = json.loads(done.stdout)["differences"]["ndcg@10"]
         self.assertEqual((same["mean"], same["p"], same["better"], same["worse"]), (0, 1, 0, 0))
         # lists without anything personal are clearly worse
         write(self.path("popular.yaml"), [("recommend:",), ("  weight_coview: 0",)])
-        worse = self.ask(*self.p1_line("--against", self.path("popular.yaml")))["differences"]["ndcg@10"]
+        done = self.evaluate(*self.p1_line("--against", self.path("popular.yaml"), "--json"))
+        self.assertNotIn("warning", done.stderr)
+        worse = json.loads(done.stdout)["differences"]["ndcg@10"]
         self.assertLess(worse["high"], 0)
         self.assertLess(worse["p"], .01)
 
@@ -465,7 +469,7 @@ class Evaluate(WithData):
                 (self.p1_line("--time", "years"), "--time"),
                 (self.p1_line("--objective", "coverage@10", "--tune", "--valid", self.folder), "--objective"),
                 (self.p1_line("--preset", "nonsense"), "preset"),
-                (self.p1_line("--against", "nonsense"), "preset"),
+                (self.p1_line("--against", "nonsense"), "nonsense is no preset"),
                 (self.p1_line("--resamples", "3"), "--resamples"),
         ):
             done = self.evaluate(*line, check=None)

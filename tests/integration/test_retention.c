@@ -431,15 +431,39 @@ static reco_status trim_all(void *context, reco_error *error) {
     return reco_trim(NULL, engine, &options, NULL, error);
 }
 
+static int ignore_answer(void *context, size_t index, reco_status status, reco_answer *answer, const reco_error *error) {
+    (void)context, (void)index, (void)answer;
+    ck_assert_msg(status == RECO_OK, "%s", error ? error->text : "");
+    return 0;
+}
+
+/* Without the nth allocation; false: there are fewer. Some only keep what another question would look up again: the call may go through. */
+static bool go_back_without(uint64_t nth) {
+    const reco_query query = {.struct_size = sizeof query, .user_id = {"u3", 2}, .as_of = clock_ms - 10 * HOUR, .limit = 5};
+    reco_rewind_result result = {.struct_size = sizeof result};
+    test_memory_fail(nth, false);
+    reco_status status = reco_rewind(&result, engine, &query, 1, sizeof query, ignore_answer, NULL, NULL, &err);
+    bool fired = test_memory_fired() > 0;
+    test_memory_fail(0, false);
+    ck_assert_msg(status == RECO_OK || (fired && status == RECO_NO_MEMORY), "allocation %lu: %s", (unsigned long)nth, err.text);
+    ck_assert(status != RECO_OK || result.missing > 0);
+    return fired;
+}
+
 START_TEST(no_memory)
 {
     open_with("0", "0", "1");
     tell(60, true);
+    ck_assert_uint_gt(trim(70 * HOUR, 0, 0).records, 0);
     reco_close(engine);
     test_memory_install();
+    int64_t live = test_memory_live();
     open_with("0", "0", "1");
     test_every_allocation(trim_all, NULL, false);
+    for (uint64_t nth = 1; go_back_without(nth); nth++)
+        ;
     reco_close(engine);
+    ck_assert_int_eq(test_memory_live(), live);
     engine = NULL;
     test_memory_restore();
 }
