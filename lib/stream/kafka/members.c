@@ -4,12 +4,18 @@
  * is given is paused at once, positions are kept with features and never committed here. librdkafka gives partitions and takes them in a callback
  * that runs within `assign` only, so a partition is given up between batches and its next owner has it after that. While the group is coming to
  * rest each assign waits a few milliseconds for news. A member that stops calling assign loses its partitions after max.poll.interval.ms, a killed
- * one after session.timeout.ms; what a member that does not know it yet writes is refused by the positions in features. */
+ * one after session.timeout.ms; what a member that does not know it yet writes is refused by the positions in features.
+ *
+ * librdkafka before 2.3.0 aborts the process when a client is destroyed between being made the leader of its group and having given out partitions
+ * for the first time (its issue 4312). A member that the group owes its first answer is therefore closed after that, or after a while. What is left
+ * is the moment in which an older member becomes the leader because another one went. */
 #include "stream/kafka/kafka.h"
 
 #define UNREST_NS 3000000000ll
 #define ANSWER_NS 15000000000ll
 #define ANSWER_AMONG_NS 1000000000ll
+#define LEADER_SAFE 0x02030000 /* version of librdkafka */
+#define LEADER_NS 5000000000ll
 
 struct reco_stream_member {
     reco_stream_store *store;
@@ -69,8 +75,27 @@ reco_status reco__kafka_member_open(reco_stream_member **out, reco_stream_store 
     return RECO_OK;
 }
 
+static reco_status poll_group(reco_stream_member *member, int wait_ms, reco_error *err) {
+    rd_kafka_message_t *message = rd_kafka_consumer_poll(member->client, wait_ms);
+    rd_kafka_resp_err_t code = message ? message->err : RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (message) {
+        rd_kafka_message_destroy(message);
+    }
+    bool grave = reco__kafka_status(code) == RECO_REFUSED || code == RD_KAFKA_RESP_ERR__FATAL;
+    return grave ? reco__kafka_fail(err, code, "sharing partitions") : RECO_OK;
+}
+
+static bool is_alone(const reco_stream_member *member) { return __atomic_load_n(&member->store->members, __ATOMIC_RELAXED) <= 1; }
+
+static void await_first_answer(reco_stream_member *member) {
+    int64_t give_up = reco__monotonic_ns() + (is_alone(member) ? LEADER_NS : ANSWER_AMONG_NS);
+    while (rd_kafka_version() < LEADER_SAFE && !member->answered && reco__monotonic_ns() < give_up && poll_group(member, 20, NULL) == RECO_OK) {
+    }
+}
+
 void reco__kafka_member_close(reco_stream_member *member) {
     if (member->joined) {
+        await_first_answer(member);
         rd_kafka_consumer_close(member->client);
     }
     rd_kafka_destroy(member->client);
@@ -88,21 +113,10 @@ static reco_status join(reco_stream_member *member, reco_error *err) {
     return code ? reco__kafka_fail(err, code, "joining the group") : RECO_OK;
 }
 
-static reco_status poll_group(reco_stream_member *member, int wait_ms, reco_error *err) {
-    rd_kafka_message_t *message = rd_kafka_consumer_poll(member->client, wait_ms);
-    rd_kafka_resp_err_t code = message ? message->err : RD_KAFKA_RESP_ERR_NO_ERROR;
-    if (message) {
-        rd_kafka_message_destroy(message);
-    }
-    bool grave = reco__kafka_status(code) == RECO_REFUSED || code == RD_KAFKA_RESP_ERR__FATAL;
-    return grave ? reco__kafka_fail(err, code, "sharing partitions") : RECO_OK;
-}
-
 /* The first time: most often the group answers within a moment, unless it is the cluster's first. Not for long when this store has other members: one
  * thread may serve them all, and the group may wait for them to call `assign`. */
 static reco_status await_answer(reco_stream_member *member, const reco_call *call, reco_error *err) {
-    bool alone = __atomic_load_n(&member->store->members, __ATOMIC_RELAXED) <= 1;
-    int64_t give_up = reco__monotonic_ns() + (alone ? ANSWER_NS : ANSWER_AMONG_NS);
+    int64_t give_up = reco__monotonic_ns() + (is_alone(member) ? ANSWER_NS : ANSWER_AMONG_NS);
     reco_status status = RECO_OK;
     while (status == RECO_OK && !member->answered && reco__monotonic_ns() < give_up) {
         status = reco__call_check(call, err);
