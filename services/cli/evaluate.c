@@ -291,7 +291,7 @@ static void fill_report(run *r) {
     what->tuned = r->given->tune ? &r->tuned : NULL;
     what->objective = r->objective;
     for (size_t i = 0; i < r->side_count; i++)
-        what->sides[i] = (report_side){r->sides[i].label, r->sides[i].settings, &r->sides[i].done};
+        what->sides[i] = (report_side){r->sides[i].label, r->given->lists ? NULL : r->sides[i].settings, &r->sides[i].done};
 }
 
 static reco_status print(const run *r, reco_error *err) {

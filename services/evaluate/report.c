@@ -22,8 +22,9 @@ static void print_side(FILE *out, const report *what, const report_side *side) {
         fprintf(out, "  %-13s %8.4f\n", evaluate_togethers[i].name, evaluate_together_of(&done->metrics, &evaluate_togethers[i]));
     if (done->unanswered > 0)
         fprintf(out, "  %zu of %zu questions have no list, and score 0\n", done->unanswered, what->data->question_count);
-    fprintf(out, "  learned in %.1f s, asked in %.1f s; an answer took p50 %.0f us, p99 %.0f us\n", done->learn_seconds, done->ask_seconds,
-            done->median_micros, done->p99_micros);
+    if (side->settings)
+        fprintf(out, "  learned in %.1f s, asked in %.1f s; an answer took p50 %.0f us, p99 %.0f us\n", done->learn_seconds, done->ask_seconds,
+                done->median_micros, done->p99_micros);
 }
 
 static void print_differences(FILE *out, const report *what) {
@@ -63,7 +64,7 @@ void report_text(FILE *out, const report *what) {
 static void add_text(http_text *out, const char *text) { http_text_json(out, text, strlen(text)); }
 
 static void add_settings(http_text *out, const reco_settings *settings) {
-    http_text_printf(out, "{");
+    http_text_printf(out, ",\"settings\":{");
     for (size_t i = 0; tune_name(i); i++) {
         char value[64] = "";
         reco_settings_get(value, sizeof value, settings, tune_name(i), NULL);
@@ -89,10 +90,10 @@ static void add_side(http_text *out, const report *what, const report_side *side
     http_text_printf(out, "},\"unanswered\":%zu,\"first_hits\":[", done->unanswered);
     for (unsigned i = 0; i <= EVALUATE_RANKS; i++)
         http_text_printf(out, "%s%llu", i ? "," : "", (unsigned long long)done->metrics.first_hits[i]);
-    http_text_printf(out,
-                     "],\"learn_seconds\":%.3f,\"ask_seconds\":%.3f,\"answer_p50_us\":%.1f,\"answer_p99_us\":%.1f,\"settings\":", done->learn_seconds,
+    http_text_printf(out, "],\"learn_seconds\":%.3f,\"ask_seconds\":%.3f,\"answer_p50_us\":%.1f,\"answer_p99_us\":%.1f", done->learn_seconds,
                      done->ask_seconds, done->median_micros, done->p99_micros);
-    add_settings(out, side->settings);
+    if (side->settings)
+        add_settings(out, side->settings);
     http_text_printf(out, "}");
 }
 

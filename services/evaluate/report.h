@@ -9,8 +9,8 @@
 #include "http/text.h"
 
 typedef struct report_side {
-    const char *label; /* "preset sessions" */
-    const reco_settings *settings;
+    const char *label;             /* "preset sessions" */
+    const reco_settings *settings; /* NULL: lists of others, nothing was asked */
     const evaluation *done;
 } report_side;
 

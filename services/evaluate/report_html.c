@@ -295,8 +295,12 @@ static void add_sides(http_text *out, const report *what) {
         http_text_printf(out, "</strong>: ");
         if (side->done->unanswered > 0)
             http_text_printf(out, "%zu of %zu questions have no list, and score 0; ", side->done->unanswered, what->data->question_count);
-        http_text_printf(out, "learned in %.1f s, asked in %.1f s; an answer took p50 %.0f µs, p99 %.0f µs.</p>", side->done->learn_seconds,
-                         side->done->ask_seconds, side->done->median_micros, side->done->p99_micros);
+        if (side->settings)
+            http_text_printf(out, "learned in %.1f s, asked in %.1f s; an answer took p50 %.0f µs, p99 %.0f µs.", side->done->learn_seconds,
+                             side->done->ask_seconds, side->done->median_micros, side->done->p99_micros);
+        else
+            http_text_printf(out, "lists of others, nothing was learned or asked.");
+        http_text_printf(out, "</p>");
     }
     if (what->tuned)
         http_text_printf(out, "<p>Tuned in %u trials on data of its own: %s %.4f before, %.4f after.</p>", what->tuned->trials,
@@ -313,6 +317,7 @@ void report_html(http_text *out, const report *what) {
     add_first_hits(out, what);
     add_by_length(out, what);
     add_by_popularity(out, what);
-    add_settings(out, what);
+    if (what->sides[0].settings)
+        add_settings(out, what);
     http_text_printf(out, "<p class=dim>What the metrics mean is in the documentation of reco evaluate.</p></main></body></html>\n");
 }

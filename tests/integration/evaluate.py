@@ -271,6 +271,10 @@ class Evaluate(WithData):
         # what was found, given by hand, makes the same answers: only settings of answers were changed
         again = self.ask(*self.p1_line(*[part for name, value in found.items() for part in ("--set", f"{name}={value}")]))
         self.assertEqual(again["configurations"][0]["metrics"], result["configurations"][0]["metrics"])
+        # what is told as found is what was: the settings of the first, whatever the second has
+        text = self.evaluate(*line, "--against", "sessions").stdout
+        told = dict(re.findall(r"^  (recommend\.\w+): (\S+)$", text, re.M))
+        self.assertEqual(told, found)
         # test/ is not looked at: with another one the same is found
         write(self.path("test1.tsv"), self.p1[1][:40])
         self.assertEqual(self.ask(*line)["configurations"][0]["settings"], found)
@@ -304,9 +308,14 @@ class Evaluate(WithData):
         self.compare(result, *self.p1, {name: items[:100] for name, items in lists.items()}, least=.1)
         self.assertEqual(result["configurations"][0]["unanswered"], 2)
         line = self.p1_line("--lists", self.path("given"), "--html", self.path("page.html"))
-        self.assertIn(f"2 of {result['questions']} questions have no list", self.evaluate(*line).stdout)
-        with open(self.path("page.html"), encoding="utf-8") as page:
-            self.assertIn(f"2 of {result['questions']} questions have no list", page.read())
+        text = self.evaluate(*line).stdout
+        with open(self.path("page.html"), encoding="utf-8") as file:
+            page = file.read()
+        for told in (text, page):
+            self.assertIn(f"2 of {result['questions']} questions have no list", told)
+            self.assertNotIn("learned in", told)  # nor were any settings in force
+        self.assertNotIn("recommend.", page)
+        self.assertNotIn("settings", result["configurations"][0])
         self.assertNotIn("no list", self.evaluate(*self.p1_line("--lists", self.path("recs"))).stdout)
         for rows, word in (([], "there is no list"), ([("nobody", ["i1"]), ("u1 i1,i2",)], "no line")):
             write(self.path("bad"), rows)
