@@ -55,6 +55,8 @@ static void send_state(http_request *request, void *context) {
 void console_routes(http_route *routes, size_t *count, console *self, reco_engine *engine) {
     const http_route own[] = {
         {"GET", "/", console_send_index, self, 0},
+        {"GET", "/console", console_send_beside, self, 0},
+        {"GET", "/console/", console_send_above, self, 0},
         {"GET", "/console/state", send_state, self, 0},
         {"POST", "/console/items", console_send_items, self, 0},
         {"GET", "/console/reports", console_send_reports, self, 0},

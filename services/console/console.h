@@ -26,6 +26,8 @@ extern const char console_openapi[];
 /* --- between the files of this room: handlers, whose context is the console -------------------------------------------------------------------- */
 
 void console_send_index(http_request *request, void *context);
+void console_send_beside(http_request *request, void *context);
+void console_send_above(http_request *request, void *context);
 void console_send_file(http_request *request, void *context);
 void console_send_items(http_request *request, void *context);
 void console_send_reports(http_request *request, void *context);

@@ -34,9 +34,19 @@ static void send_text(http_request *request, const char *content_type, const cha
 }
 
 void console_send_index(http_request *request, void *context) {
+    (void)context; /* parameters that a link has picked up do no harm to a page */
+    send_text(request, HTML, console_index_html);
+}
+
+/* What people type for the console. Its page asks from its own address on, so that it is served at one place. */
+void console_send_beside(http_request *request, void *context) {
     (void)context;
-    if (http_params(request, NULL, 0))
-        send_text(request, HTML, console_index_html);
+    http_send_redirect(request, "./");
+}
+
+void console_send_above(http_request *request, void *context) {
+    (void)context;
+    http_send_redirect(request, "../");
 }
 
 void console_send_file(http_request *request, void *context) {

@@ -105,6 +105,8 @@ bool http_params(http_request *request, http_param *params, size_t count);
 #define HTTP_SANDBOX 16u  /* a page that somebody else wrote: it runs nothing and has no origin */
 
 void http_send(http_request *request, int status, const char *content_type, const char *body, size_t size, uint32_t flags);
+/* 307: what was asked for is at `to`, an address as it stands in Location; relative to the one asked, it holds below any path of a proxy. */
+void http_send_redirect(http_request *request, const char *to);
 /* What libreco made; disposes it. `status` not OK: an error was met instead, `err` is sent. */
 void http_send_reply(http_request *request, reco_status status, reco_reply *reply, const reco_error *err, uint32_t flags);
 void http_send_error(http_request *request, const reco_error *err);

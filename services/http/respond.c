@@ -18,6 +18,7 @@ static const char *reason(int status) {
         {202, "Accepted"},
         {204, "No Content"},
         {304, "Not Modified"},
+        {307, "Temporary Redirect"},
         {400, "Bad Request"},
         {401, "Unauthorized"},
         {403, "Forbidden"},
@@ -91,6 +92,7 @@ typedef struct headers {
     const char *content_type;
     uint32_t flags;
     int32_t retry_after;
+    const char *location; /* NULL: none */
 } headers;
 
 /* The lines of a head, one by one. */
@@ -153,6 +155,8 @@ static void add_head(head *to, const http_request *request, const headers *with,
         add(to, "ETag: %s\r\nCache-Control: no-cache\r\n", etag);
     if (with->retry_after > 0)
         add(to, "Retry-After: %d\r\n", with->retry_after);
+    if (with->location)
+        add(to, "Location: %s\r\n", with->location);
     if (request->status == 405)
         add(to, "Allow: %s\r\n", request->allow);
     if (request->status == 415)
@@ -190,15 +194,20 @@ static void send_answer(http_request *request, int status, const headers *with, 
 }
 
 void http_send(http_request *request, int status, const char *content_type, const char *body, size_t size, uint32_t flags) {
-    headers with = {content_type, flags, 0};
+    headers with = {content_type, flags, 0, NULL};
     send_answer(request, status, &with, body, size);
+}
+
+void http_send_redirect(http_request *request, const char *to) {
+    headers with = {"text/plain; charset=utf-8", 0, 0, to};
+    send_answer(request, 307, &with, "", 0);
 }
 
 void http_send_reply(http_request *request, reco_status status, reco_reply *reply, const reco_error *err, uint32_t flags) {
     if (status != RECO_OK) {
         http_send_error(request, err);
     } else {
-        headers with = {reply->content_type ? reply->content_type : HTTP_JSON, flags, reply->retry_after};
+        headers with = {reply->content_type ? reply->content_type : HTTP_JSON, flags, reply->retry_after, NULL};
         send_answer(request, reply->http_status, &with, reply->body, reply->size);
     }
     reco_reply_dispose(reply);
@@ -210,7 +219,7 @@ void http_send_error(http_request *request, const reco_error *err) {
         http_send_problem(request, reco_status_http(err->status), err->field, "%s", err->text);
         return;
     }
-    headers with = {reply.content_type, 0, reply.retry_after};
+    headers with = {reply.content_type, 0, reply.retry_after, NULL};
     send_answer(request, reply.http_status, &with, reply.body, reply.size);
     reco_reply_dispose(&reply);
 }
@@ -232,7 +241,7 @@ void http_send_problem(http_request *request, int status, const char *field, con
         http_text_printf(&body, "}]");
     }
     http_text_printf(&body, "}\n");
-    headers with = {"application/problem+json", 0, status == 503 || status == 429 ? 1 : 0};
+    headers with = {"application/problem+json", 0, status == 503 || status == 429 ? 1 : 0, NULL};
     if (body.failed)
         send_answer(request, status, &with, "{}", 2);
     else

@@ -316,8 +316,13 @@ class Looks(WithConsole):
         """Behind a proxy that has it below a path of its own."""
         proxy = Below(self.all.api)
         self.addCleanup(proxy.end)
-        page = self.browser.page(f"http://127.0.0.1:{proxy.port}/reco/")
+        page = self.browser.page(f"http://127.0.0.1:{proxy.port}/reco/console/?utm_source=mail")
         self.addCleanup(page.close)
+        self.assertEqual(page.url().split("#")[0], f"http://127.0.0.1:{proxy.port}/reco/")
+        for path, to in (("/console", "./"), ("/console/", "../"), ("/console?x=1", "./")):
+            answer = get(self.all.api, path)
+            self.assertEqual((answer.status, answer.headers["Location"], answer.body), (307, to, b""), path)
+        self.assertEqual(get(self.all.api, "/?x=1&%zz").status, 200)
         for hash, condition in (("#/user/anna", "document.querySelectorAll('li.answer').length === 20"), ("#/item/kit-007", "document.querySelectorAll('section').length === 3"),
                                 ("#/reports/shop.json", "document.querySelectorAll('#result table').length > 1"), ("#/live", "document.querySelectorAll('.figure').length > 5")):
             page.run(f"location.hash = {json.dumps(hash)}")
@@ -594,7 +599,7 @@ class Rights(WithConsole):
 
     def test_off(self):
         service = self.api("--console", "off")
-        for path in ("/", "/console/state", "/console/reports", "/console/page/main.js"):
+        for path in ("/", "/console", "/console/", "/console/state", "/console/reports", "/console/page/main.js"):
             self.assertEqual(get(service.port, path).status, 404)
         self.assert_refused(service.port, 404)
         self.assertNotIn("/console/state", get(service.port, "/openapi.json").json()["paths"])
