@@ -1,5 +1,5 @@
 """What presets are worth, as they stand, on valid/ of the public data, and what each of their values is worth: the preset with that value changed."""
-from sets import PRESETS, SETS, Files, evaluate, value
+from sets import BESIDE, PRESETS, SETS, Files, evaluate, value
 
 # What is said instead, and the sets it is compared on: those the preset is meant for. What a preset says is put back to the default; what it leaves
 # at the default and matters is changed. Order is all that games and diginetica know of time: ages mean nothing there, and neither do sessions.
@@ -18,7 +18,7 @@ INSTEAD = {
         ("recommend.recency_value=0.5", ("games",) + P2), ("recommend.recency_value=0.85", ("games",) + P2), ("recommend.revisit=0", P2), ("recommend.revisit=4", P2),
         ("recommend.filter_seen=yes", P2)),
     "long-history": (
-        ("coview.length=7d coview.kept=26", ("ml100k",)), ("pairs.window=5", ("ml100k", "games")), ("pairs.within=session", ("ml100k",)),
+        ("coview.length=7d coview.kept=26", ("ml100k",)), ("coview.length=7d coview.kept=60", ("ml100k",)), ("pairs.window=5", ("ml100k", "games")), ("pairs.within=session", ("ml100k",)),
         ("pairs.weight=inverse", ("ml100k", "games")), ("recommend.normalise=max", ("ml100k", "games")),
         ("recommend.row_power=0", ("ml100k", "games")), ("recommend.row_power=1", ("ml100k", "games")),
         ("recommend.popularity_power=0", ("ml100k", "games")), ("recommend.popularity_power=0.4", ("ml100k", "games")),
@@ -26,8 +26,8 @@ INSTEAD = {
         ("recommend.recency=power recommend.recency_value=0.7", ("ml100k", "games")), ("recommend.weight_popular=0", ("ml100k", "games")),
         ("recommend.weight_popular=0.3", ("ml100k", "games")), ("cell.recents=10", ("ml100k", "games"))),
     "catalogue-small": (
-        ("coview.length=7d coview.kept=26", ("ml100k",)), ("coview.cut=512", ("ml100k",)), ("coview.head=128", ("ml100k",)),
-        ("pairs.window=10", ("ml100k",)), ("pairs.weight=flat", ("ml100k",)), ("recommend.normalise=sum", ("ml100k",)),
+        ("coview.length=7d coview.kept=26", ("ml100k",)), ("coview.length=7d coview.kept=60", ("ml100k",)), ("coview.cut=512", ("ml100k",)), ("coview.head=128", ("ml100k",)),
+        ("pairs.window=10", ("ml100k",)), ("pairs.weight=flat", ("ml100k", "games")), ("recommend.normalise=sum", ("ml100k", "games")),
         ("recommend.popularity_power=0", ("ml100k",)), ("recommend.popularity_power=0.4", ("ml100k",)),
         ("recommend.recency=exp recommend.recency_value=5", ("ml100k",)), ("recommend.recency_value=0.6", ("ml100k",)),
         ("recommend.recency_value=0.9", ("ml100k",))),
@@ -41,16 +41,17 @@ def figures(build, data, one, *line):
 
 def as_they_stand(build, data):
     """{preset: {set: [figure, figure]}}"""
-    return {preset: {one.name: figures(build, data, one, "--preset", preset) for one in SETS} for preset in PRESETS}
+    return {preset: {one: figures(build, data, one, "--preset", preset) for one in SETS + BESIDE} for preset in PRESETS}
 
 
 def presets_table(found):
     """A row a preset, the best of each column in bold."""
-    lines = ["| preset | " + " | ".join(f"{one.name}, {one.protocol}: {one.metrics[0]} · {one.metrics[1]}" for one in SETS) + " |", "|---" * 5 + "|"]
-    best = {one.name: [max(of[one.name][at] for of in found.values()) for at in range(2)] for one in SETS}
+    lines = ["| preset | " + " | ".join(f"{one.name}, {one.protocol}: {one.metrics[0]} · {one.metrics[1]}" for one in SETS + BESIDE) + " |",
+             "|---" * (1 + len(SETS + BESIDE)) + "|"]
+    best = {one: [max(of[one][at] for of in found.values()) for at in range(2)] for one in SETS + BESIDE}
     for preset, of in found.items():
-        cells = [" · ".join(f"**{figure:.4f}**" if figure == most else f"{figure:.4f}" for figure, most in zip(of[one.name], best[one.name]))
-                 for one in SETS]
+        cells = [" · ".join(f"**{figure:.4f}**" if figure == most else f"{figure:.4f}" for figure, most in zip(of[one], best[one]))
+                 for one in SETS + BESIDE]
         lines.append(f"| `{preset}` | " + " | ".join(cells) + " |")
     return lines
 
@@ -65,7 +66,7 @@ def values_table(build, data, found):
     for preset, changes in INSTEAD.items():
         for instead, names in changes:
             line = [part for pair in instead.split() for part in ("--set", pair)]
-            cells = [difference(figures(build, data, one, "--preset", preset, *line), found[preset][one.name]) if one.name in names else "" for one in SETS]
+            cells = [difference(figures(build, data, one, "--preset", preset, *line), found[preset][one]) if one.name in names else "" for one in SETS]
             text = ", ".join(pair.removeprefix("recommend.").replace("=", " ") for pair in instead.split())
             lines.append(f"| `{preset}` | `{text}` | " + " | ".join(cells) + " |")
             print(lines[-1], flush=True)

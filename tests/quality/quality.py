@@ -14,7 +14,7 @@ import tempfile
 
 import others
 import presets
-from sets import ROOT, SECONDS, SETS, Files, below, data_folder, evaluate, settings_line, too_slow, value
+from sets import BESIDE, ROOT, SECONDS, SETS, Files, below, data_folder, evaluate, settings_line, too_slow, value
 
 PAGE = os.path.join(ROOT, "docs", "BENCHMARKS.md")
 HEAD = ["| data, protocol | lists of | ndcg@10, or hr@20 | recall@20, or mrr@20 | coverage@10 |", "|---" * 5 + "|"]
@@ -124,7 +124,8 @@ def main():
     given = parser.parse_args()
     if given.only and (given.write or given.table == "presets"):
         parser.error("--only: goes neither with --write, a table is written whole, nor with --table presets")
-    absent = [one.folder for one in SETS if (not given.only or one.name in given.only) and not Files(given.data, one).are_there()]
+    needed = [one for one in SETS if not given.only or one.name in given.only] + ([] if given.only or given.table == "quality" else list(BESIDE))
+    absent = [one.folder for one in needed if not Files(given.data, one).are_there()]
     if absent:
         print(f"skipped: no data: {given.data} has no {', '.join(absent)}" + (": nothing to write" if given.write else ""))
         return 2 if given.write else 77

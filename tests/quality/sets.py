@@ -20,6 +20,12 @@ SETS = (
     PublicSet("diginetica", "diginetica", "p2", "sessions", ("hr@20", "mrr@20"), (.525, .189)),
     PublicSet("yoochoose100k", "yoochoose100k/p2", "p2", "sessions", ("hr@20", "mrr@20"), (.705, .386)),
 )
+# Nothing is to be reached on these; presets are compared on them, too.
+BESIDE = (
+    PublicSet("ml100k", "ml100k/p2", "p2", None, ("hr@20", "mrr@20"), ()),
+    PublicSet("ml1m", "ml1m", "p1", None, ("ndcg@10", "recall@20"), ()),
+    PublicSet("gowalla", "gowalla", "p1", None, ("ndcg@10", "recall@20"), ()),
+)
 
 
 def data_folder():
