@@ -125,8 +125,10 @@ class WithConsole(unittest.TestCase):
 
 
 def shown(page, condition="true"):
-    """Waits until the view is complete."""
-    page.wait(f"!!{RESULT} && !{RESULT}.querySelector('.loading') && !{RESULT}.hasAttribute('aria-busy') && {RESULT}.childNodes.length > 0 && ({condition})", "the view: " + condition)
+    """Waits until the view is complete. What the condition looks for is not there as long as the view before still is."""
+    met = f"(() => {{ try {{ return {condition}; }} catch (error) {{ return false; }} }})()"
+    page.wait(f"!!{RESULT} && !{RESULT}.querySelector('.loading') && !{RESULT}.hasAttribute('aria-busy') && {RESULT}.childNodes.length > 0 && {met}",
+              "the view: " + condition)
 
 
 def load(path):
