@@ -76,13 +76,18 @@ static reco_status make_state(reco__state **out, reco__recommend *recommend, rec
     return RECO_OK;
 }
 
-/* The state as it stands, if it is good for anything. *age_ns: since the last look at the stores; 0: there was none yet. */
-static reco__state *hold_current(reco__recommend *recommend, bool *relearning, int64_t *age_ns) {
-    pthread_mutex_lock(&recommend->lock);
-    reco__state *state = recommend->relearning ? NULL : recommend->state;
+/* Under the lock. */
+static reco__state *hold(reco__state *state) {
     if (state) {
         atomic_fetch_add_explicit(&state->holders, 1, memory_order_relaxed);
     }
+    return state;
+}
+
+/* The state as it stands, if it is good for anything. *age_ns: since the last look at the stores; 0: there was none yet. */
+static reco__state *hold_current(reco__recommend *recommend, bool *relearning, int64_t *age_ns) {
+    pthread_mutex_lock(&recommend->lock);
+    reco__state *state = recommend->relearning ? NULL : hold(recommend->state);
     *relearning = recommend->relearning;
     *age_ns = recommend->refreshed_ns > 0 ? reco__monotonic_ns() - recommend->refreshed_ns : 0;
     pthread_mutex_unlock(&recommend->lock);
@@ -102,10 +107,7 @@ reco__kept *reco__kept_hold(bool *relearning, reco__recommend *recommend) {
 
 reco__state *reco__state_peek(reco__recommend *recommend) {
     pthread_mutex_lock(&recommend->lock);
-    reco__state *state = recommend->state;
-    if (state) {
-        atomic_fetch_add_explicit(&state->holders, 1, memory_order_relaxed);
-    }
+    reco__state *state = hold(recommend->state);
     pthread_mutex_unlock(&recommend->lock);
     return state;
 }

@@ -31,13 +31,13 @@ static char *setting_names(void) {
         return NULL;
     size_t size = 0;
     names = malloc(strlen(help) + 1);
-    for (const char *line = help; names && *line; line += strcspn(line, "\n"), line += *line == '\n') {
-        size_t length = strcspn(line, " \n");
-        if (strncmp(line, "event_types.", 12) == 0)
+    for (const char *line = help; names && *line;) {
+        reco_str name = options_setting_name(&line);
+        if (strncmp(name.data, "event_types.", 12) == 0)
             continue;
-        memcpy(names + size, line, length);
-        names[size + length] = ' ';
-        size += length + 1;
+        memcpy(names + size, name.data, name.size);
+        names[size + name.size] = ' ';
+        size += name.size + 1;
     }
     if (names)
         names[size] = '\0';

@@ -8,18 +8,16 @@
 
 /* Settings of answers from one to the other. */
 static reco_status copy_answers(reco_settings *to, const reco_settings *from, reco_error *err) {
-    char *help = NULL, value[1024];
+    char *help = NULL, name[128], value[1024];
     reco_status status = reco_settings_help(&help, 0, err);
-    for (char *line = help; line && *line && status == RECO_OK;) {
-        char *next = line + strcspn(line, "\n");
-        next += *next != 0;
-        if (strncmp(line, "recommend.", 10) == 0) {
-            line[strcspn(line, " ")] = 0;
-            status = reco_settings_get(value, sizeof value, from, line, err);
-            if (status == RECO_OK)
-                status = reco_settings_set(to, line, value, err);
-        }
-        line = next;
+    for (const char *line = help; line && *line && status == RECO_OK;) {
+        reco_str found = options_setting_name(&line);
+        if (strncmp(found.data, "recommend.", 10) != 0)
+            continue;
+        snprintf(name, sizeof name, "%.*s", (int)found.size, found.data);
+        status = reco_settings_get(value, sizeof value, from, name, err);
+        if (status == RECO_OK)
+            status = reco_settings_set(to, name, value, err);
     }
     reco_free(help);
     return status;

@@ -7,6 +7,7 @@
 #include <reco/memory.h>
 
 #include "evaluate/evaluation.h"
+#include "http/options.h"
 
 #define VALUE_ROOM 1024u
 
@@ -46,12 +47,13 @@ static reco_status compare(size_t *differing, const char *name, const reco_setti
 static reco_status count(size_t *differing, const reco_settings *a, const reco_settings *b, reco_error *err) {
     char *help = NULL, name[128];
     reco_status status = reco_settings_help(&help, 0, err);
-    for (const char *line = help; line && *line && status == RECO_OK; line += strcspn(line, "\n"), line += *line != 0) {
-        size_t size = strcspn(line, " \n"), any = sizeof "event_types.NAME" - 1;
-        if (strncmp(line, "event_types.NAME", any) == 0)
-            snprintf(name, sizeof name, "event_types.view%.*s", (int)(size - any), line + any);
+    for (const char *line = help; line && *line && status == RECO_OK;) {
+        reco_str found = options_setting_name(&line);
+        size_t any = sizeof "event_types.NAME" - 1;
+        if (strncmp(found.data, "event_types.NAME", any) == 0)
+            snprintf(name, sizeof name, "event_types.view%.*s", (int)(found.size - any), found.data + any);
         else
-            snprintf(name, sizeof name, "%.*s", (int)size, line);
+            snprintf(name, sizeof name, "%.*s", (int)found.size, found.data);
         if (changes_answers(name))
             status = compare(differing, name, a, b, err);
     }

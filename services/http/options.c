@@ -7,6 +7,13 @@
 #include <string.h>
 #include <time.h>
 
+reco_str options_setting_name(const char **at) {
+    reco_str name = {*at, strcspn(*at, " \n")};
+    *at += strcspn(*at, "\n");
+    *at += **at == '\n';
+    return name;
+}
+
 reco_status options_fail(reco_error *err, reco_status status, const char *field, const char *format, ...) {
     memset(err, 0, sizeof *err);
     err->status = status;

@@ -60,6 +60,9 @@ bool options_time(const char *text, int64_t *ms);
 bool options_duration(const char *text, int64_t *ms);
 bool options_bytes(const char *text, uint64_t *bytes);
 
+/* The name of the setting that a line of reco_settings_help begins with; *at moves behind the line. Empty at the end; valid as long as the text. */
+reco_str options_setting_name(const char **at);
+
 /* Fills err and answers status. */
 reco_status options_fail(reco_error *err, reco_status status, const char *field, const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* The same for memory that ran out. */

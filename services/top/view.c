@@ -272,6 +272,11 @@ static void add_member(http_text *out, const char *name, const char *value) {
     http_text_printf(out, ":%s", value);
 }
 
+static void add_words(http_text *out, const char *name, const char *value) {
+    add_member(out, name, "");
+    add_text(out, value);
+}
+
 /* What is not known is left out. */
 static void add_number(http_text *out, const char *name, double value) {
     char text[32];
@@ -296,15 +301,10 @@ static void add_times(http_text *out, const char *of, top_times times) {
 }
 
 static void add_service(http_text *out, const top_line *line) {
-    add_member(out, "name", "");
-    add_text(out, line->name);
+    add_words(out, "name", line->name);
     add_member(out, "up", line->error ? "false" : "true");
-    if (line->error) {
-        add_member(out, "error", "");
-        add_text(out, line->error);
-    } else if (line->foreign) {
-        add_member(out, "error", "");
-        add_text(out, FOREIGN);
+    if (line->error || line->foreign) {
+        add_words(out, "error", line->error ? line->error : FOREIGN);
     } else if (line->process) {
         add_number(out, "uptime_seconds", line->uptime);
         add_number(out, "cpu_share", line->cpu);
@@ -374,8 +374,7 @@ static void add_stores(http_text *out, const top_picture *picture) {
 }
 
 static void add_stage(http_text *out, const top_stage *stage) {
-    add_member(out, "name", "");
-    add_text(out, stage->name);
+    add_words(out, "name", stage->name);
     add_number(out, "run_ms", stage->timed > 0 ? stage->seconds * 1000 : NAN);
     add_number(out, "timed", stage->timed);
     add_member(out, "since_start", stage->since_start ? "true" : "false");
